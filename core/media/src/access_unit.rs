@@ -1,0 +1,52 @@
+//! The unit that travels: one encoded picture, or one packet's worth of sound.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+
+use crate::codec::VideoParams;
+use crate::time::MediaTime;
+
+/// Which of a stream's tracks. A stream has at most one of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrackKind {
+    /// Pictures.
+    Video,
+    /// Sound.
+    Audio,
+}
+
+/// One access unit: immutable, shared by all readers, its bytes never copied after assembly.
+#[derive(Debug, Clone)]
+pub struct AccessUnit {
+    /// The track it belongs to.
+    pub track: TrackKind,
+    /// When it is to be shown, on the track's own time line.
+    pub media_time: MediaTime,
+    /// When it was captured, by the camera's clock if that is believable, else when it arrived.
+    pub wall_time: SystemTime,
+    /// When its last byte arrived here.
+    pub received: Instant,
+    /// Video: decoding can start here. Audio: always true.
+    pub keyframe: bool,
+    /// Video: the parameter sets in force.
+    pub params: Option<Arc<VideoParams>>,
+    /// Video: NAL units, each after its length in four bytes, big-endian, without parameter sets,
+    /// access unit delimiters and filler. Audio: one RTP payload's frame.
+    pub data: Bytes,
+    /// RTP packets lost on the way here since the access unit before.
+    pub lost_packets: u32,
+}
+
+impl AccessUnit {
+    /// Bytes this keeps in memory, for budgets.
+    pub fn weight(&self) -> usize {
+        self.data.len() + size_of::<Self>()
+    }
+
+    /// Whether a reader can start with this one.
+    pub fn starts_video(&self) -> bool {
+        self.track == TrackKind::Video && self.keyframe
+    }
+}

@@ -1,0 +1,115 @@
+//! From RTP payloads to frames, by codec.
+//!
+//! Each depacketizer takes packets in order and is told of losses before them. Bad input costs the
+//! frame it is in and a typed error; the next frame starts clean. Memory is bounded by
+//! [`MAX_FRAME_BYTES`].
+
+mod aac;
+mod assembler;
+mod h264;
+mod h265;
+mod simple;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Packet;
+use crate::codec::{AudioCodec, VideoCodec, VideoParams};
+
+pub use aac::Aac;
+pub use h264::H264;
+pub use h265::H265;
+pub use simple::Simple;
+
+/// No camera sends a larger picture; one that seems to is sending something else.
+pub const MAX_FRAME_BYTES: usize = 8 << 20;
+
+/// A complete frame, before it gets its place in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// RTP time of its packets.
+    pub timestamp: u32,
+    /// Whether decoding can start here.
+    pub keyframe: bool,
+    /// Video: the parameter sets in force, once they are known.
+    pub params: Option<Arc<VideoParams>>,
+    /// Whether `params` are others than those of the frame before.
+    pub new_params: bool,
+    /// See [`crate::AccessUnit::data`].
+    pub data: Bytes,
+    /// Packets lost since the frame before.
+    pub lost_packets: u32,
+}
+
+/// Why a packet was not understood. The frame it belongs to is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DepacketizeError {
+    /// Shorter than its own headers say.
+    #[error("packet of {0} bytes is shorter than its headers say")]
+    Truncated(usize),
+    /// A type that the payload format does not have, or that no camera uses.
+    #[error("NAL unit type {0} is not one that can be carried")]
+    Type(u8),
+    /// A fragment without its beginning.
+    #[error("fragment without a start")]
+    NoStart,
+    /// More than [`MAX_FRAME_BYTES`].
+    #[error("frame is larger than {MAX_FRAME_BYTES} bytes")]
+    TooLarge,
+    /// The forbidden bit is set: the bytes are something else or were damaged.
+    #[error("forbidden bit is set")]
+    Forbidden,
+    /// Parameter sets that can not be read.
+    #[error("{0}")]
+    Params(#[from] crate::h264::SpsError),
+    /// The stream's description can not be used.
+    #[error("stream description: {0}")]
+    Description(&'static str),
+}
+
+/// The depacketizer of any codec.
+#[derive(Debug)]
+pub enum Depacketizer {
+    /// H.264, RFC 6184.
+    H264(H264),
+    /// H.265, RFC 7798.
+    H265(H265),
+    /// AAC, RFC 3640.
+    Aac(Aac),
+    /// One packet is one frame: G.711 (RFC 3551), Opus (RFC 7587).
+    Simple(Simple),
+}
+
+impl Depacketizer {
+    /// For a video track. `sets` are parameter sets from the stream's description, as NAL units.
+    pub fn video(codec: VideoCodec, sets: &[Bytes]) -> Self {
+        match codec {
+            VideoCodec::H264 => Self::H264(H264::new(sets)),
+            VideoCodec::H265 => Self::H265(H265::new(sets)),
+        }
+    }
+
+    /// For an audio track.
+    pub fn audio(codec: &AudioCodec) -> Self {
+        match codec {
+            AudioCodec::Aac { .. } => Self::Aac(Aac::default()),
+            AudioCodec::Pcmu | AudioCodec::Pcma | AudioCodec::Opus => Self::Simple(Simple),
+        }
+    }
+
+    /// Takes the next packet; complete frames are appended to `out`.
+    pub fn push(
+        &mut self,
+        packet: &Packet<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), DepacketizeError> {
+        match self {
+            Self::H264(d) => d.push(packet, out),
+            Self::H265(d) => d.push(packet, out),
+            Self::Aac(d) => d.push(packet, out),
+            Self::Simple(d) => d.push(packet, out),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Payload formats in which one packet is one frame.
+
+use bytes::Bytes;
+
+use super::{DepacketizeError, Frame};
+use crate::rtp::Packet;
+
+/// Depacketizer for G.711 and Opus.
+#[derive(Debug, Clone, Copy)]
+pub struct Simple;
+
+impl Simple {
+    /// See [`super::Depacketizer::push`].
+    pub fn push(
+        &mut self,
+        packet: &Packet<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), DepacketizeError> {
+        if !packet.payload.is_empty() {
+            out.push(Frame {
+                timestamp: packet.timestamp,
+                keyframe: true,
+                params: None,
+                new_params: false,
+                data: Bytes::copy_from_slice(packet.payload),
+                lost_packets: packet.lost,
+            });
+        }
+        Ok(())
+    }
+}
