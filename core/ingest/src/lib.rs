@@ -1,0 +1,138 @@
+//! Keeps every camera connected.
+//!
+//! Owner: `server` makes one [`Ingest`] and tells it with [`Ingest::reconcile`] which sources are to
+//! run. Cost: one task per source, one copy of the media bytes (packets into an access unit).
+//! Each source fails alone: what goes wrong is named by a [`FaultCause`], counted, shown as the
+//! channel's status, and followed by another attempt after a jittered backoff.
+//! Not here: reading configuration files, serving viewers, decoding.
+
+mod fault;
+mod metrics;
+mod pipeline;
+mod rtsp;
+mod source;
+mod supervisor;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use taimat_base::metrics::Registry;
+use taimat_base::tasks::{Stop, Tasks};
+use taimat_hub::{ChannelKey, FaultCause, Hub};
+
+pub use source::{Credentials, Mode, SourceSpec, Transport};
+
+use metrics::Metrics;
+use supervisor::Supervisor;
+
+/// How long a source gets to say goodbye to its camera.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
+
+struct Running {
+    spec: SourceSpec,
+    tasks: Tasks,
+}
+
+/// All sources that run.
+pub struct Ingest {
+    hub: Arc<Hub>,
+    stop: Stop,
+    running: Mutex<HashMap<ChannelKey, Running>>,
+    metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ingest").finish_non_exhaustive()
+    }
+}
+
+impl Ingest {
+    /// Starts with no sources.
+    pub fn new(
+        hub: Arc<Hub>,
+        registry: &Registry,
+    ) -> Result<Self, taimat_base::metrics::Error> {
+        Ok(Self {
+            hub,
+            stop: Stop::new(),
+            running: Mutex::default(),
+            metrics: Arc::new(Metrics::register(registry)?),
+        })
+    }
+
+    /// Makes what runs equal to `desired`: stops what is not in it, starts what is new, restarts
+    /// what has changed, and does not touch the rest.
+    pub async fn reconcile(&self, desired: Vec<SourceSpec>) {
+        let mut wanted: HashMap<ChannelKey, SourceSpec> =
+            desired.into_iter().map(|spec| (spec.key.clone(), spec)).collect();
+        let mut leaving = Vec::new();
+        {
+            let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+            let obsolete: Vec<ChannelKey> = running
+                .iter()
+                .filter(|(key, r)| wanted.get(*key) != Some(&r.spec))
+                .map(|(key, _)| key.clone())
+                .collect();
+            for key in obsolete {
+                if let Some(old) = running.remove(&key) {
+                    old.tasks.stop_signal().cancel();
+                    leaving.push((key, old.tasks));
+                }
+            }
+            wanted.retain(|key, _| !running.contains_key(key));
+        }
+        for (key, tasks) in leaving {
+            tasks.stop(STOP_DEADLINE).await;
+            if !wanted.contains_key(&key) {
+                self.hub.remove(&key);
+                self.metrics.forget(&key);
+            }
+        }
+        let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        for (key, spec) in wanted {
+            running.insert(key, self.start(spec));
+        }
+    }
+
+    fn start(&self, spec: SourceSpec) -> Running {
+        let channel = self.hub.ensure(&spec.key, spec.limits);
+        let tasks = Tasks::under(&self.stop);
+        let span = tracing::info_span!(
+            "camera",
+            commune = %spec.key.camera.commune,
+            id = %spec.key.camera.camera,
+            profile = %spec.key.profile
+        );
+        let metrics = self.metrics.of(&spec.key);
+        let supervisor = Supervisor::new(spec.clone(), channel, metrics);
+        tasks.spawn("source", span, |stop| supervisor.run(stop));
+        Running { spec, tasks }
+    }
+
+    /// Brings the gauges that follow from the channels' state up to date; called before metrics are
+    /// read.
+    pub fn scrape(&self, now: Instant) {
+        for channel in self.hub.list() {
+            self.metrics.scrape(&channel, now);
+        }
+    }
+
+    /// Ends all sources.
+    pub async fn stop(&self, deadline: Duration) {
+        self.stop.cancel();
+        let all: Vec<Running> = {
+            let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+            running.drain().map(|(_, r)| r).collect()
+        };
+        for running in all {
+            running.tasks.stop(deadline).await;
+        }
+    }
+
+    /// How often each cause has led to a reconnection of that source.
+    pub fn faults(&self, key: &ChannelKey) -> Vec<(FaultCause, u64)> {
+        self.metrics.faults(key)
+    }
+}
