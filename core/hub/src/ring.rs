@@ -253,6 +253,11 @@ impl<T: Item> Cursor<T> {
         }
     }
 
+    /// The number of the item that is read next, unless that is skipped.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
     /// Skips to the next start, as after a loss.
     pub fn seek(&mut self) {
         self.seeking = true;

@@ -1,0 +1,159 @@
+//! How one track's packets get to one client: interleaved in the connection, or by UDP.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use taimat_base::clock;
+use taimat_media::time::duration_to_ticks;
+use tokio::net::UdpSocket;
+
+use crate::packets::PacketBatch;
+use crate::webrtc::rtcp::{SentState, sender_report};
+
+/// Where the packets go.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// Channels for RTP and RTCP.
+    Interleaved(u8, u8),
+    /// A pair of our sockets, connected to the client's pair of ports.
+    Udp {
+        rtp: UdpSocket,
+        rtcp: UdpSocket,
+    },
+}
+
+/// One track to one client.
+#[derive(Debug)]
+pub(super) struct Leg {
+    pub(super) transport: Transport,
+    pub(super) ssrc: u32,
+    pub(super) payload_type: u8,
+    sequence: u16,
+    packets: u32,
+    octets: u32,
+    newest: Option<(u32, SystemTime, u32)>,
+}
+
+impl Leg {
+    pub(super) fn new(transport: Transport, payload_type: u8) -> Self {
+        Self {
+            transport,
+            ssrc: rand::random(),
+            payload_type,
+            sequence: rand::random(),
+            packets: 0,
+            octets: 0,
+            newest: None,
+        }
+    }
+
+    /// The sequence number that comes next.
+    pub(super) fn next_sequence(&self) -> u16 {
+        self.sequence
+    }
+
+    /// A pair of ports of ours next to each other, RTP on the even one (RFC 3550 section 11).
+    pub(super) async fn udp(client: IpAddr, ports: (u16, u16), local: IpAddr) -> io::Result<Transport> {
+        const TRIES: usize = 50;
+        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..TRIES {
+            let rtp = UdpSocket::bind(SocketAddr::new(local, 0)).await?;
+            let port = rtp.local_addr()?.port();
+            if port % 2 == 1 || port == u16::MAX {
+                continue;
+            }
+            match UdpSocket::bind(SocketAddr::new(local, port + 1)).await {
+                Ok(rtcp) => {
+                    rtp.connect(SocketAddr::new(client, ports.0)).await?;
+                    rtcp.connect(SocketAddr::new(client, ports.1)).await?;
+                    return Ok(Transport::Udp { rtp, rtcp });
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Sends an access unit's packets; interleaved ones are appended to `tcp`. Returns how many.
+    pub(super) fn send(&mut self, batch: &PacketBatch, tcp: &mut Vec<u8>) -> u64 {
+        let timestamp = batch.media_time.rtp();
+        let count = batch.payloads.len();
+        let mut datagram = Vec::new();
+        for (i, payload) in batch.payloads.iter().enumerate() {
+            let marker = i + 1 == count && batch.track == taimat_media::TrackKind::Video;
+            let header = self.header(marker, timestamp);
+            match &self.transport {
+                Transport::Interleaved(channel, _) => {
+                    frame(tcp, *channel, header.len() + payload.len());
+                    tcp.extend_from_slice(&header);
+                    tcp.extend_from_slice(payload);
+                }
+                Transport::Udp { rtp, .. } => {
+                    datagram.clear();
+                    datagram.extend_from_slice(&header);
+                    datagram.extend_from_slice(payload);
+                    // A full buffer or a client that is gone: datagrams get lost.
+                    drop(rtp.try_send(&datagram));
+                }
+            }
+            self.packets = self.packets.wrapping_add(1);
+        }
+        let octets = u32::try_from(batch.payloads.bytes()).unwrap_or(u32::MAX);
+        self.octets = self.octets.wrapping_add(octets);
+        self.newest = Some((timestamp, batch.wall_time, batch.media_time.rate));
+        count as u64
+    }
+
+    fn header(&mut self, marker: bool, timestamp: u32) -> [u8; 12] {
+        let mut header = [0; 12];
+        header[0] = 0x80;
+        header[1] = self.payload_type | if marker { 0x80 } else { 0 };
+        header[2..4].copy_from_slice(&self.sequence.to_be_bytes());
+        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        header[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
+        self.sequence = self.sequence.wrapping_add(1);
+        header
+    }
+
+    /// Sends a sender report: the capture time by the camera's clock where that is known.
+    pub(super) fn report(&self, tcp: &mut Vec<u8>) {
+        let Some((rtp, captured, rate)) = self.newest else { return };
+        let wall = clock::wall();
+        let since = wall.duration_since(captured).unwrap_or(Duration::ZERO);
+        let ticks = duration_to_ticks(since.min(Duration::from_secs(3600)), rate);
+        let state = SentState {
+            ssrc: self.ssrc,
+            ntp: clock::ntp(wall),
+            rtp: rtp.wrapping_add(u32::try_from(ticks).unwrap_or(0)),
+            packets: self.packets,
+            octets: self.octets,
+        };
+        let Some(report) = sender_report(&state) else { return };
+        match &self.transport {
+            Transport::Interleaved(_, channel) => {
+                frame(tcp, *channel, report.len());
+                tcp.extend_from_slice(&report);
+            }
+            Transport::Udp { rtcp, .. } => drop(rtcp.try_send(&report)),
+        }
+    }
+
+    /// Takes in what the client sent by UDP; says whether there was anything.
+    pub(super) fn drain(&self) -> bool {
+        let Transport::Udp { rtp, rtcp } = &self.transport else { return false };
+        let mut buffer = [0; 1500];
+        let mut any = false;
+        for socket in [rtp, rtcp] {
+            // At most a few: a client that floods gets no more of our time.
+            any |= (0..8).take_while(|_| socket.try_recv(&mut buffer).is_ok()).count() > 0;
+        }
+        any
+    }
+}
+
+/// The four bytes before interleaved data (RFC 2326 section 10.12).
+fn frame(tcp: &mut Vec<u8>, channel: u8, len: usize) {
+    tcp.extend_from_slice(&[b'$', channel]);
+    tcp.extend_from_slice(&u16::try_from(len).unwrap_or(u16::MAX).to_be_bytes());
+}

@@ -1,0 +1,142 @@
+//! RTSP for whoever wants to pull: recorders, players, other routers; and for `taimat simulate`.
+//!
+//! RTSP 1.0 (RFC 2326): OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER,
+//! TEARDOWN; media interleaved in the connection or by UDP. A slow client is held back by nobody
+//! but itself: its cursor falls behind and goes on at the next key frame.
+
+mod connection;
+mod describe;
+mod legs;
+mod request;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use taimat_base::tasks::{Stop, Tasks};
+use taimat_hub::Channel;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::metrics::Metrics;
+use crate::track::Tracks;
+
+pub use request::{MAX_MESSAGE_BYTES, Parsed, RequestError, parse};
+
+/// Where clients find channels.
+pub trait Mounts: Send + Sync + 'static {
+    /// The channel at a URL's path and query.
+    fn find(&self, path: &str, query: Option<&str>) -> Option<Arc<Channel>>;
+}
+
+/// How RTSP is served.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// TCP address to listen at.
+    pub bind: SocketAddr,
+    /// Connections at most; further ones are closed at once.
+    pub max_connections: usize,
+}
+
+/// The server.
+#[derive(Debug)]
+pub struct RtspServer {
+    local: SocketAddr,
+    tasks: Tasks,
+    /// Counts up to tell all connections of a path to end.
+    kick: watch::Sender<(u64, String)>,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) mounts: Arc<dyn Mounts>,
+    pub(crate) tracks: Arc<Tracks>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) kick: watch::Receiver<(u64, String)>,
+}
+
+impl RtspServer {
+    /// Listens and serves until stopped.
+    pub async fn start(
+        config: &Config,
+        mounts: Arc<dyn Mounts>,
+        tracks: Arc<Tracks>,
+        metrics: Arc<Metrics>,
+        stop: &Stop,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(config.bind).await.map_err(|e| {
+            io::Error::new(e.kind(), format!("binding RTSP to {}: {e}", config.bind))
+        })?;
+        let local = listener.local_addr()?;
+        let tasks = Tasks::under(stop);
+        let (kick, kicked) = watch::channel((0, String::new()));
+        let shared = Arc::new(Shared { mounts, tracks, metrics, kick: kicked });
+        let connections = tasks.clone();
+        let limit = config.max_connections;
+        tasks.spawn("rtsp-accept", tracing::Span::none(), |stop| {
+            accept(listener, shared, connections, limit, stop)
+        });
+        Ok(Self { local, tasks, kick })
+    }
+
+    /// The address it listens at.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Breaks all connections that play `path`, without a word, as a power cut would.
+    pub fn drop_clients(&self, path: &str) {
+        self.kick.send_modify(|(count, which)| {
+            *count += 1;
+            path.clone_into(which);
+        });
+    }
+
+    /// Ends all connections.
+    pub async fn stop(&self, deadline: std::time::Duration) {
+        self.tasks.stop(deadline).await;
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    limit: usize,
+    stop: Stop,
+) {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, typically: wait for some to be free again.
+                tracing::warn!(%error, "accepting an RTSP connection");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if open.fetch_add(1, Ordering::Relaxed) >= limit {
+            open.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!(limit, "too many RTSP connections");
+            continue;
+        }
+        let (shared, open) = (Arc::clone(&shared), Arc::clone(&open));
+        let span = tracing::info_span!("rtsp", connection = connection::next_number());
+        tasks.spawn("rtsp-connection", span, |stop| async move {
+            let ended = tokio::select! {
+                ended = connection::serve(stream, peer, shared) => ended,
+                () = stop.cancelled() => Ok(()),
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "RTSP connection ended");
+            }
+            open.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+}

@@ -1,0 +1,21 @@
+//! Viewers by WebRTC: WHEP negotiation, ICE, DTLS, SRTP, and the fan-out of packets.
+//!
+//! A datagram comes in at [`socket`], is sorted by [`receiver`] to one of the sender threads
+//! ([`worker`]), which own the [`session`]s. Sessions are sans-IO: they take datagrams and `now`,
+//! and leave what is to be sent in an [`outbox`].
+
+pub mod candidate;
+mod media;
+pub mod negotiate;
+pub mod offer;
+pub mod outbox;
+mod receiver;
+pub mod rtcp;
+pub mod seal;
+mod session;
+pub mod socket;
+mod whep;
+mod worker;
+
+pub use session::{EndReason, SessionInfo};
+pub use whep::{Answer, Config, Fragment, Refusal, Whep};

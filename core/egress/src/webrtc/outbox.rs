@@ -1,0 +1,115 @@
+//! What a session wants sent: datagrams, gathered into runs of equal size.
+
+use std::io;
+
+use super::socket::{Path, RtcSocket};
+use crate::metrics::{DropCause, Metrics};
+
+/// Longest run in bytes: the kernel takes no more than a UDP packet's 16-bit length.
+const MAX_RUN_BYTES: usize = 65_000;
+/// Longest run in datagrams that UDP_SEGMENT takes (UDP_MAX_SEGMENTS).
+const MAX_RUN_DATAGRAMS: usize = 64;
+
+/// Gathers datagrams to one viewer and sends them in as few calls as possible. Its buffer is used
+/// again for every viewer.
+#[derive(Debug)]
+pub struct Outbox<'a> {
+    sockets: &'a [RtcSocket],
+    metrics: &'a Metrics,
+    buffer: Vec<u8>,
+    /// Size of the run's datagrams but the last.
+    size: usize,
+    count: usize,
+}
+
+impl<'a> Outbox<'a> {
+    /// An empty one.
+    pub fn new(sockets: &'a [RtcSocket], metrics: &'a Metrics) -> Self {
+        let buffer = Vec::with_capacity(MAX_RUN_BYTES + 4096);
+        Self { sockets, metrics, buffer, size: 0, count: 0 }
+    }
+
+    /// Makes room for a datagram of `len` bytes, sending what can not be in one run with it, and
+    /// returns the buffer to append it to. Call [`Outbox::written`] afterwards.
+    pub fn room(&mut self, path: &Path, len: usize) -> &mut Vec<u8> {
+        let longer = self.count > 0 && len > self.size;
+        // A shorter datagram ends a run: the one before it must have been full.
+        let last_was_short = self.count > 0 && self.buffer.len() != self.count * self.size;
+        if longer
+            || last_was_short
+            || self.count == MAX_RUN_DATAGRAMS
+            || self.buffer.len() + len > MAX_RUN_BYTES
+        {
+            self.flush(path);
+        }
+        if self.count == 0 {
+            self.size = len;
+        }
+        &mut self.buffer
+    }
+
+    /// The datagram was appended.
+    pub fn written(&mut self) {
+        self.count += 1;
+    }
+
+    /// Takes back what was appended after [`Outbox::room`].
+    pub fn abandon(&mut self, start: usize) {
+        self.buffer.truncate(start);
+    }
+
+    /// Sends the run.
+    pub fn flush(&mut self, path: &Path) {
+        if self.count > 0 {
+            self.send(path, &self.buffer, self.size, self.count as u64);
+        }
+        self.buffer.clear();
+        self.count = 0;
+    }
+
+    /// Sends a single datagram at once.
+    pub fn datagram(&self, path: &Path, bytes: &[u8]) {
+        self.send(path, bytes, bytes.len().max(1), 1);
+    }
+
+    fn send(&self, path: &Path, run: &[u8], size: usize, count: u64) {
+        let Some(socket) = self.sockets.get(path.socket) else { return };
+        match socket.send(path, run, size) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.metrics.dropped(DropCause::SendBuffer, count);
+            }
+            Err(_) => self.metrics.dropped(DropCause::SendError, count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    #[test]
+    fn sizes_that_do_not_match_are_separate_runs() {
+        let registry = prometheus::Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let sockets = [RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let peer = receiver.local_addr().unwrap();
+        let path = Path { socket: 0, peer, local: None };
+        let mut outbox = Outbox::new(&sockets, &metrics);
+        let sizes = [40, 1000, 1000, 1000, 700, 700, 900, 900, 12];
+        for size in sizes {
+            outbox.room(&path, size).extend(std::iter::repeat_n(size as u8, size));
+            outbox.written();
+        }
+        outbox.flush(&path);
+        let mut buffer = [0; 2000];
+        for size in sizes {
+            let (len, _) = receiver.recv_from(&mut buffer).unwrap();
+            assert_eq!((len, buffer[0]), (size, size as u8));
+        }
+    }
+}

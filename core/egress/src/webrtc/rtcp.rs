@@ -1,0 +1,173 @@
+//! RTCP: what we tell viewers, and what they tell us.
+
+use bytes::Bytes;
+use rtc_rtcp::goodbye::Goodbye;
+use rtc_rtcp::packet::{Packet, marshal, unmarshal};
+use rtc_rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
+use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc_rtcp::receiver_report::ReceiverReport;
+use rtc_rtcp::reception_report::ReceptionReport;
+use rtc_rtcp::sender_report::SenderReport;
+use rtc_rtcp::source_description::{
+    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
+};
+use rtc_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
+
+/// Most sequence numbers taken from one compound packet: a viewer that misses more needs a key
+/// frame.
+const MAX_NACKS: usize = 256;
+
+/// The state of a track that a sender report describes (RFC 3550 section 6.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentState {
+    /// Synchronization source.
+    pub ssrc: u32,
+    /// Now, as a 64-bit NTP timestamp.
+    pub ntp: u64,
+    /// Now, on the track's RTP clock.
+    pub rtp: u32,
+    /// Packets sent.
+    pub packets: u32,
+    /// Payload bytes sent.
+    pub octets: u32,
+}
+
+/// A sender report with the source's name. `None` if it could not be written, which does not happen
+/// with these fields.
+pub fn sender_report(state: &SentState) -> Option<Vec<u8>> {
+    let report = SenderReport {
+        ssrc: state.ssrc,
+        ntp_time: state.ntp,
+        rtp_time: state.rtp,
+        packet_count: state.packets,
+        octet_count: state.octets,
+        ..SenderReport::default()
+    };
+    let name = SourceDescriptionItem {
+        sdes_type: SdesType::SdesCname,
+        text: Bytes::from_static(b"taimat"),
+    };
+    let names = SourceDescription {
+        chunks: vec![SourceDescriptionChunk { source: state.ssrc, items: vec![name] }],
+    };
+    marshal(&[Box::new(report), Box::new(names)]).ok().map(|b| b.to_vec())
+}
+
+/// Says that sources end.
+pub fn goodbye(ssrcs: &[u32]) -> Option<Vec<u8>> {
+    let bye = Goodbye { sources: ssrcs.to_vec(), reason: Bytes::new() };
+    marshal(&[Box::new(bye)]).ok().map(|b| b.to_vec())
+}
+
+/// What a viewer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Feedback {
+    /// These packets of that source did not arrive.
+    Nack(u32, Vec<u16>),
+    /// A key frame of that source is needed.
+    Keyframe(u32),
+    /// How reception of a source goes.
+    Report(ReceptionReport),
+    /// It leaves.
+    Bye,
+}
+
+/// Reads a compound packet. What is not understood is skipped; nothing is read after damage.
+pub fn read(packet: &[u8]) -> Vec<Feedback> {
+    let mut feedback = Vec::new();
+    let mut nacks = 0;
+    for packet in parse(packet) {
+        let any = packet.as_any();
+        if let Some(nack) = any.downcast_ref::<TransportLayerNack>() {
+            let missing: Vec<u16> = nack
+                .nacks
+                .iter()
+                .flat_map(|pair| pair.into_iter())
+                .take(MAX_NACKS - nacks)
+                .collect();
+            nacks += missing.len();
+            feedback.push(Feedback::Nack(nack.media_ssrc, missing));
+        } else if let Some(pli) = any.downcast_ref::<PictureLossIndication>() {
+            feedback.push(Feedback::Keyframe(pli.media_ssrc));
+        } else if let Some(fir) = any.downcast_ref::<FullIntraRequest>() {
+            feedback.extend(fir.fir.iter().take(4).map(|f| Feedback::Keyframe(f.ssrc)));
+        } else if let Some(report) = any.downcast_ref::<ReceiverReport>() {
+            feedback.extend(report.reports.iter().take(4).cloned().map(Feedback::Report));
+        } else if let Some(report) = any.downcast_ref::<SenderReport>() {
+            feedback.extend(report.reports.iter().take(4).cloned().map(Feedback::Report));
+        } else if any.is::<Goodbye>() {
+            feedback.push(Feedback::Bye);
+        }
+    }
+    feedback
+}
+
+/// One packet of the compound after the other, so that what comes before damage still counts.
+fn parse(mut bytes: &[u8]) -> Vec<Box<dyn Packet>> {
+    let mut packets = Vec::new();
+    while let Some(header) = bytes.get(..4) {
+        let words = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let Some((mut one, rest)) = bytes.split_at_checked((words + 1) * 4) else { break };
+        match unmarshal(&mut one) {
+            Ok(read) => packets.extend(read),
+            Err(_) => break,
+        }
+        bytes = rest;
+    }
+    packets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use rtc_rtcp::transport_feedbacks::transport_layer_nack::NackPair;
+
+    #[test]
+    fn reads_feedback_of_all_kinds() {
+        let nack = TransportLayerNack {
+            sender_ssrc: 1,
+            media_ssrc: 2,
+            nacks: vec![NackPair { packet_id: 65_535, lost_packets: 0b101 }],
+        };
+        let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc: 2 };
+        let packets: [Box<dyn Packet>; 3] = [
+            Box::new(ReceiverReport { ssrc: 1, ..ReceiverReport::default() }),
+            Box::new(nack),
+            Box::new(pli),
+        ];
+        let bytes = marshal(&packets).unwrap();
+        let expected = [Feedback::Nack(2, vec![65_535, 0, 2]), Feedback::Keyframe(2)];
+        assert_eq!(read(&bytes), expected);
+    }
+
+    #[test]
+    fn writes_reports_that_a_library_reads() {
+        let state = SentState { ssrc: 9, ntp: 1 << 40, rtp: 5, packets: 6, octets: 7 };
+        let bytes = sender_report(&state).unwrap();
+        let packets = unmarshal(&mut &bytes[..]).unwrap();
+        let report = packets[0].as_any().downcast_ref::<SenderReport>().unwrap();
+        assert_eq!((report.ssrc, report.ntp_time, report.octet_count), (9, 1 << 40, 7));
+        assert_eq!(read(&goodbye(&[9]).unwrap()), [Feedback::Bye]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_stays_small(
+            kind in prop::sample::select(vec![200_u8, 201, 202, 203, 204, 205, 206, 207, 77]),
+            count in 0_u8..32,
+            body in prop::collection::vec(any::<u8>(), 0..400),
+        ) {
+            read(&body);
+            let words = u16::try_from(body.len() / 4).unwrap();
+            let mut packet = vec![0x80 | count, kind];
+            packet.extend(words.to_be_bytes());
+            packet.extend(&body);
+            let nacks: usize = read(&packet).iter().map(|f| match f {
+                Feedback::Nack(_, list) => list.len(),
+                _ => 0,
+            }).sum();
+            prop_assert!(nacks <= MAX_NACKS);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The UDP sockets that all viewers share: one port, IPv4 and IPv6.
+//!
+//! Sending hands the kernel a run of equal datagrams in one call (UDP_SEGMENT); where it has no
+//! such call, `sendmmsg`; where that fails too, one call a datagram.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg,
+};
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Send and receive buffers, in bytes: a key frame to a hundred viewers at once.
+const BUFFER_BYTES: usize = 4 << 20;
+
+/// Where a datagram goes: the viewer's address, and the address of ours that it is to come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// Which of the sockets.
+    pub socket: usize,
+    /// The viewer.
+    pub peer: SocketAddr,
+    /// Ours, where the kernel tells.
+    pub local: Option<IpAddr>,
+}
+
+/// One bound socket.
+#[derive(Debug)]
+pub struct RtcSocket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+    /// UDP_SEGMENT was refused although the kernel knows it (some virtual interfaces do that).
+    no_segments: AtomicBool,
+    no_batch: AtomicBool,
+}
+
+impl RtcSocket {
+    /// Binds.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        if address.is_ipv6() {
+            // IPv4 has a socket of its own.
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        // The kernel may give less; that is not an error.
+        drop(socket.set_send_buffer_size(BUFFER_BYTES));
+        drop(socket.set_recv_buffer_size(BUFFER_BYTES));
+        let socket: UdpSocket = socket.into();
+        socket.set_nonblocking(true)?;
+        let state = UdpSocketState::new((&socket).into())?;
+        let local = socket.local_addr()?;
+        let no = || AtomicBool::new(false);
+        Ok(Self { socket, state, local, no_segments: no(), no_batch: no() })
+    }
+
+    /// The address it is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// The socket itself, to wait on.
+    pub fn as_udp(&self) -> &UdpSocket {
+        &self.socket
+    }
+
+    /// Largest number of datagrams in one call.
+    pub fn max_segments(&self) -> usize {
+        if self.no_segments.load(Ordering::Relaxed) { 1 } else { self.state.max_gso_segments() }
+    }
+
+    /// Goes on as if the kernel had no UDP_SEGMENT (for benches and tests of the fall-backs).
+    pub fn forget_segments(&self, batch_too: bool) {
+        self.no_segments.store(true, Ordering::Relaxed);
+        self.no_batch.store(batch_too, Ordering::Relaxed);
+    }
+
+    /// Sends a run of datagrams, each `size` bytes long, the last one perhaps shorter.
+    pub fn send(&self, path: &Path, run: &[u8], size: usize) -> io::Result<()> {
+        if run.len() <= size {
+            return self.transmit(path, run, None);
+        }
+        if self.max_segments() > 1 {
+            match self.transmit(path, run, Some(size)) {
+                Err(error) if refuses_segments(&error) => {
+                    self.no_segments.store(true, Ordering::Relaxed);
+                    tracing::warn!(%error, "the kernel refuses UDP_SEGMENT; sending by sendmmsg");
+                }
+                result => return result,
+            }
+        }
+        self.send_batch(path, run, size)
+    }
+
+    fn transmit(&self, path: &Path, contents: &[u8], size: Option<usize>) -> io::Result<()> {
+        let transmit = Transmit {
+            destination: path.peer,
+            ecn: None,
+            contents,
+            segment_size: size,
+            src_ip: path.local.filter(|ip| !ip.is_unspecified()),
+        };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
+
+    fn send_batch(&self, path: &Path, run: &[u8], size: usize) -> io::Result<()> {
+        if !self.no_batch.load(Ordering::Relaxed) {
+            match self.sendmmsg(path.peer, run, size) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    self.no_batch.store(true, Ordering::Relaxed);
+                }
+                result => return result,
+            }
+        }
+        run.chunks(size).try_for_each(|datagram| self.transmit(path, datagram, None))
+    }
+
+    fn sendmmsg(&self, peer: SocketAddr, run: &[u8], size: usize) -> io::Result<()> {
+        let datagrams: Vec<[IoSlice<'_>; 1]> = run.chunks(size).map(|d| [IoSlice::new(d)]).collect();
+        let peers = vec![Some(SockaddrStorage::from(peer)); datagrams.len()];
+        let mut headers = MultiHeaders::preallocate(datagrams.len(), None);
+        let none: [ControlMessage<'_>; 0] = [];
+        let fd = self.socket.as_raw_fd();
+        let sent = sendmmsg(fd, &mut headers, &datagrams, &peers, none, MsgFlags::empty())?;
+        if sent.count() < datagrams.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    }
+
+    /// Receives what is there; `Ok(0)` never happens, no datagram is `WouldBlock`.
+    pub fn receive(
+        &self,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> io::Result<usize> {
+        self.state.recv((&self.socket).into(), buffers, meta)
+    }
+}
+
+fn refuses_segments(error: &io::Error) -> bool {
+    // EIO: no checksum offload on the way; EINVAL and EOPNOTSUPP: the option itself.
+    const REFUSALS: [i32; 3] = [5, 22, 95];
+    error.raw_os_error().is_some_and(|code| REFUSALS.contains(&code))
+}
+
+/// The addresses at which viewers can reach sockets bound to `bound`: themselves, or, for an
+/// unspecified one, all addresses of this machine's interfaces.
+pub fn reachable(bound: &[SocketAddr]) -> Vec<SocketAddr> {
+    let interfaces = interface_addresses();
+    let mut found = Vec::new();
+    for address in bound {
+        if !address.ip().is_unspecified() {
+            found.push(*address);
+            continue;
+        }
+        let same_family = interfaces.iter().filter(|ip| ip.is_ipv4() == address.is_ipv4());
+        found.extend(same_family.map(|ip| SocketAddr::new(*ip, address.port())));
+    }
+    found
+}
+
+fn interface_addresses() -> Vec<IpAddr> {
+    let Ok(list) = nix::ifaddrs::getifaddrs() else {
+        return vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    };
+    let mut found: Vec<IpAddr> = list
+        .filter_map(|interface| {
+            let address = interface.address?;
+            if let Some(v4) = address.as_sockaddr_in() {
+                return Some(IpAddr::V4(v4.ip()));
+            }
+            address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
+        })
+        .filter(|ip| match ip {
+            IpAddr::V4(v4) => !v4.is_link_local(),
+            // Link-local addresses need a scope that candidates can not carry.
+            IpAddr::V6(v6) => !is_link_local(v6),
+        })
+        .collect();
+    found.dedup();
+    found
+}
+
+fn is_link_local(ip: &Ipv6Addr) -> bool {
+    ip.segments()[0] & 0xFFC0 == 0xFE80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive_all(receiver: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
+        receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        let mut buffer = [0; 2000];
+        (0..count)
+            .map(|_| {
+                let (len, _) = receiver.recv_from(&mut buffer).unwrap();
+                buffer[..len].to_vec()
+            })
+            .collect()
+    }
+
+    /// The same datagrams arrive whichever call is used.
+    #[test]
+    fn all_three_ways_send_the_same() {
+        for (no_segments, no_batch) in [(false, false), (true, false), (true, true)] {
+            let socket = RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            if no_segments {
+                socket.forget_segments(no_batch);
+            }
+            let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let peer = receiver.local_addr().unwrap();
+            let path = Path { socket: 0, peer, local: None };
+            let run: Vec<u8> = (0..2500).map(|i| (i / 1000) as u8).collect();
+            socket.send(&path, &run, 1000).unwrap();
+            let got = receive_all(&receiver, 3);
+            assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
+            assert_eq!(got[2], vec![2; 500]);
+        }
+    }
+
+    #[test]
+    fn lists_this_machines_addresses() {
+        let found = reachable(&["0.0.0.0:7".parse().unwrap()]);
+        assert!(found.contains(&"127.0.0.1:7".parse().unwrap()), "{found:?}");
+        let one = ["192.0.2.1:7".parse().unwrap()];
+        assert_eq!(reachable(&one), one);
+    }
+}
