@@ -131,7 +131,9 @@ impl Fleet {
         let limits = Limits { history: Duration::from_secs(1), ..Limits::default() };
         let tracks = Arc::new(Tracks::new(&stop, limits));
         let commune: CommuneId = "sim".parse().unwrap_or_else(|_| unreachable!("a plain word"));
-        let (scenes, loops) = prepare(&config)?;
+        // Seconds of computing: not on a thread that others need.
+        let prepared = tokio::task::spawn_blocking(move || prepare(&config).map(|p| (p, config)));
+        let ((scenes, loops), config) = prepared.await.map_err(std::io::Error::other)??;
 
         let mounts = Arc::new(FleetMounts { hub: Arc::clone(&hub), commune: commune.clone() });
         let server_config = Config { bind: config.bind, max_connections: 4096 };
@@ -246,6 +248,9 @@ impl Replay {
     async fn run(self, stop: Stop) {
         let begin = clock::now();
         let wall = clock::wall();
+        if let Some(first) = self.frames.first() {
+            self.describe(first);
+        }
         self.channel.set_status(Status::new(SourceState::Live, wall));
         let step = Duration::from_secs(1) / self.rate;
         let mut dropped = begin;
@@ -270,9 +275,18 @@ impl Replay {
         }
     }
 
+    /// The frame that the camera begins with: the key frame before its offset.
+    fn start(&self) -> u32 {
+        let count = u32::try_from(self.frames.len()).unwrap_or(1).max(1);
+        let offset = self.offset % count;
+        let keys = (0..=offset).rev();
+        let is_key = |n: &u32| self.frames.get(*n as usize).is_some_and(|f| f.keyframe);
+        keys.into_iter().find(is_key).unwrap_or(0)
+    }
+
     fn publish(&self, frames: &Loop, number: u32, now: Instant, wall: SystemTime, fault: Fault) {
         let count = u32::try_from(frames.len()).unwrap_or(1).max(1);
-        let place = number.wrapping_add(self.offset) % count;
+        let place = number.wrapping_add(self.start()) % count;
         let Some(frame) = frames.get(place as usize) else { return };
         self.describe(frame);
         let ticks = i64::from(number) * i64::from(VIDEO_CLOCK / self.rate);

@@ -1,0 +1,6 @@
+//! The handlers, by subject.
+
+pub(crate) mod console;
+pub(crate) mod ops;
+pub(crate) mod rest;
+pub(crate) mod whep;

@@ -1,0 +1,298 @@
+//! `/api/v1`: communes, cameras with their live state, viewer sessions, and this API's description.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use serde::Serialize;
+use taimat_base::{CameraKey, CommuneId, Profile, clock};
+use taimat_egress::webrtc::{EndReason, SessionInfo};
+use taimat_hub::{Channel, ChannelKey};
+use utoipa::{OpenApi, ToSchema};
+
+use super::whep::key;
+use crate::ProblemJson;
+use crate::directory::{Camera, Commune};
+
+/// One encoding of a camera, live.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProfileView {
+    /// `main` or `sub`.
+    profile: &'static str,
+    /// `idle`, `connecting`, `live`, `stalled` or `offline`.
+    state: &'static str,
+    /// Since when, in seconds since 1970.
+    since: f64,
+    /// Why it is not live: a word from a closed set.
+    cause: Option<&'static str>,
+    /// More about the cause, in English.
+    detail: Option<String>,
+    /// When it is tried again, in seconds since 1970.
+    retry_at: Option<f64>,
+    /// Seconds since the last picture arrived.
+    picture_age: Option<f64>,
+    /// Video codec.
+    codec: Option<&'static str>,
+    /// Width in pixels.
+    width: Option<u32>,
+    /// Height in pixels.
+    height: Option<u32>,
+    /// Audio codec, if sound is carried.
+    audio: Option<&'static str>,
+    /// Media bits a second.
+    bits_per_second: f64,
+    /// Pictures a second.
+    frames_per_second: f64,
+    /// Seconds between key frames.
+    keyframe_interval: Option<f64>,
+    /// WebRTC viewers.
+    viewers: usize,
+    /// Reconnections by cause since the router started.
+    reconnects: Vec<(&'static str, u64)>,
+}
+
+/// A camera.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CameraView {
+    /// Its name in URLs.
+    id: String,
+    /// Its name for people.
+    title: String,
+    /// Whether it runs only while somebody watches.
+    on_demand: bool,
+    /// Its encodings, main first.
+    profiles: Vec<ProfileView>,
+}
+
+/// A commune.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CommuneView {
+    /// Its name in URLs.
+    id: String,
+    /// Its name for people.
+    name: String,
+    /// Its time zone.
+    time_zone: String,
+    /// Its cameras.
+    cameras: Vec<CameraView>,
+}
+
+/// Something wrong in a configuration file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConfigProblem {
+    /// File, line and column.
+    place: String,
+    /// What is wrong.
+    message: String,
+    /// What would be right.
+    hint: Option<String>,
+}
+
+/// All there is, in one answer: what the console asks for every two seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Overview {
+    /// The server's clock, in seconds since 1970.
+    now: f64,
+    /// Its version.
+    version: &'static str,
+    /// The communes.
+    communes: Vec<CommuneView>,
+    /// What is wrong with the configuration as it is in the files now.
+    problems: Vec<ConfigProblem>,
+}
+
+/// A viewer session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionView {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    info: SessionInfo,
+}
+
+pub(crate) fn routes() -> Router<crate::State> {
+    Router::new()
+        .route("/api/v1/overview", get(overview))
+        .route("/api/v1/communes", get(communes))
+        .route("/api/v1/communes/{commune}", get(commune))
+        .route("/api/v1/communes/{commune}/cameras", get(cameras))
+        .route("/api/v1/communes/{commune}/cameras/{camera}", get(camera))
+        .route("/api/v1/sessions", get(sessions))
+        .route("/api/v1/sessions/{id}", delete(end_session))
+        .route("/api/v1/openapi.json", get(openapi))
+}
+
+/// The API's description.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Taimat", description = "Media router for neighbourhood cameras"),
+    paths(overview, communes, commune, cameras, camera, sessions, end_session),
+    components(schemas(ProblemJson))
+)]
+struct Description;
+
+async fn openapi() -> Response {
+    let json = HeaderValue::from_static("application/json");
+    let body = Description::openapi().to_json().unwrap_or_default();
+    ([(header::CONTENT_TYPE, json)], body).into_response()
+}
+
+/// Everything at once
+#[utoipa::path(get, path = "/api/v1/overview", responses((status = 200, body = Overview)))]
+async fn overview(State(state): State<crate::State>) -> Json<Overview> {
+    let snapshot = state.directory.snapshot();
+    let problem = |p: &taimat_base::Problem| ConfigProblem {
+        place: p.place.to_string(),
+        message: p.message.clone(),
+        hint: p.hint.clone(),
+    };
+    Json(Overview {
+        now: clock::unix_seconds(clock::wall()),
+        version: env!("CARGO_PKG_VERSION"),
+        communes: list(&state),
+        problems: snapshot.problems.iter().map(problem).collect(),
+    })
+}
+
+/// All communes with their cameras
+#[utoipa::path(get, path = "/api/v1/communes", responses((status = 200, body = [CommuneView])))]
+async fn communes(State(state): State<crate::State>) -> Json<Vec<CommuneView>> {
+    Json(list(&state))
+}
+
+/// One commune
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}",
+    responses((status = 200, body = CommuneView), (status = 404, body = ProblemJson))
+)]
+async fn commune(
+    State(state): State<crate::State>,
+    Path(commune): Path<String>,
+) -> Result<Json<CommuneView>, ProblemJson> {
+    let found = list(&state).into_iter().find(|c| c.id == commune);
+    found.map(Json).ok_or_else(|| ProblemJson::not_found("such commune"))
+}
+
+/// A commune's cameras
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/cameras",
+    responses((status = 200, body = [CameraView]), (status = 404, body = ProblemJson))
+)]
+async fn cameras(
+    state: State<crate::State>,
+    commune_id: Path<String>,
+) -> Result<Json<Vec<CameraView>>, ProblemJson> {
+    commune(state, commune_id).await.map(|c| Json(c.0.cameras))
+}
+
+/// One camera
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/cameras/{camera}",
+    responses((status = 200, body = CameraView), (status = 404, body = ProblemJson))
+)]
+async fn camera(
+    State(state): State<crate::State>,
+    Path((commune, camera)): Path<(String, String)>,
+) -> Result<Json<CameraView>, ProblemJson> {
+    let key = key(&commune, &camera)?;
+    let snapshot = state.directory.snapshot();
+    let configured = snapshot
+        .communes
+        .iter()
+        .filter(|c| c.id == key.commune)
+        .flat_map(|c| &c.cameras)
+        .find(|c| c.id == key.camera);
+    match configured {
+        Some(configured) => Ok(Json(view(&state, &key.commune, configured, &state.whep.sessions()))),
+        None => Err(ProblemJson::not_found("such camera")),
+    }
+}
+
+/// Viewer sessions, oldest first
+#[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = [SessionView])))]
+async fn sessions(State(state): State<crate::State>) -> Json<Vec<SessionView>> {
+    Json(state.whep.sessions().into_iter().map(|info| SessionView { info }).collect())
+}
+
+/// End a viewer session
+#[utoipa::path(
+    delete,
+    path = "/api/v1/sessions/{id}",
+    responses((status = 204), (status = 404, body = ProblemJson))
+)]
+async fn end_session(
+    State(state): State<crate::State>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ProblemJson> {
+    let ended = id.parse().is_ok_and(|id| state.whep.end_session(id, EndReason::Revoked));
+    if ended { Ok(StatusCode::NO_CONTENT) } else { Err(ProblemJson::not_found("such session")) }
+}
+
+fn list(state: &crate::State) -> Vec<CommuneView> {
+    let snapshot = state.directory.snapshot();
+    let sessions = state.whep.sessions();
+    let one = |commune: &Commune| CommuneView {
+        id: commune.id.to_string(),
+        name: commune.name.clone(),
+        time_zone: commune.time_zone.clone(),
+        cameras: commune.cameras.iter().map(|c| view(state, &commune.id, c, &sessions)).collect(),
+    };
+    snapshot.communes.iter().map(one).collect()
+}
+
+fn view(
+    state: &crate::State,
+    commune: &CommuneId,
+    camera: &Camera,
+    sessions: &[SessionInfo],
+) -> CameraView {
+    let key = CameraKey::new(commune.clone(), camera.id.clone());
+    let profiles = Profile::ALL
+        .into_iter()
+        .filter_map(|profile| state.hub.get(&ChannelKey::new(key.clone(), profile)))
+        .map(|channel| profile_view(state, &channel, sessions))
+        .collect();
+    CameraView {
+        id: camera.id.to_string(),
+        title: camera.title.clone(),
+        on_demand: camera.on_demand,
+        profiles,
+    }
+}
+
+fn profile_view(state: &crate::State, channel: &Channel, sessions: &[SessionInfo]) -> ProfileView {
+    let now = clock::now();
+    let status = channel.status();
+    let rates = channel.rates(now);
+    let info = channel.info();
+    let video = info.as_ref().and_then(|i| i.video.as_ref());
+    let key = channel.key();
+    let watches = |s: &&SessionInfo| {
+        s.commune == key.camera.commune.as_str()
+            && s.camera == key.camera.camera.as_str()
+            && s.profile == key.profile.as_str()
+    };
+    ProfileView {
+        profile: key.profile.as_str(),
+        state: status.state.as_str(),
+        since: clock::unix_seconds(status.since),
+        cause: status.cause.map(|c| c.as_str()),
+        detail: status.detail,
+        retry_at: status.retry_at.map(clock::unix_seconds),
+        picture_age: channel
+            .last_received()
+            .map(|(at, _)| now.saturating_duration_since(at).as_secs_f64()),
+        codec: video.map(|v| v.codec.name()),
+        width: video.map(|v| v.params.width),
+        height: video.map(|v| v.params.height),
+        audio: info.as_ref().and_then(|i| i.audio.as_ref()).map(|a| a.codec.name()),
+        bits_per_second: rates.bits_per_second,
+        frames_per_second: rates.frames_per_second,
+        keyframe_interval: rates.keyframe_interval_seconds,
+        viewers: sessions.iter().filter(watches).count(),
+        reconnects: state.ingest.faults(key).into_iter().map(|(c, n)| (c.as_str(), n)).collect(),
+    }
+}

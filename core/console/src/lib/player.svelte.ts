@@ -1,0 +1,171 @@
+// Keeps one picture on screen: connects, notices when it stands still, connects again.
+
+import { Refusal, Viewer } from './whep';
+
+export type PlayState = 'connecting' | 'live' | 'stalled' | 'offline';
+
+export interface Stats {
+  /** Estimated delay between the router and the screen, in ms. */
+  delay: number | null;
+  bitsPerSecond: number | null;
+  framesPerSecond: number | null;
+  /** Share of packets lost, 0 to 1. */
+  loss: number | null;
+  width: number | null;
+  height: number | null;
+}
+
+const STALL_MS = 1500;
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 15_000;
+
+export class Player {
+  state = $state<PlayState>('connecting');
+  cause = $state<string | null>(null);
+  stats = $state.raw<Stats | null>(null);
+  /** When the next attempt is made, in ms of performance.now(). */
+  retryAt = $state<number | null>(null);
+  connected = $state<number | null>(null);
+  picture = $state<number | null>(null);
+  hasAudio = $state(false);
+
+  private viewer: Viewer | null = null;
+  private video: HTMLVideoElement | null = null;
+  private endpoint = '';
+  private failures = 0;
+  private lastFrame = 0;
+  private timers: ReturnType<typeof setInterval>[] = [];
+  private retryTimer: ReturnType<typeof setTimeout> | undefined;
+  private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null =
+    null;
+
+  /** Shows the camera at `endpoint` in `video` until the returned function is called. */
+  attach(video: HTMLVideoElement, endpoint: string): () => void {
+    this.video = video;
+    this.endpoint = endpoint;
+    this.timers = [
+      setInterval(() => this.watch(), 250),
+      setInterval(() => void this.measure(), 1000),
+    ];
+    void this.connect();
+    return () => this.detach();
+  }
+
+  private detach(): void {
+    this.timers.forEach(clearInterval);
+    clearTimeout(this.retryTimer);
+    this.viewer?.close();
+    this.viewer = null;
+    if (this.video) this.video.srcObject = null;
+    this.video = null;
+  }
+
+  private async connect(): Promise<void> {
+    const video = this.video;
+    if (!video) return;
+    this.retryAt = null;
+    if (this.state !== 'offline' && this.state !== 'stalled') this.state = 'connecting';
+    const viewer = new Viewer(this.endpoint, (cause) => this.failed(cause));
+    this.viewer?.close();
+    this.viewer = viewer;
+    this.before = null;
+    video.srcObject = viewer.stream;
+    this.frames(video, viewer);
+    try {
+      await viewer.open();
+      void video.play().catch(() => undefined);
+    } catch (error) {
+      if (this.viewer === viewer) {
+        this.failed(error instanceof Refusal ? error.refused.cause : 'other');
+      }
+    }
+  }
+
+  /** Follows every picture that is shown. */
+  private frames(video: HTMLVideoElement, viewer: Viewer): void {
+    const shown = (): void => {
+      if (this.viewer !== viewer) return;
+      this.lastFrame = performance.now();
+      viewer.pictured();
+      if (this.state !== 'live') {
+        this.state = 'live';
+        this.cause = null;
+        this.failures = 0;
+        this.connected = viewer.timing.connected;
+        this.picture = viewer.timing.picture;
+        this.hasAudio = viewer.stream.getAudioTracks().some((t) => !t.muted);
+      }
+      video.requestVideoFrameCallback(shown);
+    };
+    video.requestVideoFrameCallback(shown);
+  }
+
+  /** A picture that stands still is not shown as live. */
+  private watch(): void {
+    if (this.state === 'live' && performance.now() - this.lastFrame > STALL_MS) {
+      this.state = 'stalled';
+      this.cause = 'stalled';
+    }
+  }
+
+  private failed(cause: string): void {
+    this.viewer?.close();
+    this.viewer = null;
+    this.state = 'offline';
+    this.cause = cause;
+    this.stats = null;
+    this.failures += 1;
+    const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (this.failures - 1), LONGEST_RETRY_MS);
+    const wait = ceiling * (0.5 + Math.random() / 2);
+    this.retryAt = performance.now() + wait;
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => void this.connect(), wait);
+  }
+
+  /** The router says that the camera is live again: no reason to wait. */
+  hurry(): void {
+    if (this.state === 'offline' && this.retryAt !== null) {
+      clearTimeout(this.retryTimer);
+      this.failures = 0;
+      void this.connect();
+    }
+  }
+
+  private async measure(): Promise<void> {
+    const connection = this.viewer?.connection;
+    if (!connection || this.state !== 'live') return;
+    const report = await connection.getStats();
+    let trip = 0;
+    for (const entry of report.values()) {
+      if (entry.type === 'candidate-pair' && entry.nominated) {
+        trip = entry.currentRoundTripTime ?? 0;
+      }
+    }
+    for (const entry of report.values()) {
+      if (entry.type !== 'inbound-rtp' || entry.kind !== 'video') continue;
+      const now = {
+        bytes: entry.bytesReceived as number,
+        frames: entry.framesDecoded as number,
+        lost: entry.packetsLost as number,
+        packets: entry.packetsReceived as number,
+        at: entry.timestamp as number,
+      };
+      const before = this.before;
+      this.before = now;
+      const emitted = entry.jitterBufferEmittedCount as number;
+      const buffered = emitted > 0 ? (entry.jitterBufferDelay as number) / emitted : 0;
+      const decoded = now.frames > 0 ? (entry.totalDecodeTime as number) / now.frames : 0;
+      const seconds = before ? (now.at - before.at) / 1000 : 0;
+      const packets = before ? now.packets - before.packets : 0;
+      const lost = before ? Math.max(0, now.lost - before.lost) : 0;
+      this.stats = {
+        delay: (trip / 2 + buffered + decoded) * 1000,
+        bitsPerSecond: before && seconds > 0 ? ((now.bytes - before.bytes) * 8) / seconds : null,
+        framesPerSecond: before && seconds > 0 ? (now.frames - before.frames) / seconds : null,
+        loss: before && packets + lost > 0 ? lost / (packets + lost) : null,
+        width: (entry.frameWidth as number | undefined) ?? null,
+        height: (entry.frameHeight as number | undefined) ?? null,
+      };
+    }
+  }
+}

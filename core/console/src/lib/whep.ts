@@ -1,0 +1,147 @@
+// A WHEP viewer (draft-ietf-wish-whep-04): one camera, one peer connection.
+
+export interface Refused {
+  cause: string;
+  /** What the router says, for the log. */
+  detail: string;
+}
+
+export interface Timing {
+  /** Milliseconds from the wish to the connection. */
+  connected: number | null;
+  /** Milliseconds from the wish to the first picture. */
+  picture: number | null;
+}
+
+/** Without a connection by then there is no path. */
+const CONNECT_MS = 8000;
+
+export class Refusal extends Error {
+  constructor(readonly refused: Refused) {
+    super(refused.detail);
+  }
+}
+
+interface Problem {
+  type?: string;
+  detail?: string;
+  cause?: string;
+}
+
+/** The cause that a refusal's problem+json stands for. */
+function causeOf(status: number, problem: Problem): string {
+  if (status === 406) return 'codec';
+  if (status === 409) return problem.cause ?? 'starting';
+  if (status === 404) return 'gone';
+  if (status === 503) return 'full';
+  return 'other';
+}
+
+export class Viewer {
+  readonly connection: RTCPeerConnection;
+  readonly stream = new MediaStream();
+  readonly timing: Timing = { connected: null, picture: null };
+  private readonly began = performance.now();
+  private session: string | null = null;
+  private etag = '*';
+  private candidates: RTCIceCandidate[] = [];
+  private closed = false;
+
+  constructor(
+    private readonly endpoint: string,
+    private readonly lost: (cause: string) => void,
+  ) {
+    this.connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+    this.connection.ontrack = (event) => this.stream.addTrack(event.track);
+    this.connection.onicecandidate = (event) => {
+      if (event.candidate) {
+        this.candidates.push(event.candidate);
+        void this.trickle();
+      }
+    };
+    this.connection.onconnectionstatechange = () => {
+      const state = this.connection.connectionState;
+      if (state === 'connected') this.timing.connected ??= performance.now() - this.began;
+      if (state === 'failed') this.fail(this.timing.connected === null ? 'udp' : 'lost');
+      if (state === 'closed') this.fail('lost');
+    };
+  }
+
+  /** Connects. Throws a {@link Refusal} if the router says no. */
+  async open(): Promise<void> {
+    this.connection.addTransceiver('video', { direction: 'recvonly' });
+    this.connection.addTransceiver('audio', { direction: 'recvonly' });
+    await this.connection.setLocalDescription();
+    const response = await this.post(this.connection.localDescription?.sdp ?? '');
+    if (response.status !== 201) {
+      const problem = (await response.json().catch(() => ({}))) as Problem;
+      throw new Refusal({
+        cause: causeOf(response.status, problem),
+        detail: problem.detail ?? String(response.status),
+      });
+    }
+    this.session = response.headers.get('location');
+    this.etag = response.headers.get('etag') ?? '*';
+    if (this.closed) {
+      this.end();
+      return;
+    }
+    await this.connection.setRemoteDescription({ type: 'answer', sdp: await response.text() });
+    void this.trickle();
+    setTimeout(() => {
+      if (this.timing.connected === null) this.fail('udp');
+    }, CONNECT_MS);
+  }
+
+  private async post(sdp: string): Promise<Response> {
+    try {
+      return await fetch(this.endpoint, {
+        method: 'POST',
+        headers: { 'content-type': 'application/sdp' },
+        body: sdp,
+        signal: AbortSignal.timeout(20_000),
+      });
+    } catch {
+      throw new Refusal({ cause: 'router', detail: 'no answer' });
+    }
+  }
+
+  /** Tells the router candidates that came after the offer (RFC 8840). */
+  private async trickle(): Promise<void> {
+    if (!this.session || this.candidates.length === 0) return;
+    const lines = this.candidates.map((c) => `a=${c.candidate}\r\n`).join('');
+    const mid = this.candidates[0]?.sdpMid ?? '0';
+    this.candidates = [];
+    await fetch(this.session, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': this.etag },
+      body: `m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:${mid}\r\n${lines}`,
+    }).catch(() => undefined);
+  }
+
+  /** The page saw the first picture. */
+  pictured(): void {
+    this.timing.picture ??= performance.now() - this.began;
+  }
+
+  private fail(cause: string): void {
+    if (this.closed) return;
+    this.close();
+    this.lost(cause);
+  }
+
+  /** Ends the session; the router is told, even if the page is being left. */
+  close(): void {
+    this.closed = true;
+    this.connection.onconnectionstatechange = null;
+    this.connection.close();
+    this.end();
+  }
+
+  private end(): void {
+    if (this.session) {
+      void fetch(this.session, { method: 'DELETE', keepalive: true }).catch(() => undefined);
+      this.session = null;
+    }
+  }
+}

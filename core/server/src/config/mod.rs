@@ -1,0 +1,67 @@
+//! What operators write: commune folders.
+
+pub mod commune;
+mod reader;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use taimat_base::{Place, Problem};
+
+pub use commune::{Commune, parse};
+
+/// The file that makes a folder a commune.
+pub const FILE: &str = "commune.toml";
+/// No commune's file is larger; what is has another purpose.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads the communes in `folders`. All problems in all files are returned together.
+pub fn load(folders: &[PathBuf]) -> Result<Vec<Commune>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut communes: BTreeMap<String, Commune> = BTreeMap::new();
+    for folder in folders {
+        match load_one(folder) {
+            Ok(commune) => {
+                let id = commune.id.to_string();
+                if communes.insert(id.clone(), commune).is_some() {
+                    let message = format!("a second folder is named {id:?}");
+                    let hint = "folders' names are the communes' names; rename one";
+                    problems.push(Problem::new(Place::file(folder), message).hint(hint));
+                }
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() { Ok(communes.into_values().collect()) } else { Err(problems) }
+}
+
+fn load_one(folder: &Path) -> Result<Commune, Vec<Problem>> {
+    let one = |place: Place, message: String, hint: &str| {
+        Err(vec![Problem::new(place, message).hint(hint)])
+    };
+    let name = folder
+        .canonicalize()
+        .ok()
+        .and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()));
+    let Some(name) = name else {
+        return one(Place::file(folder), "there is no such folder".into(), "create it");
+    };
+    let id = match name.parse() {
+        Ok(id) => id,
+        Err(error) => {
+            let hint = "a commune is named by its folder, for example `hoa-lac`";
+            return one(Place::file(folder), format!("folder name {name:?}: {error}"), hint);
+        }
+    };
+    let file = folder.join(FILE);
+    if std::fs::metadata(&file).is_ok_and(|m| m.len() > MAX_FILE_BYTES) {
+        return one(Place::file(&file), "the file is larger than 1 MiB".into(), "shorten it");
+    }
+    match std::fs::read_to_string(&file) {
+        Ok(text) => parse(id, &file, &text),
+        Err(error) => {
+            let hint = "a commune's folder has a file commune.toml; see examples/hoa-lac";
+            one(Place::file(&file), format!("the file can not be read: {error}"), hint)
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Reads TOML tables key by key and collects everything that is wrong, with its place.
+
+use std::ops::Range;
+use std::path::Path;
+use std::str::FromStr;
+
+use taimat_base::{Place, Problem};
+use toml_edit::{Item, TableLike, Value};
+
+/// Collects problems of one file.
+pub(super) struct Reader<'a> {
+    file: &'a Path,
+    text: &'a str,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A table, its name in messages, and where it stands.
+#[derive(Clone)]
+pub(super) struct Section<'a> {
+    pub(super) table: &'a dyn TableLike,
+    pub(super) name: String,
+    pub(super) span: Option<Range<usize>>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
+        Self { file, text, problems: Vec::new() }
+    }
+
+    pub(super) fn place(&self, span: Option<Range<usize>>) -> Place {
+        match span {
+            Some(span) => Place::at(self.file, self.text, span.start),
+            None => Place::file(self.file),
+        }
+    }
+
+    pub(super) fn problem(
+        &mut self,
+        span: Option<Range<usize>>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let place = self.place(span);
+        self.problems.push(Problem::new(place, message).hint(hint));
+    }
+
+    /// Complains about keys that are not in `known`, naming the one that was probably meant.
+    pub(super) fn only(&mut self, section: &Section<'_>, known: &[&str]) {
+        let unknown: Vec<(String, Option<Range<usize>>)> = section
+            .table
+            .iter()
+            .filter(|(key, _)| !known.contains(key))
+            .map(|(key, _)| (key.to_owned(), key_span(section.table, key)))
+            .collect();
+        for (key, span) in unknown {
+            let close = known
+                .iter()
+                .map(|k| (strsim::damerau_levenshtein(k, &key), k))
+                .filter(|(distance, _)| *distance <= 3)
+                .min();
+            let hint = match close {
+                Some((_, meant)) => format!("did you mean `{meant}`?"),
+                None => format!("known here: {}", known.join(", ")),
+            };
+            self.problem(span, format!("{} has no setting `{key}`", section.name), hint);
+        }
+    }
+
+    /// A table within a table.
+    pub(super) fn section(
+        &mut self,
+        parent: &Section<'a>,
+        key: &str,
+        name: String,
+    ) -> Option<Section<'a>> {
+        let item = parent.table.get(key)?;
+        let span = item.span().or_else(|| key_span(parent.table, key));
+        match item.as_table_like() {
+            Some(table) => Some(Section { table, name, span }),
+            None => {
+                self.problem(span, format!("`{key}` has to be a table"), format!("write [{key}]"));
+                None
+            }
+        }
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, section: &Section<'a>, key: &str) -> Option<&'a str> {
+        let item = section.table.get(key)?;
+        let text = item.as_str();
+        if text.is_none() {
+            let (found, span) = (kind(item), item.span());
+            let message = format!("`{key}` of {} has to be a text, found {found}", section.name);
+            self.problem(span, message, format!("{key} = \"…\""));
+        }
+        text
+    }
+
+    /// A text that has to be there.
+    pub(super) fn required(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'a str> {
+        if section.table.get(key).is_none() {
+            let message = format!("{} has no `{key}`", section.name);
+            self.problem(section.span.clone(), message, format!("{key} = {example}"));
+            return None;
+        }
+        self.text(section, key)
+    }
+
+    /// A text with a meaning.
+    pub(super) fn parsed<T>(&mut self, section: &Section<'a>, key: &str, hint: &str) -> Option<T>
+    where
+        T: FromStr<Err: std::fmt::Display>,
+    {
+        let text = self.text(section, key)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                let span = section.table.get(key).and_then(Item::span);
+                self.problem(span, format!("`{key}` of {}: {error}", section.name), hint);
+                None
+            }
+        }
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&mut self, section: &Section<'a>, key: &str) -> Option<bool> {
+        let item = section.table.get(key)?;
+        let value = item.as_bool();
+        if value.is_none() {
+            let (found, span) = (kind(item), item.span());
+            let message = format!("`{key}` of {} has to be true or false, found {found}", section.name);
+            self.problem(span, message, format!("{key} = true"));
+        }
+        value
+    }
+
+    /// One of some words.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let text = self.text(section, key)?;
+        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let span = section.table.get(key).and_then(Item::span);
+            let message = format!("`{key}` of {} can not be {text:?}", section.name);
+            self.problem(span, message, format!("use {}", words.join(" or ")));
+        }
+        found
+    }
+}
+
+/// Where a key stands.
+pub(super) fn key_span(table: &dyn TableLike, key: &str) -> Option<Range<usize>> {
+    table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()))
+}
+
+fn kind(item: &Item) -> &'static str {
+    match item {
+        Item::Value(Value::String(_)) => "a text",
+        Item::Value(Value::Integer(_) | Value::Float(_)) => "a number",
+        Item::Value(Value::Boolean(_)) => "true or false",
+        Item::Value(Value::Datetime(_)) => "a date",
+        Item::Value(Value::Array(_)) | Item::ArrayOfTables(_) => "a list",
+        Item::Value(Value::InlineTable(_)) | Item::Table(_) => "a table",
+        Item::None => "nothing",
+    }
+}

@@ -1,0 +1,247 @@
+//! `taimat`, the command line.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+use taimat_server::simulate::SimulateArgs;
+use taimat_server::{Options, Router, config};
+use taimat_simulate::Fleet;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A media router for neighbourhood cameras
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve one or more communes
+    Serve(Box<ServeArgs>),
+    /// Check communes' folders and say everything that is wrong
+    Check {
+        /// Communes' folders
+        #[arg(required = true)]
+        folders: Vec<PathBuf>,
+    },
+    /// Run a fleet of synthetic cameras
+    Simulate(Box<SimulateArgs>),
+}
+
+/// What can be said on the command line or in a file.
+#[derive(Debug, Clone, Default, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct ServeArgs {
+    /// Communes' folders
+    folders: Vec<PathBuf>,
+    /// File with these options; what the command line says comes first
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+    /// Address of HTTP: console, WHEP, API, metrics [default: 127.0.0.1:8080]
+    #[arg(long)]
+    http: Option<SocketAddr>,
+    /// UDP addresses of WebRTC, all with the same port [default: port 8189 at 127.0.0.1 and ::1,
+    /// with --insecure at all addresses]
+    #[arg(long, value_delimiter = ',')]
+    rtc: Vec<SocketAddr>,
+    /// Address of RTSP [default: 127.0.0.1:8554]
+    #[arg(long)]
+    rtsp: Option<SocketAddr>,
+    /// Addresses that viewers reach this machine at, if not those of its interfaces
+    #[arg(long, value_delimiter = ',')]
+    public: Vec<IpAddr>,
+    /// Origins whose pages may use this server; * for all
+    #[arg(long, value_delimiter = ',')]
+    allow_origin: Vec<String>,
+    /// STUN and TURN servers that viewers are told, such as stun:stun.example.org
+    #[arg(long, value_delimiter = ',')]
+    ice_server: Vec<String>,
+    /// Listen elsewhere than on loopback although anybody who gets there can watch
+    #[arg(long)]
+    insecure: bool,
+    /// Sender threads [default: one per core]
+    #[arg(long)]
+    sender_threads: Option<usize>,
+    /// WebRTC viewers at most [default: 2000]
+    #[arg(long)]
+    max_viewers: Option<usize>,
+}
+
+impl ServeArgs {
+    /// Puts the file's options behind those of the command line.
+    fn with_file(mut self) -> anyhow::Result<Self> {
+        let Some(path) = &self.config else { return Ok(self) };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("reading {}", path.display()))?;
+        let file: Self =
+            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let or = |mine: Vec<String>, theirs| if mine.is_empty() { theirs } else { mine };
+        if self.folders.is_empty() {
+            let base = path.parent().unwrap_or(std::path::Path::new("."));
+            self.folders = file.folders.iter().map(|f| base.join(f)).collect();
+        }
+        self.http = self.http.or(file.http);
+        self.rtsp = self.rtsp.or(file.rtsp);
+        if self.rtc.is_empty() {
+            self.rtc = file.rtc;
+        }
+        if self.public.is_empty() {
+            self.public = file.public;
+        }
+        self.allow_origin = or(self.allow_origin, file.allow_origin);
+        self.ice_server = or(self.ice_server, file.ice_server);
+        self.insecure |= file.insecure;
+        self.sender_threads = self.sender_threads.or(file.sender_threads);
+        self.max_viewers = self.max_viewers.or(file.max_viewers);
+        Ok(self)
+    }
+
+    fn options(self) -> Options {
+        let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let at = |port| SocketAddr::new(loopback.ip(), port);
+        let rtc = if self.rtc.is_empty() { default_rtc(self.insecure) } else { self.rtc };
+        Options {
+            folders: self.folders,
+            http: self.http.unwrap_or(at(8080)),
+            rtc,
+            rtsp: self.rtsp.unwrap_or(at(8554)),
+            public: self.public,
+            allow_origin: self.allow_origin,
+            ice_servers: self.ice_server,
+            insecure: self.insecure,
+            sender_threads: self.sender_threads.unwrap_or(0),
+            max_viewers: self.max_viewers.unwrap_or(2000),
+        }
+    }
+}
+
+/// Port 8189, IPv4 and, where this machine has it, IPv6.
+fn default_rtc(insecure: bool) -> Vec<SocketAddr> {
+    const PORT: u16 = 8189;
+    let (v4, v6) = if insecure {
+        (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)
+    } else {
+        (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
+    };
+    let mut addresses = vec![SocketAddr::from((v4, PORT))];
+    if std::net::UdpSocket::bind(SocketAddr::from((v6, 0))).is_ok() {
+        addresses.push(SocketAddr::from((v6, PORT)));
+    }
+    addresses
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error.into()),
+    };
+    let result = match cli.command {
+        Command::Serve(args) => runtime.block_on(serve(*args)),
+        Command::Check { folders } => check(&folders),
+        Command::Simulate(args) => runtime.block_on(simulate(&args)),
+    };
+    // Blocking tasks that hang must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _written = writeln!(std::io::stderr(), "taimat: {error:#}");
+    ExitCode::FAILURE
+}
+
+/// `TAIMAT_LOG` filters as `RUST_LOG` does elsewhere.
+fn start_log(format: LogFormat) {
+    // The ICE library warns about every candidate pair that is not there yet.
+    let default = "info,retina=warn,rtc_ice=error,rtc_dtls=error";
+    let filter =
+        EnvFilter::try_from_env("TAIMAT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}
+
+fn load(folders: &[PathBuf]) -> anyhow::Result<Vec<config::Commune>> {
+    config::load(folders).map_err(|problems| {
+        let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let count = list.len();
+        anyhow::anyhow!("{count} problem(s) in the configuration:\n{}", list.join("\n"))
+    })
+}
+
+fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
+    let communes = load(folders)?;
+    let mut out = std::io::stdout();
+    for commune in communes {
+        let cameras = commune.cameras.len();
+        writeln!(out, "{}: {} ({cameras} cameras): good", commune.id, commune.name)?;
+    }
+    Ok(())
+}
+
+async fn serve(args: ServeArgs) -> anyhow::Result<()> {
+    let args = args.with_file()?;
+    anyhow::ensure!(!args.folders.is_empty(), "no commune's folder was given");
+    let options = args.options();
+    let communes = load(&options.folders)?;
+    let http = options.http;
+    let router = Router::start(options, communes).await?;
+    let page = SocketAddr::new(http.ip(), router.http_addr().port());
+    writeln!(std::io::stdout(), "console: http://{page}/")?;
+    until_told().await?;
+    tokio::select! {
+        () = router.stop() => Ok(()),
+        _ = until_told() => anyhow::bail!("told twice to stop; stopped without waiting"),
+    }
+}
+
+async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
+    let config = args.config()?;
+    let fleet = Fleet::start(config).await?;
+    if let Some(file) = &args.truth {
+        std::fs::write(file, fleet.truth()?)
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
+    writeln!(std::io::stdout(), "cameras: rtsp://{}/NAME/main", fleet.local_addr())?;
+    until_told().await?;
+    fleet.stop(Duration::from_secs(2)).await;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn until_told() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

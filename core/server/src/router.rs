@@ -1,0 +1,321 @@
+//! The router as a whole: makes all parts, wires them, reloads them, stops them in order.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus::{IntCounter, IntGauge, Registry};
+use taimat_api::{Access, Directory, Snapshot, State};
+use taimat_base::metrics::Register;
+use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{CameraKey, Problem, Profile};
+use taimat_egress::metrics::Metrics;
+use taimat_egress::rtsp::{Mounts, RtspServer};
+use taimat_egress::track::Tracks;
+use taimat_egress::webrtc::Whep;
+use taimat_egress::{rtsp, webrtc};
+use taimat_hub::{Channel, ChannelKey, Hub, Limits};
+use taimat_ingest::Ingest;
+use tokio::net::TcpListener;
+
+use crate::config::{self, Commune};
+use crate::{process, reload};
+
+/// How to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The communes' folders.
+    pub folders: Vec<PathBuf>,
+    /// Where HTTP is served.
+    pub http: SocketAddr,
+    /// Where WebRTC is served (UDP); all with the first one's port.
+    pub rtc: Vec<SocketAddr>,
+    /// Where RTSP is served.
+    pub rtsp: SocketAddr,
+    /// Addresses that viewers reach this machine at, if not those of its interfaces.
+    pub public: Vec<IpAddr>,
+    /// Origins whose pages may use this server.
+    pub allow_origin: Vec<String>,
+    /// STUN and TURN servers that viewers are told.
+    pub ice_servers: Vec<String>,
+    /// Listen elsewhere than on loopback although anybody could watch.
+    pub insecure: bool,
+    /// Sender threads; 0 is one per core.
+    pub sender_threads: usize,
+    /// WebRTC viewers at most.
+    pub max_viewers: usize,
+}
+
+impl Options {
+    /// The addresses that are not loopback, which need `insecure`.
+    pub fn exposed(&self) -> Vec<SocketAddr> {
+        let all = [self.http, self.rtsp].into_iter().chain(self.rtc.iter().copied());
+        all.filter(|a| !a.ip().is_loopback()).collect()
+    }
+}
+
+/// The steps of stopping, in order. Each has its share of the deadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// New requests are refused.
+    Http,
+    /// Viewers are told goodbye (RTCP BYE, DTLS close_notify).
+    Viewers,
+    /// RTSP clients are disconnected.
+    Rtsp,
+    /// Cameras are told TEARDOWN.
+    Sources,
+}
+
+impl Phase {
+    const ORDER: [Self; 4] = [Self::Http, Self::Viewers, Self::Rtsp, Self::Sources];
+
+    const fn deadline(self) -> Duration {
+        match self {
+            Self::Http => Duration::from_secs(1),
+            Self::Viewers | Self::Rtsp => Duration::from_secs(2),
+            Self::Sources => Duration::from_secs(3),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ConfigMetrics {
+    problems: IntGauge,
+    reloads: IntCounter,
+    refused: IntCounter,
+}
+
+/// A running router.
+#[derive(Debug)]
+pub struct Router {
+    hub: Arc<Hub>,
+    ingest: Arc<Ingest>,
+    whep: Arc<Whep>,
+    rtsp: RtspServer,
+    directory: Arc<Directory>,
+    metrics: ConfigMetrics,
+    http: Tasks,
+    background: Tasks,
+    http_addr: SocketAddr,
+    stop: Stop,
+}
+
+/// `/{commune}/{camera}[?profile=sub]`
+struct HubMounts(Arc<Hub>);
+
+impl Mounts for HubMounts {
+    fn find(&self, path: &str, query: Option<&str>) -> Option<Arc<Channel>> {
+        let (commune, camera) = path.trim_matches('/').split_once('/')?;
+        let camera = CameraKey::new(commune.parse().ok()?, camera.parse().ok()?);
+        let wanted = query.unwrap_or("").split('&').find_map(|q| q.strip_prefix("profile="));
+        let profile = match wanted {
+            None => Profile::Main,
+            Some(word) => Profile::ALL.into_iter().find(|p| p.as_str() == word)?,
+        };
+        self.0.get(&ChannelKey::new(camera, profile))
+    }
+}
+
+impl Router {
+    /// Makes and starts everything. `communes` were loaded from the folders in `options`.
+    pub async fn start(options: Options, communes: Vec<Commune>) -> anyhow::Result<Arc<Self>> {
+        let exposed = options.exposed();
+        if !exposed.is_empty() && !options.insecure {
+            let list: Vec<String> = exposed.iter().map(ToString::to_string).collect();
+            anyhow::bail!(
+                "refusing to listen at {}: until accounts exist, anybody who reaches this address \
+                 can watch. Use loopback addresses, or say --insecure if the network is yours",
+                list.join(", ")
+            );
+        }
+        let registry = Registry::new();
+        process::register(&registry)?;
+        let config_metrics = config_metrics(&registry)?;
+        let stop = Stop::new();
+        let hub = Arc::new(Hub::new());
+        let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
+        let metrics = Arc::new(Metrics::register(&registry)?);
+        let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
+        let rtc = webrtc::Config {
+            bind: options.rtc.clone(),
+            public: options.public.clone(),
+            threads: options.sender_threads,
+            max_sessions: options.max_viewers,
+        };
+        let whep = Whep::start(
+            &rtc,
+            Arc::clone(&hub),
+            Arc::clone(&tracks),
+            Arc::clone(&metrics),
+            &stop,
+        )
+        .context("starting WebRTC")?;
+        let whep = Arc::new(whep);
+        let rtsp_config = rtsp::Config { bind: options.rtsp, max_connections: 512 };
+        let mounts = Arc::new(HubMounts(Arc::clone(&hub)));
+        let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
+        let directory = Arc::new(Directory::default());
+        let state = State {
+            hub: Arc::clone(&hub),
+            ingest: Arc::clone(&ingest),
+            whep: Arc::clone(&whep),
+            directory: Arc::clone(&directory),
+            registry,
+            access: Arc::new(Access {
+                allowed_origins: options.allow_origin.clone(),
+                loopback_only: options.http.ip().is_loopback(),
+                ice_servers: options.ice_servers.clone(),
+            }),
+        };
+        let listener = TcpListener::bind(options.http)
+            .await
+            .map_err(|e| io::Error::new(e.kind(), format!("binding HTTP to {}: {e}", options.http)))?;
+        let http_addr = listener.local_addr()?;
+        let router = Arc::new(Self {
+            hub,
+            ingest,
+            whep,
+            rtsp,
+            directory,
+            metrics: config_metrics,
+            http: Tasks::under(&stop),
+            background: Tasks::under(&stop),
+            http_addr,
+            stop,
+        });
+        router.apply(communes).await;
+        let app = taimat_api::router(state);
+        router.http.spawn("http", tracing::Span::none(), |stop| async move {
+            let until = stop.clone();
+            let served = axum::serve(listener, app)
+                .with_graceful_shutdown(async move { until.cancelled().await });
+            tokio::select! {
+                served = async { served.await } => if let Err(error) = served {
+                    tracing::error!(%error, "HTTP ended");
+                },
+                // Requests that are being answered get a moment.
+                () = async {
+                    stop.cancelled().await;
+                    tokio::time::sleep(Phase::Http.deadline() / 2).await;
+                } => {}
+            }
+        });
+        let (watched, folders) = (Arc::clone(&router), options.folders);
+        router.background.spawn("reload", tracing::Span::none(), |stop| {
+            reload::watch(watched, folders, stop)
+        });
+        tracing::info!(
+            http = %router.http_addr,
+            rtsp = %router.rtsp.local_addr(),
+            rtc = ?router.whep.addresses(),
+            "taimat is running"
+        );
+        Ok(router)
+    }
+
+    /// Where HTTP is served.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http_addr
+    }
+
+    /// Where RTSP is served.
+    pub fn rtsp_addr(&self) -> SocketAddr {
+        self.rtsp.local_addr()
+    }
+
+    /// The WebRTC side, for benches.
+    pub fn whep(&self) -> &Arc<Whep> {
+        &self.whep
+    }
+
+    /// The channels.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Reads the folders again. What is wrong is told, and what ran goes on.
+    pub async fn reload(&self, folders: &[PathBuf]) {
+        match config::load(folders) {
+            Ok(communes) => {
+                self.metrics.reloads.inc();
+                self.apply(communes).await;
+                tracing::info!("configuration reloaded");
+            }
+            Err(problems) => {
+                self.metrics.refused.inc();
+                self.refuse(problems);
+            }
+        }
+    }
+
+    fn refuse(&self, problems: Vec<Problem>) {
+        for problem in &problems {
+            tracing::error!(%problem, "configuration not taken over; what ran goes on");
+        }
+        self.metrics.problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
+        let communes = self.directory.snapshot().communes.clone();
+        self.directory.replace(Snapshot { communes, problems });
+    }
+
+    async fn apply(&self, communes: Vec<Commune>) {
+        let sources = communes
+            .iter()
+            .flat_map(|commune| &commune.cameras)
+            .flat_map(|camera| camera.sources.iter().cloned())
+            .collect();
+        self.ingest.reconcile(sources).await;
+        self.metrics.problems.set(0);
+        let communes = communes.into_iter().map(listed).collect();
+        self.directory.replace(Snapshot { communes, problems: Vec::new() });
+    }
+
+    /// Stops everything in the order of [`Phase`].
+    pub async fn stop(&self) {
+        self.background.stop(Duration::from_secs(1)).await;
+        for phase in Phase::ORDER {
+            tracing::debug!(?phase, "stopping");
+            match phase {
+                Phase::Http => drop(self.http.stop(phase.deadline()).await),
+                Phase::Viewers => self.whep.shut_down(phase.deadline()).await,
+                Phase::Rtsp => self.rtsp.stop(phase.deadline()).await,
+                Phase::Sources => self.ingest.stop(phase.deadline()).await,
+            }
+        }
+        self.stop.cancel();
+        tracing::info!("stopped");
+    }
+}
+
+fn config_metrics(registry: &Registry) -> Result<ConfigMetrics, prometheus::Error> {
+    let r = Register(registry);
+    Ok(ConfigMetrics {
+        problems: r.gauge(
+            "taimat_config_problems",
+            "Problems in the configuration files as they are now; 0 when they are in force.",
+        )?,
+        reloads: r.counter("taimat_config_reloads_total", "Reloads that were taken over.")?,
+        refused: r.counter(
+            "taimat_config_reloads_refused_total",
+            "Reloads that were refused because of problems.",
+        )?,
+    })
+}
+
+fn listed(commune: Commune) -> taimat_api::Commune {
+    let cameras = commune.cameras.into_iter().map(|camera| taimat_api::Camera {
+        has_sub: camera.sources.len() > 1,
+        on_demand: camera.sources.iter().any(|s| s.mode != taimat_ingest::Mode::Always),
+        id: camera.id,
+        title: camera.title,
+    });
+    taimat_api::Commune {
+        cameras: cameras.collect(),
+        id: commune.id,
+        name: commune.name,
+        time_zone: commune.time_zone,
+    }
+}
