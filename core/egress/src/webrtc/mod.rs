@@ -17,5 +17,6 @@ pub mod socket;
 mod whep;
 mod worker;
 
+pub use receiver::local_ufrag;
 pub use session::{EndReason, SessionInfo};
 pub use whep::{Answer, Config, Fragment, Refusal, Whep};

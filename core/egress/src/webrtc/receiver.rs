@@ -69,7 +69,7 @@ impl ReceiverTask {
     }
 
     fn sort(&self, meta: &RecvMeta, datagram: &[u8]) {
-        let by_ufrag = ufrag(datagram).and_then(thread_of);
+        let by_ufrag = local_ufrag(datagram).and_then(thread_of);
         let thread = by_ufrag.or_else(|| {
             let routes = self.routes.read().unwrap_or_else(|e| e.into_inner());
             routes.get(&meta.addr).copied()
@@ -101,7 +101,7 @@ fn thread_of(ufrag: &str) -> Option<usize> {
 
 /// Our user name fragment in a STUN binding request (RFC 8489 section 14.3, RFC 8445 section
 /// 7.2.2): the part of USERNAME before the colon.
-pub(super) fn ufrag(datagram: &[u8]) -> Option<&str> {
+pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
     const BINDING_REQUEST: [u8; 2] = [0, 1];
     const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
     const USERNAME: [u8; 2] = [0, 6];
@@ -139,7 +139,7 @@ mod tests {
     fn finds_the_thread_of_a_request() {
         let ours = make_ufrag(3);
         let packet = request(&format!("{ours}:theirs"));
-        assert_eq!(ufrag(&packet), Some(ours.as_str()));
+        assert_eq!(local_ufrag(&packet), Some(ours.as_str()));
         assert_eq!(thread_of(&ours), Some(3));
         assert_eq!(thread_of("zz"), None);
         assert_eq!(thread_of("é"), None);
@@ -149,11 +149,11 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), cut in 0_usize..60) {
-            ufrag(&bytes);
+            local_ufrag(&bytes);
             let mut packet = request("00abcdef:x");
             packet.truncate(cut);
             packet.extend(bytes);
-            ufrag(&packet);
+            local_ufrag(&packet);
         }
     }
 }

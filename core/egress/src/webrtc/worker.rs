@@ -202,7 +202,7 @@ impl Worker {
         now: Instant,
         out: &mut Outbox<'_>,
     ) {
-        let by_ufrag = super::receiver::ufrag(bytes).and_then(|u| state.by_ufrag.get(u));
+        let by_ufrag = super::receiver::local_ufrag(bytes).and_then(|u| state.by_ufrag.get(u));
         let Some(id) = by_ufrag.or_else(|| state.by_peer.get(&path.peer)).copied() else {
             self.metrics.drop_one(DropCause::UnknownPeer);
             return;

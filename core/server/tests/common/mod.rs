@@ -1,0 +1,91 @@
+//! A router in this process, on ports of its own.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use taimat_server::{Options, Router, config};
+use taimat_testkit::eventually;
+use taimat_testkit::gstreamer::write_commune;
+
+pub(crate) struct Bench {
+    pub(crate) router: Arc<Router>,
+    pub(crate) folder: PathBuf,
+    _temporary: tempfile::TempDir,
+}
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+impl Bench {
+    /// A router that serves one commune `thu` with these cameras: name and the lines of its section.
+    pub(crate) async fn start(cameras: &[(&str, String)]) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join("thu");
+        write_commune(&folder, cameras).unwrap();
+        let folders = vec![folder.clone()];
+        let any = "127.0.0.1:0".parse().unwrap();
+        let options = Options {
+            folders: folders.clone(),
+            http: any,
+            rtc: vec![any],
+            rtsp: any,
+            public: Vec::new(),
+            allow_origin: Vec::new(),
+            ice_servers: Vec::new(),
+            insecure: false,
+            sender_threads: 2,
+            max_viewers: 100,
+        };
+        let communes = config::load(&folders).unwrap();
+        let router = Router::start(options, communes).await.unwrap();
+        Self { router, folder, _temporary: temporary }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.router.http_addr())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let text = reqwest::get(self.url(path)).await.unwrap().text().await.unwrap();
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    pub(crate) async fn metrics(&self) -> String {
+        reqwest::get(self.url("/metrics")).await.unwrap().text().await.unwrap()
+    }
+
+    /// The sum of a metric's samples whose labels contain `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let text = self.metrics().await;
+        text.lines()
+            .filter(|l| l.starts_with(name) && l.contains(labels))
+            .filter(|l| matches!(l.as_bytes().get(name.len()), Some(b'{' | b' ')))
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// What the API says of a camera's profile.
+    pub(crate) async fn profile(&self, camera: &str, profile: &str) -> Value {
+        let view = self.get(&format!("/api/v1/communes/thu/cameras/{camera}")).await;
+        let profiles = view["profiles"].as_array().cloned().unwrap_or_default();
+        profiles.into_iter().find(|p| p["profile"] == profile).unwrap_or(Value::Null)
+    }
+
+    /// Waits until the camera's main profile is in a state, with a cause if one is given.
+    pub(crate) async fn until(&self, camera: &str, state: &str, cause: Option<&str>) -> Value {
+        let what = format!("{camera} {state} {cause:?}");
+        eventually(&what, LIMIT, async || {
+            let profile = self.profile(camera, "main").await;
+            let fits = profile["state"] == state && cause.is_none_or(|c| profile["cause"] == c);
+            fits.then_some(profile)
+        })
+        .await
+    }
+}
+
+/// The lines of a camera's section.
+pub(crate) fn main_only(url: &str) -> String {
+    format!("main = \"{url}\"\nstall-timeout = \"1500ms\"\nconnect-timeout = \"1500ms\"")
+}

@@ -1,0 +1,175 @@
+//! A camera that we did not write → router → a viewer that we did not write.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use common::{Bench, LIMIT, main_only};
+use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtp::Packet;
+use taimat_testkit::{
+    ClientOptions, GstCamera, GstOptions, LossyRelay, Pictures, WhepClient, eventually,
+};
+
+const ENDPOINT: &str = "/thu/cho/whep";
+
+async fn bench(options: GstOptions) -> (GstCamera, Bench) {
+    let camera = GstCamera::start(&options).await.unwrap();
+    let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
+    bench.until("cho", "live", None).await;
+    (camera, bench)
+}
+
+async fn connect(bench: &Bench, options: &ClientOptions) -> WhepClient {
+    WhepClient::connect(bench.router.http_addr(), ENDPOINT, options).await.unwrap()
+}
+
+/// Reads pictures until `count` numbers were seen.
+async fn watch(client: &mut WhepClient, count: usize) -> Pictures {
+    let mut pictures = Pictures::new().unwrap();
+    while pictures.seen.len() < count {
+        let packet = client.packet().await.expect("packets stopped coming");
+        let header = &packet.header;
+        pictures.push(header.timestamp, header.marker, &packet.payload);
+    }
+    pictures
+}
+
+fn rising_by_one(numbers: &[u32]) -> bool {
+    numbers.windows(2).all(|w| w[1] == w[0] + 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_frame_arrives_in_order_with_both_srtp_profiles() {
+    let (_camera, bench) = bench(GstOptions::default()).await;
+    for old_srtp in [false, true] {
+        let mut client = connect(&bench, &ClientOptions { old_srtp, ..Default::default() }).await;
+        let pictures = watch(&mut client, 40).await;
+        let numbers = pictures.numbers();
+        assert!(rising_by_one(&numbers), "old_srtp={old_srtp}: {numbers:?}");
+        // The burst from the key frame on comes first: its timestamps are a millisecond apart.
+        let steps: Vec<u32> =
+            pictures.seen.windows(2).map(|w| w[1].0.wrapping_sub(w[0].0)).collect();
+        assert!(steps.iter().all(|s| *s > 0 && *s < 90_000), "{steps:?}");
+        assert!(steps[30..].iter().all(|s| *s > 3000), "live by then: {steps:?}");
+        assert_eq!(client.delete().await.unwrap(), 200);
+    }
+    eventually("sessions are gone", LIMIT, async || {
+        let sessions = bench.get("/api/v1/sessions").await;
+        sessions.as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    assert_eq!(bench.metric("taimat_viewer_sessions_ended_total", "deleted").await, 2.0);
+    assert_eq!(bench.metric("taimat_viewer_sessions", "cho").await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_picture_does_not_wait_for_the_camera() {
+    // A key frame every 20 s: without a cache, a viewer would wait ten seconds on average.
+    let options = GstOptions { keyframe_interval: 300, ..GstOptions::default() };
+    let (_camera, bench) = bench(options).await;
+    // So that the group of pictures is longer than the burst takes.
+    eventually("a long group", LIMIT, async || {
+        (bench.metric("taimat_camera_frames_total", "cho").await > 45.0).then_some(())
+    })
+    .await;
+    let mut client = connect(&bench, &ClientOptions::default()).await;
+    let begin = taimat_base::clock::now();
+    let pictures = watch(&mut client, 60).await;
+    assert!(rising_by_one(&pictures.numbers()), "{:?}", pictures.numbers());
+    assert_eq!(pictures.keyframes, 1);
+    // Forty-odd pictures came in far less time than the camera took for them.
+    let early = pictures.seen.iter().filter(|s| s.2 - begin < Duration::from_millis(1200)).count();
+    assert!(early >= 40, "{early}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_packets_are_sent_again() {
+    let (_camera, bench) = bench(GstOptions::default()).await;
+    let relay = LossyRelay::start(bench.router.whep().addresses()[0]).await.unwrap();
+    let options = ClientOptions { via: Some(relay.local_addr()), ..ClientOptions::default() };
+    let mut client = connect(&bench, &options).await;
+    watch(&mut client, 20).await;
+    relay.lose_every(7);
+    let mut packets: BTreeMap<u16, Packet> = BTreeMap::new();
+    let missing = |packets: &BTreeMap<u16, Packet>, until: u16| -> usize {
+        let first = packets.keys().next().copied().unwrap_or(0);
+        (first..until).filter(|s| !packets.contains_key(s)).count()
+    };
+    let mut last = 0;
+    while packets.len() < 400 {
+        let packet = client.packet().await.unwrap();
+        last = packet.header.sequence_number;
+        packets.insert(last, packet);
+    }
+    // What is still missing at the end is on its way; nothing older may be.
+    let settled = last.saturating_sub(60);
+    assert!(relay.lost() > 30, "{}", relay.lost());
+    assert_eq!(missing(&packets, settled), 0);
+    assert!(bench.metric("taimat_viewer_retransmits_total", "cho").await >= 30.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_frame_comes_on_request() {
+    let options = GstOptions { keyframe_interval: 300, ..GstOptions::default() };
+    let (_camera, bench) = bench(options).await;
+    let mut client = connect(&bench, &ClientOptions::default()).await;
+    watch(&mut client, 20).await;
+    client
+        .feedback(|media_ssrc| Box::new(PictureLossIndication { sender_ssrc: 0, media_ssrc }))
+        .await
+        .unwrap();
+    let mut pictures = Pictures::new().unwrap();
+    let begin = taimat_base::clock::now();
+    while pictures.keyframes == 0 {
+        let packet = client.packet().await.unwrap();
+        pictures.push(packet.header.timestamp, packet.header.marker, &packet.payload);
+        assert!(begin.elapsed() < Duration::from_secs(5), "no key frame on request");
+    }
+    assert!(bench.metric("taimat_viewer_keyframe_requests_total", "cho").await >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trickled_candidates_and_an_ice_restart_keep_the_picture() {
+    let (_camera, bench) = bench(GstOptions::default()).await;
+    let options = ClientOptions { trickle: true, ..ClientOptions::default() };
+    let mut client = connect(&bench, &options).await;
+    watch(&mut client, 20).await;
+    let before = client.etag.clone();
+    client.restart_ice().await.unwrap();
+    assert_ne!(client.etag, before);
+    client.drain();
+    let pictures = watch(&mut client, 60).await;
+    assert!(pictures.longest_gap() < Duration::from_secs(2));
+    // The old ICE session's tag is not accepted any more.
+    let (status, ..) = client.patch(&before, "a=candidate:x\r\n".into()).await.unwrap();
+    assert_eq!(status, 412);
+    let (status, ..) = client.patch(&client.etag, "a=candidate:x\r\n".into()).await.unwrap();
+    assert_eq!(status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_the_connection_ends_the_session() {
+    let (_camera, bench) = bench(GstOptions::default()).await;
+    let client = connect(&bench, &ClientOptions::default()).await;
+    client.close().await.unwrap();
+    eventually("the session is gone", LIMIT, async || {
+        let sessions = bench.get("/api/v1/sessions").await;
+        sessions.as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+    assert_eq!(bench.metric("taimat_viewer_sessions_ended_total", "peer_closed").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_tells_viewers_goodbye() {
+    let (_camera, bench) = bench(GstOptions::default()).await;
+    let relay = LossyRelay::start(bench.router.whep().addresses()[0]).await.unwrap();
+    let options = ClientOptions { via: Some(relay.local_addr()), ..ClientOptions::default() };
+    let mut client = connect(&bench, &options).await;
+    client.packet().await.unwrap();
+    assert_eq!(relay.alerts(), 0);
+    bench.router.stop().await;
+    eventually("close_notify arrives", LIMIT, async || (relay.alerts() > 0).then_some(())).await;
+}
