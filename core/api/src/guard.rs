@@ -21,14 +21,24 @@ pub(crate) async fn check(
     }
     let origin = allowed_origin(access, request.headers());
     let cross = request.headers().contains_key(header::ORIGIN) && !same_origin(request.headers());
-    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let changes = !matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     if cross && changes && origin.is_none() {
         let detail = "pages of that origin may not use this server; see --allow-origin";
-        return ProblemJson::new(StatusCode::FORBIDDEN, "origin", "Origin not accepted", detail)
-            .into_response();
+        return ProblemJson::new(
+            StatusCode::FORBIDDEN,
+            "origin",
+            "Origin not accepted",
+            detail,
+        )
+        .into_response();
     }
     let preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = next.run(request).await;
     if let Some(origin) = origin {
         let headers = response.headers_mut();
@@ -56,7 +66,10 @@ pub(crate) async fn check(
 }
 
 fn host(headers: &HeaderMap) -> &str {
-    headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("")
+    headers
+        .get(header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .unwrap_or("")
 }
 
 fn names_this_machine(headers: &HeaderMap) -> bool {
@@ -71,15 +84,24 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 }
 
 fn same_origin(headers: &HeaderMap) -> bool {
-    let origin = headers.get(header::ORIGIN).and_then(|o| o.to_str().ok()).unwrap_or("");
-    origin.split_once("://").is_some_and(|(_, authority)| authority == host(headers))
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|o| o.to_str().ok())
+        .unwrap_or("");
+    origin
+        .split_once("://")
+        .is_some_and(|(_, authority)| authority == host(headers))
 }
 
 fn allowed_origin(access: &Access, headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
     let text = origin.to_str().ok()?;
     let listed = |o: &String| o == "*" || o.eq_ignore_ascii_case(text);
-    access.allowed_origins.iter().any(listed).then(|| origin.clone())
+    access
+        .allowed_origins
+        .iter()
+        .any(listed)
+        .then(|| origin.clone())
 }
 
 #[cfg(test)]
@@ -97,19 +119,40 @@ mod tests {
 
     #[test]
     fn tells_this_machine_from_others() {
-        for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "LOCALHOST"] {
+        for good in [
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1:8080",
+            "[::1]:8080",
+            "LOCALHOST",
+        ] {
             assert!(names_this_machine(&headers(good, None)), "{good}");
         }
-        for bad in ["evil.example", "evil.example:8080", "10.0.0.1", "", "localhost.evil.example"] {
+        for bad in [
+            "evil.example",
+            "evil.example:8080",
+            "10.0.0.1",
+            "",
+            "localhost.evil.example",
+        ] {
             assert!(!names_this_machine(&headers(bad, None)), "{bad}");
         }
     }
 
     #[test]
     fn pages_of_the_same_origin_need_no_permission() {
-        assert!(same_origin(&headers("localhost:8080", Some("http://localhost:8080"))));
-        assert!(!same_origin(&headers("localhost:8080", Some("http://evil.example"))));
-        let access = Access { allowed_origins: vec!["https://a.example".into()], ..Access::default() };
+        assert!(same_origin(&headers(
+            "localhost:8080",
+            Some("http://localhost:8080")
+        )));
+        assert!(!same_origin(&headers(
+            "localhost:8080",
+            Some("http://evil.example")
+        )));
+        let access = Access {
+            allowed_origins: vec!["https://a.example".into()],
+            ..Access::default()
+        };
         let allowed = |origin| allowed_origin(&access, &headers("h", Some(origin))).is_some();
         assert!(allowed("https://a.example") && !allowed("https://b.example"));
     }

@@ -82,12 +82,21 @@ pub fn router(state: State) -> Router {
         .route("/readyz", get(routes::ops::readyz))
         .route("/", get(routes::console::index))
         .fallback(routes::console::fallback)
-        .layer(axum::middleware::from_fn_with_state(state.clone(), guard::check))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_DEADLINE))
+        .layer(axum::middleware::from_fn_with_state(
+            state.clone(),
+            guard::check,
+        ))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            REQUEST_DEADLINE,
+        ))
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
-        .layer(header(header::CONTENT_SECURITY_POLICY, routes::console::CONTENT_SECURITY_POLICY))
+        .layer(header(
+            header::CONTENT_SECURITY_POLICY,
+            routes::console::CONTENT_SECURITY_POLICY,
+        ))
         .with_state(state)
 }

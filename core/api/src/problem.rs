@@ -42,7 +42,12 @@ impl ProblemJson {
 
     /// Nothing is at that address.
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("there is no {what}"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            format!("there is no {what}"),
+        )
     }
 }
 
@@ -64,9 +69,12 @@ impl From<Refusal> for ProblemJson {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            Refusal::Offer(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-offer", "Offer not usable", detail)
-            }
+            Refusal::Offer(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-offer",
+                "Offer not usable",
+                detail,
+            ),
             Refusal::Mismatch(_) => Self::new(
                 StatusCode::NOT_ACCEPTABLE,
                 "codec",
@@ -84,14 +92,25 @@ impl From<Refusal> for ProblemJson {
             },
             Refusal::Full(_) => Self {
                 retry_after_seconds: Some(10),
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", "Too many viewers", detail)
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "full",
+                    "Too many viewers",
+                    detail,
+                )
             },
-            Refusal::UnknownSession => {
-                Self::new(StatusCode::NOT_FOUND, "no-session", "No such session", detail)
-            }
-            Refusal::Stale => {
-                Self::new(StatusCode::PRECONDITION_FAILED, "stale", "ICE session changed", detail)
-            }
+            Refusal::UnknownSession => Self::new(
+                StatusCode::NOT_FOUND,
+                "no-session",
+                "No such session",
+                detail,
+            ),
+            Refusal::Stale => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "stale",
+                "ICE session changed",
+                detail,
+            ),
             Refusal::Fragment(_) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "bad-fragment",
@@ -114,9 +133,16 @@ impl From<Refusal> for ProblemJson {
 /// A handler panicked: that is our fault, and costs only this request.
 pub(crate) fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
     let said = panic.downcast_ref::<String>().map(String::as_str);
-    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
+    let said = said
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("?");
     tracing::error!(panic = said, "a request handler panicked");
     let detail = "the router failed on this request; its log says why";
-    ProblemJson::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
-        .into_response()
+    ProblemJson::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Internal error",
+        detail,
+    )
+    .into_response()
 }

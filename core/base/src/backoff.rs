@@ -17,7 +17,12 @@ pub struct Backoff {
 impl Backoff {
     /// A backoff that starts at `first` and never exceeds `limit`. Different `seed`s spread.
     pub fn new(first: Duration, limit: Duration, seed: u64) -> Self {
-        Self { first, limit, failures: 0, seed: seed | 1 }
+        Self {
+            first,
+            limit,
+            failures: 0,
+            seed: seed | 1,
+        }
     }
 
     /// How many failures were counted since the last success.
@@ -54,7 +59,10 @@ mod tests {
         let mut ceiling = first;
         for _ in 0..40 {
             let wait = backoff.fail();
-            assert!(wait >= ceiling / 2 && wait <= ceiling, "{wait:?} for {ceiling:?}");
+            assert!(
+                wait >= ceiling / 2 && wait <= ceiling,
+                "{wait:?} for {ceiling:?}"
+            );
             ceiling = (ceiling * 2).min(limit);
         }
         backoff.succeed();
@@ -63,8 +71,7 @@ mod tests {
 
     #[test]
     fn spreads_by_seed() {
-        let wait =
-            |seed| Backoff::new(Duration::from_secs(1), Duration::from_secs(1), seed).fail();
+        let wait = |seed| Backoff::new(Duration::from_secs(1), Duration::from_secs(1), seed).fail();
         let mut waits: Vec<_> = (0..50).map(|i| wait(i * 7919 + 3)).collect();
         waits.dedup();
         assert!(waits.len() > 40);

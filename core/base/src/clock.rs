@@ -7,7 +7,10 @@
 use std::time::{Duration, Instant, SystemTime};
 
 /// Monotonic time, for deadlines and ages.
-#[expect(clippy::disallowed_methods, reason = "this is the edge that the lint points to")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the edge that the lint points to"
+)]
 pub fn now() -> Instant {
     if tokio::runtime::Handle::try_current().is_ok() {
         tokio::time::Instant::now().into_std()
@@ -18,26 +21,35 @@ pub fn now() -> Instant {
 
 /// Monotonic time on a thread of our own, where no simulated clock can be in force: saves the
 /// look-up that [`now`] does.
-#[expect(clippy::disallowed_methods, reason = "this is the edge that the lint points to")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the edge that the lint points to"
+)]
 pub fn thread_now() -> Instant {
     Instant::now()
 }
 
 /// Wall-clock time, for what people and other machines read.
-#[expect(clippy::disallowed_methods, reason = "this is the edge that the lint points to")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the edge that the lint points to"
+)]
 pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
 /// Seconds since 1970 as a float, the shape Prometheus timestamps have. Times before 1970 are 0.
 pub fn unix_seconds(at: SystemTime) -> f64 {
-    at.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64())
 }
 
 /// A 64-bit NTP timestamp (RFC 3550 section 4): seconds since 1900 in 32.32 fixed point.
 pub fn ntp(at: SystemTime) -> u64 {
     const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
-    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = at
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     let seconds = since.as_secs().wrapping_add(NTP_TO_UNIX_SECONDS);
     let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
     (seconds << 32) | fraction

@@ -205,6 +205,9 @@ mod tests {
         assert_eq!("-a".parse::<CameraId>(), Err(IdError::BadCharacter('-')));
         assert_eq!("a/b".parse::<CameraId>(), Err(IdError::BadCharacter('/')));
         assert_eq!("..".parse::<CommuneId>(), Err(IdError::BadCharacter('.')));
-        assert_eq!("a".repeat(65).parse::<CameraId>(), Err(IdError::TooLong(65)));
+        assert_eq!(
+            "a".repeat(65).parse::<CameraId>(),
+            Err(IdError::TooLong(65))
+        );
     }
 }

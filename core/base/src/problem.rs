@@ -22,7 +22,11 @@ pub struct Place {
 impl Place {
     /// The file as a whole.
     pub fn file(file: impl Into<PathBuf>) -> Self {
-        Self { file: file.into(), line: None, column: None }
+        Self {
+            file: file.into(),
+            line: None,
+            column: None,
+        }
     }
 
     /// The place of byte `offset` in `text`, the content of `file`.
@@ -65,7 +69,11 @@ pub struct Problem {
 impl Problem {
     /// A problem at a place.
     pub fn new(place: Place, message: impl Into<String>) -> Self {
-        Self { place, message: message.into(), hint: None }
+        Self {
+            place,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// Adds what would be right.

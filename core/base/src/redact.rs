@@ -86,9 +86,14 @@ mod tests {
     fn never_shows_the_secret() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        let url = "rtsp://admin:hunter2@192.0.2.1:554/cam?pwd=hunter2".parse().unwrap();
+        let url = "rtsp://admin:hunter2@192.0.2.1:554/cam?pwd=hunter2"
+            .parse()
+            .unwrap();
         let shown = format!("{0} {0:?}", SourceUrl::new(url));
-        assert!(!shown.contains("hunter2") && !shown.contains("admin"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("admin"),
+            "{shown}"
+        );
         assert!(shown.starts_with("rtsp://192.0.2.1:554/cam?***"), "{shown}");
     }
 }

@@ -61,7 +61,9 @@ impl Tasks {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        let handle = self.tracker.spawn(task(self.stop.child_token()).instrument(span));
+        let handle = self
+            .tracker
+            .spawn(task(self.stop.child_token()).instrument(span));
         let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
         // Forget the finished ones now and then: the list stays as long as what is running.
         if running.len() >= 32 && running.len().is_power_of_two() {
@@ -76,7 +78,9 @@ impl Tasks {
     pub async fn stop(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        let ended = tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok();
+        let ended = tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok();
         if !ended {
             let running = self.running.lock().unwrap_or_else(|e| e.into_inner());
             for (name, handle) in running.iter().filter(|(_, handle)| !handle.is_finished()) {
@@ -95,7 +99,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stops_what_it_started() {
         let tasks = Tasks::new();
-        tasks.spawn("waits", Span::none(), |stop| async move { stop.cancelled().await });
+        tasks.spawn("waits", Span::none(), |stop| async move {
+            stop.cancelled().await
+        });
         assert!(tasks.stop(Duration::from_secs(1)).await);
     }
 
@@ -111,7 +117,9 @@ mod tests {
     async fn stops_with_its_parent() {
         let parent = Stop::new();
         let tasks = Tasks::under(&parent);
-        let task = tasks.spawn("child", Span::none(), |stop| async move { stop.cancelled().await });
+        let task = tasks.spawn("child", Span::none(), |stop| async move {
+            stop.cancelled().await
+        });
         parent.cancel();
         task.await.unwrap();
     }

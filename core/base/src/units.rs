@@ -27,12 +27,16 @@ pub enum UnitError {
 
 fn split(text: &str) -> Result<(u64, &str), UnitError> {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.is_empty() {
         return Err(UnitError::Number(text.to_owned()));
     }
-    let number = number.parse().map_err(|_overflow| UnitError::TooLarge(text.to_owned()))?;
+    let number = number
+        .parse()
+        .map_err(|_overflow| UnitError::TooLarge(text.to_owned()))?;
     Ok((number, unit.trim()))
 }
 
@@ -50,7 +54,10 @@ impl FromStr for Span {
             "min" => 60_000,
             "h" => 3_600_000,
             other => {
-                return Err(UnitError::Unit { found: other.into(), allowed: "ms, s, min, h" });
+                return Err(UnitError::Unit {
+                    found: other.into(),
+                    allowed: "ms, s, min, h",
+                });
             }
         };
         number
@@ -85,11 +92,16 @@ impl FromStr for ByteSize {
             "MiB" => 1 << 20,
             "GiB" => 1 << 30,
             other => {
-                return Err(UnitError::Unit { found: other.into(), allowed: "B, KiB, MiB, GiB" });
+                return Err(UnitError::Unit {
+                    found: other.into(),
+                    allowed: "B, KiB, MiB, GiB",
+                });
             }
         };
         let bytes = number.checked_mul(scale);
-        bytes.map(Self).ok_or_else(|| UnitError::TooLarge(text.to_owned()))
+        bytes
+            .map(Self)
+            .ok_or_else(|| UnitError::TooLarge(text.to_owned()))
     }
 }
 
@@ -121,7 +133,10 @@ mod tests {
     #[test]
     fn says_what_would_be_right() {
         let error = "5 minutes".parse::<Span>().unwrap_err();
-        assert_eq!(error.to_string(), "\"minutes\" is not a unit here; use one of ms, s, min, h");
+        assert_eq!(
+            error.to_string(),
+            "\"minutes\" is not a unit here; use one of ms, s, min, h"
+        );
         assert!("s".parse::<Span>().is_err());
         assert!("99999999999999999999GiB".parse::<ByteSize>().is_err());
         assert!("99999999999999GiB".parse::<ByteSize>().is_err());

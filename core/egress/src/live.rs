@@ -23,7 +23,10 @@ pub(crate) async fn live(channel: &Channel) -> Result<Arc<StreamInfo>, Box<Statu
         SourceState::Stalled | SourceState::Offline => RETRY_DEADLINE,
     };
     let settled = status.wait_for(|s| s.state == SourceState::Live);
-    let live = wait.is_zero() || tokio::time::timeout(wait, settled).await.is_ok_and(|s| s.is_ok());
+    let live = wait.is_zero()
+        || tokio::time::timeout(wait, settled)
+            .await
+            .is_ok_and(|s| s.is_ok());
     match channel.info().filter(|info| live && info.video.is_some()) {
         Some(info) => Ok(info),
         None => Err(Box::new(channel.status())),

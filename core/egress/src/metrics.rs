@@ -25,8 +25,14 @@ pub enum ConnectFailure {
 
 impl ConnectFailure {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::BadOffer, Self::Codec, Self::NotLive, Self::Full, Self::Ice, Self::Dtls];
+    pub const ALL: [Self; 6] = [
+        Self::BadOffer,
+        Self::Codec,
+        Self::NotLive,
+        Self::Full,
+        Self::Ice,
+        Self::Dtls,
+    ];
 
     /// The word in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -106,16 +112,26 @@ pub struct Metrics {
 const LABELS: [&str; 3] = ["commune", "camera", "profile"];
 
 pub(crate) fn values(key: &ChannelKey) -> [&str; 3] {
-    [key.camera.commune.as_str(), key.camera.camera.as_str(), key.profile.as_str()]
+    [
+        key.camera.commune.as_str(),
+        key.camera.camera.as_str(),
+        key.profile.as_str(),
+    ]
 }
 
 impl Metrics {
     /// Registers all of it.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
         let r = Register(registry);
-        let micro = [5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2];
-        let delay = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5];
-        let connect = [0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0];
+        let micro = [
+            5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2,
+        ];
+        let delay = [
+            1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.5,
+        ];
+        let connect = [
+            0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+        ];
         let metrics = Self {
             sessions: r.gauges("taimat_viewer_sessions", "WebRTC viewer sessions that are connected or connecting.", &LABELS)?,
             packets: r.counters("taimat_viewer_packets_total", "RTP packets handed to the kernel for WebRTC viewers, retransmissions included.", &LABELS)?,
@@ -135,7 +151,10 @@ impl Metrics {
             gso: r.gauge("taimat_viewer_segments_per_send", "Largest number of datagrams that the kernel takes in one call; 1 without UDP_SEGMENT.")?,
         };
         for failure in ConnectFailure::ALL {
-            metrics.failures.with_label_values(&[failure.as_str()]).reset();
+            metrics
+                .failures
+                .with_label_values(&[failure.as_str()])
+                .reset();
         }
         for cause in DropCause::ALL {
             metrics.drops.with_label_values(&[cause.as_str()]).reset();
@@ -152,7 +171,9 @@ impl Metrics {
     }
 
     pub(crate) fn dropped(&self, cause: DropCause, count: u64) {
-        self.drops.with_label_values(&[cause.as_str()]).inc_by(count);
+        self.drops
+            .with_label_values(&[cause.as_str()])
+            .inc_by(count);
     }
 
     pub(crate) fn viewer(&self, key: &ChannelKey) -> ViewerMetrics {

@@ -36,7 +36,9 @@ pub struct Track {
 
 impl fmt::Debug for Track {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Track").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Track")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,7 +70,10 @@ impl Track {
 
     /// Adds a listener.
     pub fn listen(&self, listener: Arc<dyn Listener>) {
-        self.listeners.lock().unwrap_or_else(|e| e.into_inner()).push(listener);
+        self.listeners
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .push(listener);
     }
 
     fn wake_all(self: &Arc<Self>) {
@@ -88,7 +93,11 @@ pub struct Tracks {
 impl Tracks {
     /// None yet. `stop` ends all of them.
     pub fn new(stop: &Stop, limits: Limits) -> Self {
-        Self { live: Mutex::default(), tasks: Tasks::under(stop), limits }
+        Self {
+            live: Mutex::default(),
+            tasks: Tasks::under(stop),
+            limits,
+        }
     }
 
     /// The track of a channel whose stream is known, started if there is none.
@@ -116,7 +125,8 @@ impl Tracks {
         let span = tracing::info_span!("track", channel = %channel.key());
         let weak = Arc::downgrade(&track);
         let channel = Arc::clone(channel);
-        self.tasks.spawn("packetize", span, |stop| packetize(weak, channel, stop));
+        self.tasks
+            .spawn("packetize", span, |stop| packetize(weak, channel, stop));
         track
     }
 }
@@ -147,7 +157,10 @@ async fn packetize(track: Weak<Track>, channel: Arc<Channel>, stop: Stop) {
                 track.wake_all();
             }
             Read::Lost(units) => {
-                tracing::warn!(units, "packetizing fell behind; goes on at the next key frame");
+                tracing::warn!(
+                    units,
+                    "packetizing fell behind; goes on at the next key frame"
+                );
             }
             Read::Closed => {
                 track.ring.close();

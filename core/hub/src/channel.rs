@@ -55,7 +55,10 @@ impl Channel {
 
     /// Publishes an access unit.
     pub fn publish(&self, unit: AccessUnit) {
-        self.meter.lock().unwrap_or_else(|e| e.into_inner()).count(&unit);
+        self.meter
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .count(&unit);
         self.ring.push(unit);
     }
 
@@ -88,7 +91,10 @@ impl Channel {
 
     /// The source starts over: rates and key frames of before say nothing any more.
     pub fn restart(&self) {
-        self.meter.lock().unwrap_or_else(|e| e.into_inner()).restart();
+        self.meter
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .restart();
     }
 
     /// What the stream consists of, once that is known.
@@ -138,12 +144,17 @@ impl Channel {
 
     /// What it carries at the moment.
     pub fn rates(&self, now: Instant) -> Rates {
-        self.meter.lock().unwrap_or_else(|e| e.into_inner()).rates(now)
+        self.meter
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .rates(now)
     }
 
     /// When the newest access unit arrived; used for the age of the picture.
     pub fn last_received(&self) -> Option<(Instant, SystemTime)> {
-        self.ring.newest().map(|unit| (unit.received, unit.wall_time))
+        self.ring
+            .newest()
+            .map(|unit| (unit.received, unit.wall_time))
     }
 
     pub(crate) fn close(&self) {

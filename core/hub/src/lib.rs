@@ -66,12 +66,20 @@ impl Hub {
 
     /// The channel of that key, if there is one.
     pub fn get(&self, key: &ChannelKey) -> Option<Arc<Channel>> {
-        self.channels.read().unwrap_or_else(|e| e.into_inner()).get(key).cloned()
+        self.channels
+            .read()
+            .unwrap_or_else(|e| e.into_inner())
+            .get(key)
+            .cloned()
     }
 
     /// Removes a channel; its readers come to an end.
     pub fn remove(&self, key: &ChannelKey) {
-        let removed = self.channels.write().unwrap_or_else(|e| e.into_inner()).remove(key);
+        let removed = self
+            .channels
+            .write()
+            .unwrap_or_else(|e| e.into_inner())
+            .remove(key);
         if let Some(channel) = removed {
             channel.close();
         }
@@ -79,6 +87,11 @@ impl Hub {
 
     /// All channels, in the order of their keys.
     pub fn list(&self) -> Vec<Arc<Channel>> {
-        self.channels.read().unwrap_or_else(|e| e.into_inner()).values().cloned().collect()
+        self.channels
+            .read()
+            .unwrap_or_else(|e| e.into_inner())
+            .values()
+            .cloned()
+            .collect()
     }
 }

@@ -38,7 +38,8 @@ impl Meter {
             let before = self.last_key.replace(unit.received);
             self.key_interval = before.map(|b| unit.received.saturating_duration_since(b));
         }
-        self.samples.push_back((unit.received, unit.data.len(), picture));
+        self.samples
+            .push_back((unit.received, unit.data.len(), picture));
         self.bytes += unit.data.len();
         self.frames += usize::from(picture);
         self.forget(unit.received);
@@ -66,7 +67,10 @@ impl Meter {
             return Rates::default();
         };
         // The first sample opens the window and does not fill it: n samples make n - 1 intervals.
-        let seconds = now.saturating_duration_since(*first).as_secs_f64().max(0.04);
+        let seconds = now
+            .saturating_duration_since(*first)
+            .as_secs_f64()
+            .max(0.04);
         Rates {
             bits_per_second: self.bytes as f64 * 8.0 / seconds,
             frames_per_second: self.frames.saturating_sub(1) as f64 / seconds,

@@ -35,7 +35,11 @@ impl Default for Limits {
     /// that still makes sense falls behind; no camera that is watched live has a keyframe interval
     /// of half a minute.
     fn default() -> Self {
-        Self { bytes: 16 << 20, history: Duration::from_secs(2), age: Duration::from_secs(30) }
+        Self {
+            bytes: 16 << 20,
+            history: Duration::from_secs(2),
+            age: Duration::from_secs(30),
+        }
     }
 }
 
@@ -56,7 +60,8 @@ impl<T> Inner<T> {
     }
 
     fn get(&self, seq: u64) -> Option<&Arc<T>> {
-        self.items.get(usize::try_from(seq.checked_sub(self.front)?).ok()?)
+        self.items
+            .get(usize::try_from(seq.checked_sub(self.front)?).ok()?)
     }
 }
 
@@ -82,9 +87,18 @@ pub enum Read<T> {
 impl<T: Item> Ring<T> {
     /// An empty ring.
     pub fn new(limits: Limits) -> Self {
-        let inner =
-            Inner { items: VecDeque::new(), front: 0, bytes: 0, start: None, closed: false };
-        Self { inner: Mutex::new(inner), arrived: Notify::new(), limits }
+        let inner = Inner {
+            items: VecDeque::new(),
+            front: 0,
+            bytes: 0,
+            start: None,
+            closed: false,
+        };
+        Self {
+            inner: Mutex::new(inner),
+            arrived: Notify::new(),
+            limits,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<T>> {
@@ -116,7 +130,9 @@ impl<T: Item> Ring<T> {
 
     fn evict(&self, inner: &mut Inner<T>, now: Instant) {
         while inner.items.len() > 1 {
-            let Some(front) = inner.items.front() else { break };
+            let Some(front) = inner.items.front() else {
+                break;
+            };
             let age = now.saturating_duration_since(front.received());
             let before_start = inner.start.is_none_or(|start| inner.front < start);
             let surplus = inner.bytes > self.limits.bytes
@@ -170,7 +186,10 @@ impl<T: Item> Ring<T> {
         let skip = inner.start.map_or(inner.items.len(), |start| {
             usize::try_from(start - inner.front).unwrap_or(usize::MAX)
         });
-        (inner.bytes, inner.items.iter().skip(skip).map(|i| i.weight()).sum())
+        (
+            inner.bytes,
+            inner.items.iter().skip(skip).map(|i| i.weight()).sum(),
+        )
     }
 
     /// Everything from the newest start on, and the number that the next item will have. Empty if
@@ -181,7 +200,9 @@ impl<T: Item> Ring<T> {
             None => Vec::new(),
             Some(start) => {
                 let skip = usize::try_from(start - inner.front).unwrap_or(usize::MAX);
-                (start..).zip(inner.items.iter().skip(skip).cloned()).collect()
+                (start..)
+                    .zip(inner.items.iter().skip(skip).cloned())
+                    .collect()
             }
         };
         (items, inner.end())
@@ -191,12 +212,20 @@ impl<T: Item> Ring<T> {
     pub fn from_start(self: &Arc<Self>) -> Cursor<T> {
         let inner = self.lock();
         let next = inner.start.unwrap_or_else(|| inner.end());
-        Cursor { ring: Arc::clone(self), next, seeking: true }
+        Cursor {
+            ring: Arc::clone(self),
+            next,
+            seeking: true,
+        }
     }
 
     /// A reader that begins with the next item, whether or not decoding can start there.
     pub fn from_end(self: &Arc<Self>) -> Cursor<T> {
-        Cursor { ring: Arc::clone(self), next: self.lock().end(), seeking: false }
+        Cursor {
+            ring: Arc::clone(self),
+            next: self.lock().end(),
+            seeking: false,
+        }
     }
 }
 
@@ -297,12 +326,21 @@ mod tests {
 
     impl Bench {
         fn new(limits: Limits) -> Self {
-            Self { ring: Arc::new(Ring::new(limits)), at: taimat_base::clock::now(), n: 0 }
+            Self {
+                ring: Arc::new(Ring::new(limits)),
+                at: taimat_base::clock::now(),
+                n: 0,
+            }
         }
 
         fn push(&mut self, key: bool) {
             self.at += Duration::from_millis(40);
-            self.ring.push(Unit { n: self.n, key, weight: 100, at: self.at });
+            self.ring.push(Unit {
+                n: self.n,
+                key,
+                weight: 100,
+                at: self.at,
+            });
             self.n += 1;
         }
 
@@ -347,7 +385,10 @@ mod tests {
 
     #[test]
     fn a_late_reader_learns_what_it_lost() {
-        let limits = Limits { bytes: 1000, ..Limits::default() };
+        let limits = Limits {
+            bytes: 1000,
+            ..Limits::default()
+        };
         let mut bench = Bench::new(limits);
         bench.push(true);
         let mut cursor = bench.ring.from_start();
@@ -359,7 +400,10 @@ mod tests {
 
     #[test]
     fn bytes_win_over_a_long_group() {
-        let mut bench = Bench::new(Limits { bytes: 1000, ..Limits::default() });
+        let mut bench = Bench::new(Limits {
+            bytes: 1000,
+            ..Limits::default()
+        });
         bench.gops(&[50]);
         assert!(bench.ring.bytes().0 <= 1000);
         assert!(bench.ring.since_start().0.is_empty());
@@ -370,7 +414,10 @@ mod tests {
 
     #[test]
     fn old_groups_leave_after_the_history() {
-        let limits = Limits { history: Duration::from_millis(200), ..Limits::default() };
+        let limits = Limits {
+            history: Duration::from_millis(200),
+            ..Limits::default()
+        };
         let mut bench = Bench::new(limits);
         bench.gops(&[10, 10]);
         assert_eq!(bench.ring.bytes(), (1000, 1000));

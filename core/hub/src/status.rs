@@ -85,8 +85,13 @@ pub enum SourceState {
 
 impl SourceState {
     /// All states, for metrics.
-    pub const ALL: [Self; 5] =
-        [Self::Idle, Self::Connecting, Self::Live, Self::Stalled, Self::Offline];
+    pub const ALL: [Self; 5] = [
+        Self::Idle,
+        Self::Connecting,
+        Self::Live,
+        Self::Stalled,
+        Self::Offline,
+    ];
 
     /// The word in metrics and in the API.
     pub const fn as_str(self) -> &'static str {
@@ -118,6 +123,12 @@ pub struct Status {
 impl Status {
     /// A state without a cause.
     pub fn new(state: SourceState, since: SystemTime) -> Self {
-        Self { state, since, cause: None, detail: None, retry_at: None }
+        Self {
+            state,
+            since,
+            cause: None,
+            detail: None,
+            retry_at: None,
+        }
     }
 }

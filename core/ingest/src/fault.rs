@@ -15,7 +15,11 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(cause: FaultCause, detail: impl Into<String>) -> Self {
-        Self { cause, detail: detail.into(), transport_refused: false }
+        Self {
+            cause,
+            detail: detail.into(),
+            transport_refused: false,
+        }
     }
 
     /// Sorts an error of the RTSP client.
@@ -29,7 +33,11 @@ impl Fault {
             None => cause_of_kind(&format!("{error:?}")),
         };
         let transport_refused = error.status_code() == Some(UNSUPPORTED_TRANSPORT);
-        Self { cause, detail, transport_refused }
+        Self {
+            cause,
+            detail,
+            transport_refused,
+        }
     }
 }
 
@@ -53,7 +61,12 @@ fn cause_of_kind(debug: &str) -> FaultCause {
 
 /// The first line, cut to what fits a status line.
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or("").chars().take(200).collect()
+    text.lines()
+        .next()
+        .unwrap_or("")
+        .chars()
+        .take(200)
+        .collect()
 }
 
 #[cfg(test)]
@@ -66,8 +79,14 @@ mod tests {
         assert_eq!(cause_of_kind(refused), FaultCause::Refused);
         let lost = "ConnectError(Os { code: 113, kind: HostUnreachable, message: \"\" })";
         assert_eq!(cause_of_kind(lost), FaultCause::Unreachable);
-        assert_eq!(cause_of_kind("RtpPacketError { conn_ctx"), FaultCause::Garbage);
-        assert_eq!(cause_of_kind("RtspFramingError { conn"), FaultCause::Protocol);
+        assert_eq!(
+            cause_of_kind("RtpPacketError { conn_ctx"),
+            FaultCause::Garbage
+        );
+        assert_eq!(
+            cause_of_kind("RtspFramingError { conn"),
+            FaultCause::Protocol
+        );
     }
 
     #[test]

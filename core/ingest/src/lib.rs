@@ -50,10 +50,7 @@ impl std::fmt::Debug for Ingest {
 
 impl Ingest {
     /// Starts with no sources.
-    pub fn new(
-        hub: Arc<Hub>,
-        registry: &Registry,
-    ) -> Result<Self, taimat_base::metrics::Error> {
+    pub fn new(hub: Arc<Hub>, registry: &Registry) -> Result<Self, taimat_base::metrics::Error> {
         Ok(Self {
             hub,
             stop: Stop::new(),
@@ -65,8 +62,10 @@ impl Ingest {
     /// Makes what runs equal to `desired`: stops what is not in it, starts what is new, restarts
     /// what has changed, and does not touch the rest.
     pub async fn reconcile(&self, desired: Vec<SourceSpec>) {
-        let mut wanted: HashMap<ChannelKey, SourceSpec> =
-            desired.into_iter().map(|spec| (spec.key.clone(), spec)).collect();
+        let mut wanted: HashMap<ChannelKey, SourceSpec> = desired
+            .into_iter()
+            .map(|spec| (spec.key.clone(), spec))
+            .collect();
         let mut leaving = Vec::new();
         {
             let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());

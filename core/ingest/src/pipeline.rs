@@ -55,7 +55,10 @@ pub(crate) struct Timelines {
 
 impl Timelines {
     pub(crate) fn new() -> Self {
-        Self { video: Timeline::new(taimat_media::codec::VIDEO_CLOCK), audio: None }
+        Self {
+            video: Timeline::new(taimat_media::codec::VIDEO_CLOCK),
+            audio: None,
+        }
     }
 }
 
@@ -189,13 +192,7 @@ impl<'a> Pipeline<'a> {
         Ok(())
     }
 
-    fn picture(
-        &mut self,
-        frame: Frame,
-        now: Instant,
-        wall: SystemTime,
-        events: &mut Vec<Event>,
-    ) {
+    fn picture(&mut self, frame: Frame, now: Instant, wall: SystemTime, events: &mut Vec<Event>) {
         self.lost_before_start = self.lost_before_start.saturating_add(frame.lost_packets);
         let startable = frame.keyframe && frame.params.is_some();
         if !self.running && !startable {
@@ -220,7 +217,11 @@ impl<'a> Pipeline<'a> {
     /// Tells what the stream consists of when it becomes known and when it changes.
     fn follow_params(&mut self, frame: &Frame, events: &mut Vec<Event>) {
         let Some(params) = &frame.params else { return };
-        if self.params.as_ref().is_some_and(|known| Arc::ptr_eq(known, params)) {
+        if self
+            .params
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, params))
+        {
             return;
         }
         if let Some(old) = self.params.replace(Arc::clone(params)) {
@@ -230,7 +231,10 @@ impl<'a> Pipeline<'a> {
             });
         }
         events.push(Event::Info(StreamInfo {
-            video: Some(VideoTrack { codec: self.codec, params: Arc::clone(params) }),
+            video: Some(VideoTrack {
+                codec: self.codec,
+                params: Arc::clone(params),
+            }),
             audio: self.audio.as_ref().map(|(track, _)| track.clone()),
         }));
     }
@@ -254,7 +258,9 @@ impl<'a> Pipeline<'a> {
     }
 
     fn sound(&mut self, frame: Frame, now: Instant, wall: SystemTime, events: &mut Vec<Event>) {
-        let Some(line) = self.timelines.audio.as_mut().filter(|_| self.running) else { return };
+        let Some(line) = self.timelines.audio.as_mut().filter(|_| self.running) else {
+            return;
+        };
         let stamp = line.stamp(frame.timestamp, now, wall);
         events.push(Event::Unit(Box::new(AccessUnit {
             track: TrackKind::Audio,
@@ -274,8 +280,9 @@ mod tests {
     use super::*;
     use taimat_media::AudioCodec;
 
-    const SPS: [u8; 15] =
-        [0x67, 0x42, 0xC0, 0x1E, 0x8C, 0x8D, 0x40, 0x50, 0x17, 0xFC, 0xB0, 0x0F, 0x08, 0x84, 0x6A];
+    const SPS: [u8; 15] = [
+        0x67, 0x42, 0xC0, 0x1E, 0x8C, 0x8D, 0x40, 0x50, 0x17, 0xFC, 0xB0, 0x0F, 0x08, 0x84, 0x6A,
+    ];
     const PPS: [u8; 4] = [0x68, 0xCE, 0x3C, 0x80];
 
     struct Bench<'a> {
@@ -288,9 +295,18 @@ mod tests {
     impl<'a> Bench<'a> {
         fn new(timelines: &'a mut Timelines, sets: &[Bytes]) -> Self {
             let now = taimat_base::clock::now();
-            let audio = AudioTrack { codec: AudioCodec::Pcmu, rate: 8000, channels: 1 };
+            let audio = AudioTrack {
+                codec: AudioCodec::Pcmu,
+                rate: 8000,
+                channels: 1,
+            };
             let pipeline = Pipeline::new(VideoCodec::H264, sets, Some(audio), timelines, now);
-            Self { pipeline, now, wall: SystemTime::UNIX_EPOCH, rtp: 0 }
+            Self {
+                pipeline,
+                now,
+                wall: SystemTime::UNIX_EPOCH,
+                rtp: 0,
+            }
         }
 
         fn video(&mut self, payload: &[u8]) -> Result<Vec<Event>, Fault> {
@@ -306,8 +322,14 @@ mod tests {
             payload: &[u8],
         ) -> Result<Vec<Event>, Fault> {
             let mut events = Vec::new();
-            let packet = Packet { timestamp, marker: true, lost: 0, payload };
-            self.pipeline.push(kind, &packet, self.now, self.wall, &mut events)?;
+            let packet = Packet {
+                timestamp,
+                marker: true,
+                lost: 0,
+                payload,
+            };
+            self.pipeline
+                .push(kind, &packet, self.now, self.wall, &mut events)?;
             Ok(events)
         }
     }
@@ -321,12 +343,22 @@ mod tests {
         let mut timelines = Timelines::new();
         let mut bench = Bench::new(&mut timelines, &sets());
         assert!(bench.video(&[0x41, 1]).unwrap().is_empty());
-        assert!(bench.packet(TrackKind::Audio, 0, &[1; 160]).unwrap().is_empty());
+        assert!(
+            bench
+                .packet(TrackKind::Audio, 0, &[1; 160])
+                .unwrap()
+                .is_empty()
+        );
         let events = bench.video(&[0x65, 1]).unwrap();
-        let [Event::Info(info), Event::Unit(unit)] = &events[..] else { panic!("{events:?}") };
+        let [Event::Info(info), Event::Unit(unit)] = &events[..] else {
+            panic!("{events:?}")
+        };
         assert_eq!(info.video.as_ref().unwrap().params.width, 640);
         assert!(unit.starts_video() && info.audio.is_some());
-        assert_eq!(bench.packet(TrackKind::Audio, 0, &[1; 160]).unwrap().len(), 1);
+        assert_eq!(
+            bench.packet(TrackKind::Audio, 0, &[1; 160]).unwrap().len(),
+            1
+        );
     }
 
     #[test]
@@ -334,7 +366,9 @@ mod tests {
         let mut timelines = Timelines::new();
         let mut bench = Bench::new(&mut timelines, &sets());
         // H.265 slices, read as H.264, have types that H.264 does not have.
-        let fault = (0..200).find_map(|_| bench.video(&[0x7E, 1, 2, 3]).err()).unwrap();
+        let fault = (0..200)
+            .find_map(|_| bench.video(&[0x7E, 1, 2, 3]).err())
+            .unwrap();
         assert_eq!(fault.cause, FaultCause::Garbage);
         assert!(fault.detail.contains("not H.264"), "{fault}");
     }
@@ -343,7 +377,9 @@ mod tests {
     fn a_stream_without_key_frames_is_named() {
         let mut timelines = Timelines::new();
         let mut bench = Bench::new(&mut timelines, &[]);
-        let fault = (0..1000).find_map(|_| bench.video(&[0x41, 1]).err()).unwrap();
+        let fault = (0..1000)
+            .find_map(|_| bench.video(&[0x41, 1]).err())
+            .unwrap();
         assert_eq!(fault.cause, FaultCause::NoKeyframe);
     }
 
@@ -357,11 +393,16 @@ mod tests {
             bench.now += Duration::from_millis(80);
             for rtp in [i * 7200 + 3600, i * 7200] {
                 let events = bench.packet(TrackKind::Video, rtp, &[0x41, 1]).unwrap();
-                told += events.iter().filter(|e| matches!(e, Event::BFrames)).count();
+                told += events
+                    .iter()
+                    .filter(|e| matches!(e, Event::BFrames))
+                    .count();
             }
         }
         assert_eq!(told, 1);
-        let events = bench.packet(TrackKind::Video, 0x8000_0000, &[0x41, 1]).unwrap();
+        let events = bench
+            .packet(TrackKind::Video, 0x8000_0000, &[0x41, 1])
+            .unwrap();
         assert!(matches!(events[0], Event::Jump));
     }
 
@@ -390,7 +431,11 @@ mod tests {
             Some(Event::Unit(unit)) => unit.media_time.ticks,
             other => panic!("{other:?}"),
         };
-        let first = ticks(Bench::new(&mut timelines, &sets()).video(&[0x65, 1]).unwrap());
+        let first = ticks(
+            Bench::new(&mut timelines, &sets())
+                .video(&[0x65, 1])
+                .unwrap(),
+        );
         let mut again = Bench::new(&mut timelines, &sets());
         again.rtp = 0x7000_0000;
         assert!(ticks(again.video(&[0x65, 1]).unwrap()) > first);

@@ -82,8 +82,7 @@ async fn attempt(
     let mut playing = pin!(playing);
 
     let audio = tracks.audio.as_ref().map(|(_, track)| track.clone());
-    let mut pipeline =
-        Pipeline::new(tracks.codec, &tracks.sets, audio, timelines, clock::now());
+    let mut pipeline = Pipeline::new(tracks.codec, &tracks.sets, audio, timelines, clock::now());
     let mut events = Vec::new();
     let mut last_media = clock::now();
     loop {
@@ -97,7 +96,9 @@ async fn attempt(
         let (now, wall) = (clock::now(), clock::wall());
         match item {
             PacketItem::Rtp(rtp) => {
-                let Some(kind) = tracks.kind(rtp.stream_id()) else { continue };
+                let Some(kind) = tracks.kind(rtp.stream_id()) else {
+                    continue;
+                };
                 if kind == TrackKind::Video {
                     last_media = now;
                 }
@@ -111,8 +112,13 @@ async fn attempt(
                 events.drain(..).for_each(|event| sink.event(event));
             }
             PacketItem::Rtcp(rtcp) => {
-                let Some(kind) = tracks.kind(rtcp.stream_id()) else { continue };
-                for report in rtcp.pkts().filter_map(|p| p.as_sender_report().ok().flatten()) {
+                let Some(kind) = tracks.kind(rtcp.stream_id()) else {
+                    continue;
+                };
+                for report in rtcp
+                    .pkts()
+                    .filter_map(|p| p.as_sender_report().ok().flatten())
+                {
                     if let Some(captured) = from_ntp(report.ntp_timestamp().0) {
                         pipeline.sender_report(kind, report.rtp_timestamp(), captured, wall);
                     }
@@ -130,7 +136,10 @@ fn stalled(spec: &SourceSpec, pipeline: &Pipeline<'_>) -> Fault {
     } else {
         // Typical of a firewall between: the way the media travels may be the cause.
         let detail = format!("connected, but no media came in {seconds} s");
-        Fault { transport_refused: true, ..Fault::new(FaultCause::Stalled, detail) }
+        Fault {
+            transport_refused: true,
+            ..Fault::new(FaultCause::Stalled, detail)
+        }
     }
 }
 
@@ -172,7 +181,9 @@ struct Tracks {
 
 impl Tracks {
     fn indices(&self) -> impl Iterator<Item = usize> + use<> {
-        [Some(self.video), self.audio.as_ref().map(|a| a.0)].into_iter().flatten()
+        [Some(self.video), self.audio.as_ref().map(|a| a.0)]
+            .into_iter()
+            .flatten()
     }
 
     fn kind(&self, stream: usize) -> Option<TrackKind> {
@@ -197,11 +208,17 @@ fn choose(streams: &[Stream], audio: bool) -> Result<Tracks, Fault> {
         Some((i, codec, described_sets(s)))
     });
     let Some((video, codec, sets)) = video else {
-        let offered: Vec<String> =
-            streams.iter().map(|s| format!("{}/{}", s.media(), s.encoding_name())).collect();
+        let offered: Vec<String> = streams
+            .iter()
+            .map(|s| format!("{}/{}", s.media(), s.encoding_name()))
+            .collect();
         let detail = format!(
             "the camera offers {}; set its video encoding to H.264 or H.265",
-            if offered.is_empty() { "no tracks".to_owned() } else { offered.join(", ") }
+            if offered.is_empty() {
+                "no tracks".to_owned()
+            } else {
+                offered.join(", ")
+            }
         );
         return Err(Fault::new(FaultCause::UnsupportedCodec, detail));
     };
@@ -210,11 +227,18 @@ fn choose(streams: &[Stream], audio: bool) -> Result<Tracks, Fault> {
         .enumerate()
         .filter(|_| audio)
         .find_map(|(i, s)| audio_track(s).map(|track| (i, track)));
-    Ok(Tracks { video, codec, sets, audio })
+    Ok(Tracks {
+        video,
+        codec,
+        sets,
+        audio,
+    })
 }
 
 fn described_sets(stream: &Stream) -> Vec<Bytes> {
-    let Some(ParametersRef::Video(params)) = stream.parameters() else { return Vec::new() };
+    let Some(ParametersRef::Video(params)) = stream.parameters() else {
+        return Vec::new();
+    };
     match params.codec_params() {
         VideoParametersCodec::H264 { sps, pps } => vec![sps.clone(), pps.clone()],
         VideoParametersCodec::H265 { vps, sps, pps } => {
@@ -231,14 +255,18 @@ fn audio_track(stream: &Stream) -> Option<AudioTrack> {
         ("audio", "pcma") => AudioCodec::Pcma,
         ("audio", "opus") => AudioCodec::Opus,
         ("audio", "mpeg4-generic") => match stream.parameters() {
-            Some(ParametersRef::Audio(p)) => {
-                AudioCodec::Aac { config: Bytes::copy_from_slice(p.extra_data()) }
-            }
+            Some(ParametersRef::Audio(p)) => AudioCodec::Aac {
+                config: Bytes::copy_from_slice(p.extra_data()),
+            },
             _ => return None,
         },
         _ => return None,
     };
-    Some(AudioTrack { codec, rate: stream.clock_rate_hz(), channels })
+    Some(AudioTrack {
+        codec,
+        rate: stream.clock_rate_hz(),
+        channels,
+    })
 }
 
 /// A 64-bit NTP timestamp as wall-clock time.

@@ -47,12 +47,15 @@ impl Sink for Publish<'_> {
             Event::Unit(unit) => {
                 if self.live_since.is_none() {
                     self.live_since = Some(unit.received);
-                    self.channel.set_status(Status::new(SourceState::Live, clock::wall()));
+                    self.channel
+                        .set_status(Status::new(SourceState::Live, clock::wall()));
                     tracing::info!("live");
                 }
                 if unit.track == taimat_media::TrackKind::Video {
                     self.metrics.frames.inc();
-                    self.metrics.last_frame.set(clock::unix_seconds(clock::wall()));
+                    self.metrics
+                        .last_frame
+                        .set(clock::unix_seconds(clock::wall()));
                 }
                 if unit.starts_video() {
                     self.metrics.keyframes.inc();
@@ -89,9 +92,13 @@ impl Sink for Publish<'_> {
 
 impl Supervisor {
     pub(crate) fn new(spec: SourceSpec, channel: Arc<Channel>, metrics: SourceMetrics) -> Self {
-        let seed = spec.key.to_string().bytes().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-        });
+        let seed = spec
+            .key
+            .to_string()
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+            });
         let transport = spec.transport;
         Self {
             spec,
@@ -124,7 +131,8 @@ impl Supervisor {
         if let Mode::OnDemand { .. } = self.spec.mode {
             let mut readers = self.channel.watch_readers();
             if *readers.borrow() == 0 {
-                self.channel.set_status(Status::new(SourceState::Idle, clock::wall()));
+                self.channel
+                    .set_status(Status::new(SourceState::Idle, clock::wall()));
             }
             tokio::select! {
                 waited = readers.wait_for(|n| *n > 0) => waited.map(drop).map_err(drop)?,
@@ -132,7 +140,8 @@ impl Supervisor {
             }
         }
         if self.backoff.failures() == 0 {
-            self.channel.set_status(Status::new(SourceState::Connecting, clock::wall()));
+            self.channel
+                .set_status(Status::new(SourceState::Connecting, clock::wall()));
         }
         Ok(())
     }
@@ -214,7 +223,9 @@ async fn nobody_left(mode: Mode, channel: &Channel) {
         if readers.wait_for(|n| *n == 0).await.is_err() {
             return;
         }
-        let back = tokio::time::timeout(linger, readers.wait_for(|n| *n > 0)).await.is_ok();
+        let back = tokio::time::timeout(linger, readers.wait_for(|n| *n > 0))
+            .await
+            .is_ok();
         if !back {
             return;
         }

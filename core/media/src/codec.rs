@@ -111,7 +111,10 @@ impl VideoParams {
 
     /// H.264: profile, constraint flags and level as SDP writes them (RFC 6184 section 8.1).
     pub fn profile_level_id(&self) -> Option<[u8; 3]> {
-        let sps = self.sps.first().filter(|_| self.codec == VideoCodec::H264)?;
+        let sps = self
+            .sps
+            .first()
+            .filter(|_| self.codec == VideoCodec::H264)?;
         sps.get(1..4)?.try_into().ok()
     }
 }

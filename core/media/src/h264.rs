@@ -54,25 +54,41 @@ pub fn picture_size(sps: &[u8]) -> Result<(u32, u32), SpsError> {
     if sps.pic_height_in_map_units_minus1 > 1 << 16 {
         return Err(SpsError("height is out of range".into()));
     }
-    sps.pixel_dimensions().map_err(|e| SpsError(format!("{e:?}")))
+    sps.pixel_dimensions()
+        .map_err(|e| SpsError(format!("{e:?}")))
 }
 
 /// Makes parameters of the sets found in the stream.
 pub fn params(sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
-    let first = sps.first().ok_or_else(|| SpsError("there is none".into()))?;
+    let first = sps
+        .first()
+        .ok_or_else(|| SpsError("there is none".into()))?;
     let (width, height) = picture_size(first)?;
-    Ok(VideoParams { codec: VideoCodec::H264, vps: Vec::new(), sps, pps, width, height })
+    Ok(VideoParams {
+        codec: VideoCodec::H264,
+        vps: Vec::new(),
+        sps,
+        pps,
+        width,
+        height,
+    })
 }
 
 /// Whether an SEI NAL unit has a recovery point (section D.1.8) at which the picture is complete at
 /// once: cameras with open GOPs mark their key pictures so, without ever sending an IDR picture.
 pub fn is_immediate_recovery_point(sei: &[u8]) -> bool {
     const RECOVERY_POINT: usize = 6;
-    let Ok(payload) = decode_nal(sei) else { return false };
+    let Ok(payload) = decode_nal(sei) else {
+        return false;
+    };
     let mut rest = payload.as_ref();
     while let Some((kind, after)) = sei_number(rest) {
-        let Some((size, after)) = sei_number(after) else { return false };
-        let Some(body) = after.get(..size) else { return false };
+        let Some((size, after)) = sei_number(after) else {
+            return false;
+        };
+        let Some(body) = after.get(..size) else {
+            return false;
+        };
         if kind == RECOVERY_POINT {
             // recovery_frame_cnt is ue(v): zero is a single 1 bit.
             return body.first().is_some_and(|b| b & 0x80 != 0);
@@ -95,8 +111,9 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     /// 640×360, constrained baseline.
-    pub(crate) const SPS_640X360: [u8; 15] =
-        [0x67, 0x42, 0xC0, 0x1E, 0x8C, 0x8D, 0x40, 0x50, 0x17, 0xFC, 0xB0, 0x0F, 0x08, 0x84, 0x6A];
+    pub(crate) const SPS_640X360: [u8; 15] = [
+        0x67, 0x42, 0xC0, 0x1E, 0x8C, 0x8D, 0x40, 0x50, 0x17, 0xFC, 0xB0, 0x0F, 0x08, 0x84, 0x6A,
+    ];
     pub(crate) const PPS: [u8; 4] = [0x68, 0xCE, 0x3C, 0x80];
 
     #[test]
@@ -111,9 +128,13 @@ pub(crate) mod tests {
         // payload type 6, size 1, recovery_frame_cnt = 0, exact_match = 1, trailing bits
         assert!(is_immediate_recovery_point(&[0x06, 0x06, 0x01, 0xC4, 0x80]));
         // recovery_frame_cnt = 1
-        assert!(!is_immediate_recovery_point(&[0x06, 0x06, 0x01, 0x48, 0x80]));
+        assert!(!is_immediate_recovery_point(&[
+            0x06, 0x06, 0x01, 0x48, 0x80
+        ]));
         // after another message of type 5 and size 2
-        assert!(is_immediate_recovery_point(&[0x06, 0x05, 0x02, 9, 9, 0x06, 0x01, 0x84, 0x80]));
+        assert!(is_immediate_recovery_point(&[
+            0x06, 0x05, 0x02, 9, 9, 0x06, 0x01, 0x84, 0x80
+        ]));
         assert!(!is_immediate_recovery_point(&[0x06, 0x06]));
     }
 

@@ -62,14 +62,18 @@ pub fn picture_size(sps: &[u8]) -> Result<(u32, u32), SpsError> {
         let unit_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
         let unit_y = if chroma_format == 1 { 2 } else { 1 };
         let mut edge = |unit: u32| -> Result<u32, SpsError> {
-            Ok(r.read_ue("conf_win_offset").map_err(error)?.saturating_mul(unit))
+            Ok(r.read_ue("conf_win_offset")
+                .map_err(error)?
+                .saturating_mul(unit))
         };
         cut_x = edge(unit_x)?.saturating_add(edge(unit_x)?);
         cut_y = edge(unit_y)?.saturating_add(edge(unit_y)?);
     }
     match (width.checked_sub(cut_x), height.checked_sub(cut_y)) {
         (Some(w @ 1..=16_384), Some(h @ 1..=16_384)) => Ok((w, h)),
-        _ => Err(SpsError(format!("{width}x{height} cut by {cut_x}x{cut_y} is no picture"))),
+        _ => Err(SpsError(format!(
+            "{width}x{height} cut by {cut_x}x{cut_y} is no picture"
+        ))),
     }
 }
 
@@ -79,12 +83,15 @@ fn skip_profile_tier_level<R: BitRead>(r: &mut R, sub_layers: u32) -> Result<(),
     r.skip(8, "general_level_idc").map_err(error)?;
     let mut present = Vec::with_capacity(8);
     for _ in 0..sub_layers {
-        let profile = r.read_bool("sub_layer_profile_present_flag").map_err(error)?;
+        let profile = r
+            .read_bool("sub_layer_profile_present_flag")
+            .map_err(error)?;
         let level = r.read_bool("sub_layer_level_present_flag").map_err(error)?;
         present.push((profile, level));
     }
     if sub_layers > 0 {
-        r.skip(2 * (8 - sub_layers), "reserved_zero_2bits").map_err(error)?;
+        r.skip(2 * (8 - sub_layers), "reserved_zero_2bits")
+            .map_err(error)?;
     }
     for (profile, level) in present {
         let bits = if profile { 88 } else { 0 } + if level { 8 } else { 0 };
@@ -94,14 +101,19 @@ fn skip_profile_tier_level<R: BitRead>(r: &mut R, sub_layers: u32) -> Result<(),
 }
 
 /// Makes parameters of the sets found in the stream.
-pub fn params(
-    vps: Vec<Bytes>,
-    sps: Vec<Bytes>,
-    pps: Vec<Bytes>,
-) -> Result<VideoParams, SpsError> {
-    let first = sps.first().ok_or_else(|| SpsError("there is none".into()))?;
+pub fn params(vps: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
+    let first = sps
+        .first()
+        .ok_or_else(|| SpsError("there is none".into()))?;
     let (width, height) = picture_size(first)?;
-    Ok(VideoParams { codec: VideoCodec::H265, vps, sps, pps, width, height })
+    Ok(VideoParams {
+        codec: VideoCodec::H265,
+        vps,
+        sps,
+        pps,
+        width,
+        height,
+    })
 }
 
 #[cfg(test)]

@@ -49,7 +49,10 @@ fn find_start(bytes: &[u8]) -> Option<(usize, usize)> {
 
 /// Zeros before a start code belong to it.
 fn trim_zeros(unit: &[u8]) -> &[u8] {
-    let end = unit.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+    let end = unit
+        .iter()
+        .rposition(|b| *b != 0)
+        .map_or(0, |last| last + 1);
     &unit[..end]
 }
 
@@ -60,7 +63,9 @@ mod tests {
 
     #[test]
     fn splits_three_and_four_byte_start_codes() {
-        let stream = [0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 0, 0, 3, 9];
+        let stream = [
+            0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 0, 1, 0x65, 0, 0, 3, 9,
+        ];
         let units: Vec<_> = split_annex_b(&stream).collect();
         assert_eq!(units, [&[0x67, 1, 2][..], &[0x68, 3], &[0x65, 0, 0, 3, 9]]);
         assert_eq!(split_annex_b(&[1, 2, 3]).count(), 0);

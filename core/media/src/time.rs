@@ -20,7 +20,11 @@ impl MediaTime {
     }
 
     /// The RTP timestamp (RFC 3550 section 5.1): the low 32 bits.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "RTP wraps")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "RTP wraps"
+    )]
     pub const fn rtp(self) -> u32 {
         self.ticks as u32
     }

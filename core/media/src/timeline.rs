@@ -58,7 +58,12 @@ pub struct Timeline {
 impl Timeline {
     /// A time line of a clock with `rate` ticks a second.
     pub fn new(rate: u32) -> Self {
-        Self { rate: rate.max(1), last: None, restarted: false, anchor: None }
+        Self {
+            rate: rate.max(1),
+            last: None,
+            restarted: false,
+            anchor: None,
+        }
     }
 
     /// Ticks a second.
@@ -79,7 +84,9 @@ impl Timeline {
             Ok(ahead) => ahead,
             Err(behind) => behind.duration(),
         };
-        let believed = self.last.filter(|_| !self.restarted && apart <= CLOCK_TRUST);
+        let believed = self
+            .last
+            .filter(|_| !self.restarted && apart <= CLOCK_TRUST);
         self.anchor = believed.map(|last| (last.ticks + signed_step(last.rtp, rtp), captured));
     }
 
@@ -92,7 +99,11 @@ impl Timeline {
         self.restarted = false;
         // A reordered picture must not become the reference that the next one is compared with.
         if noticed != Noticed::Reordered {
-            self.last = Some(Last { rtp, ticks, arrived: now });
+            self.last = Some(Last {
+                rtp,
+                ticks,
+                arrived: now,
+            });
         }
         Stamp {
             media_time: MediaTime::new(ticks, self.rate),
@@ -122,7 +133,11 @@ impl Timeline {
         let (anchor, wall) = self.anchor?;
         let step = ticks - anchor;
         let apart = ticks_to_duration(step.abs(), self.rate);
-        if step < 0 { wall.checked_sub(apart) } else { wall.checked_add(apart) }
+        if step < 0 {
+            wall.checked_sub(apart)
+        } else {
+            wall.checked_add(apart)
+        }
     }
 }
 
@@ -145,7 +160,11 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "an arbitrary origin")]
         fn new() -> Self {
             let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-            Self { line: Timeline::new(90_000), now: Instant::now(), wall }
+            Self {
+                line: Timeline::new(90_000),
+                now: Instant::now(),
+                wall,
+            }
         }
 
         fn after(&mut self, ms: u64, rtp: u32) -> Stamp {
@@ -160,7 +179,10 @@ mod tests {
         let mut bench = Bench::new();
         assert_eq!(bench.after(0, u32::MAX - 1000).media_time.ticks, 0);
         let stamp = bench.after(40, 2599);
-        assert_eq!((stamp.media_time.ticks, stamp.noticed), (3600, Noticed::Regular));
+        assert_eq!(
+            (stamp.media_time.ticks, stamp.noticed),
+            (3600, Noticed::Regular)
+        );
     }
 
     #[test]
@@ -169,9 +191,15 @@ mod tests {
         bench.after(0, 0);
         bench.after(40, 3600);
         let stamp = bench.after(40, 3600 + 90_000 * 60);
-        assert_eq!((stamp.media_time.ticks, stamp.noticed), (7200, Noticed::Jump));
+        assert_eq!(
+            (stamp.media_time.ticks, stamp.noticed),
+            (7200, Noticed::Jump)
+        );
         let stamp = bench.after(40, 7200 + 90_000 * 60);
-        assert_eq!((stamp.media_time.ticks, stamp.noticed), (10_800, Noticed::Regular));
+        assert_eq!(
+            (stamp.media_time.ticks, stamp.noticed),
+            (10_800, Noticed::Regular)
+        );
         let back = bench.after(40, 5);
         assert_eq!(back.noticed, Noticed::Jump);
         assert_eq!(back.media_time.ticks, 14_400);
@@ -182,7 +210,10 @@ mod tests {
         let mut bench = Bench::new();
         bench.after(0, 0);
         let stamp = bench.after(60_000, 90_000 * 60);
-        assert_eq!((stamp.media_time.ticks, stamp.noticed), (90_000 * 60, Noticed::Regular));
+        assert_eq!(
+            (stamp.media_time.ticks, stamp.noticed),
+            (90_000 * 60, Noticed::Regular)
+        );
     }
 
     #[test]
@@ -214,7 +245,9 @@ mod tests {
         bench.line.sender_report(0, captured, bench.wall);
         let stamp = bench.after(40, 3600);
         assert_eq!(stamp.wall_time, captured + Duration::from_millis(40));
-        bench.line.sender_report(3600, SystemTime::UNIX_EPOCH, bench.wall);
+        bench
+            .line
+            .sender_report(3600, SystemTime::UNIX_EPOCH, bench.wall);
         assert_eq!(bench.after(40, 7200).wall_time, bench.wall);
     }
 }

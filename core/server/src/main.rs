@@ -89,11 +89,12 @@ struct ServeArgs {
 impl ServeArgs {
     /// Puts the file's options behind those of the command line.
     fn with_file(mut self) -> anyhow::Result<Self> {
-        let Some(path) = &self.config else { return Ok(self) };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("reading {}", path.display()))?;
-        let file: Self =
-            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        let Some(path) = &self.config else {
+            return Ok(self);
+        };
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+        let file: Self = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
         let or = |mine: Vec<String>, theirs| if mine.is_empty() { theirs } else { mine };
         if self.folders.is_empty() {
             let base = path.parent().unwrap_or(std::path::Path::new("."));
@@ -118,7 +119,11 @@ impl ServeArgs {
     fn options(self) -> Options {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let at = |port| SocketAddr::new(loopback.ip(), port);
-        let rtc = if self.rtc.is_empty() { default_rtc(self.insecure) } else { self.rtc };
+        let rtc = if self.rtc.is_empty() {
+            default_rtc(self.insecure)
+        } else {
+            self.rtc
+        };
         Options {
             folders: self.folders,
             http: self.http.unwrap_or(at(8080)),
@@ -152,7 +157,10 @@ fn default_rtc(insecure: bool) -> Vec<SocketAddr> {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     start_log(cli.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error.into()),
     };
@@ -178,10 +186,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 fn start_log(format: LogFormat) {
     // The ICE library warns about every candidate pair that is not there yet.
     let default = "info,retina=warn,rtc_ice=error,rtc_dtls=error";
-    let filter =
-        EnvFilter::try_from_env("TAIMAT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter = EnvFilter::try_from_env("TAIMAT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().init(),
@@ -192,7 +200,10 @@ fn load(folders: &[PathBuf]) -> anyhow::Result<Vec<config::Commune>> {
     config::load(folders).map_err(|problems| {
         let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
         let count = list.len();
-        anyhow::anyhow!("{count} problem(s) in the configuration:\n{}", list.join("\n"))
+        anyhow::anyhow!(
+            "{count} problem(s) in the configuration:\n{}",
+            list.join("\n")
+        )
     })
 }
 
@@ -201,7 +212,11 @@ fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     for commune in communes {
         let cameras = commune.cameras.len();
-        writeln!(out, "{}: {} ({cameras} cameras): good", commune.id, commune.name)?;
+        writeln!(
+            out,
+            "{}: {} ({cameras} cameras): good",
+            commune.id, commune.name
+        )?;
     }
     Ok(())
 }
@@ -229,7 +244,11 @@ async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
         std::fs::write(file, fleet.truth()?)
             .with_context(|| format!("writing {}", file.display()))?;
     }
-    writeln!(std::io::stdout(), "cameras: rtsp://{}/NAME/main", fleet.local_addr())?;
+    writeln!(
+        std::io::stdout(),
+        "cameras: rtsp://{}/NAME/main",
+        fleet.local_addr()
+    )?;
     until_told().await?;
     fleet.stop(Duration::from_secs(2)).await;
     Ok(())

@@ -17,7 +17,9 @@ struct Process {
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
-        let ints = [&self.resident, &self.open_fds].into_iter().flat_map(|g| g.desc());
+        let ints = [&self.resident, &self.open_fds]
+            .into_iter()
+            .flat_map(|g| g.desc());
         let floats = [&self.cpu, &self.start].into_iter().flat_map(|g| g.desc());
         ints.chain(floats).collect()
     }
@@ -28,10 +30,15 @@ impl Collector for Process {
             self.resident.set(resident);
         }
         if let Ok(list) = std::fs::read_dir("/proc/self/fd") {
-            self.open_fds.set(i64::try_from(list.count()).unwrap_or(i64::MAX));
+            self.open_fds
+                .set(i64::try_from(list.count()).unwrap_or(i64::MAX));
         }
-        let ints = [&self.resident, &self.open_fds].into_iter().flat_map(|g| g.collect());
-        let floats = [&self.cpu, &self.start].into_iter().flat_map(|g| g.collect());
+        let ints = [&self.resident, &self.open_fds]
+            .into_iter()
+            .flat_map(|g| g.collect());
+        let floats = [&self.cpu, &self.start]
+            .into_iter()
+            .flat_map(|g| g.collect());
         ints.chain(floats).collect()
     }
 }

@@ -52,7 +52,9 @@ pub struct Options {
 impl Options {
     /// The addresses that are not loopback, which need `insecure`.
     pub fn exposed(&self) -> Vec<SocketAddr> {
-        let all = [self.http, self.rtsp].into_iter().chain(self.rtc.iter().copied());
+        let all = [self.http, self.rtsp]
+            .into_iter()
+            .chain(self.rtc.iter().copied());
         all.filter(|a| !a.ip().is_loopback()).collect()
     }
 }
@@ -111,7 +113,10 @@ impl Mounts for HubMounts {
     fn find(&self, path: &str, query: Option<&str>) -> Option<Arc<Channel>> {
         let (commune, camera) = path.trim_matches('/').split_once('/')?;
         let camera = CameraKey::new(commune.parse().ok()?, camera.parse().ok()?);
-        let wanted = query.unwrap_or("").split('&').find_map(|q| q.strip_prefix("profile="));
+        let wanted = query
+            .unwrap_or("")
+            .split('&')
+            .find_map(|q| q.strip_prefix("profile="));
         let profile = match wanted {
             None => Profile::Main,
             Some(word) => Profile::ALL.into_iter().find(|p| p.as_str() == word)?,
@@ -155,7 +160,10 @@ impl Router {
         )
         .context("starting WebRTC")?;
         let whep = Arc::new(whep);
-        let rtsp_config = rtsp::Config { bind: options.rtsp, max_connections: 512 };
+        let rtsp_config = rtsp::Config {
+            bind: options.rtsp,
+            max_connections: 512,
+        };
         let mounts = Arc::new(HubMounts(Arc::clone(&hub)));
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
         let directory = Arc::new(Directory::default());
@@ -171,9 +179,9 @@ impl Router {
                 ice_servers: options.ice_servers.clone(),
             }),
         };
-        let listener = TcpListener::bind(options.http)
-            .await
-            .map_err(|e| io::Error::new(e.kind(), format!("binding HTTP to {}: {e}", options.http)))?;
+        let listener = TcpListener::bind(options.http).await.map_err(|e| {
+            io::Error::new(e.kind(), format!("binding HTTP to {}: {e}", options.http))
+        })?;
         let http_addr = listener.local_addr()?;
         let router = Arc::new(Self {
             hub,
@@ -189,25 +197,29 @@ impl Router {
         });
         router.apply(communes).await;
         let app = taimat_api::router(state);
-        router.http.spawn("http", tracing::Span::none(), |stop| async move {
-            let until = stop.clone();
-            let served = axum::serve(listener, app)
-                .with_graceful_shutdown(async move { until.cancelled().await });
-            tokio::select! {
-                served = async { served.await } => if let Err(error) = served {
-                    tracing::error!(%error, "HTTP ended");
-                },
-                // Requests that are being answered get a moment.
-                () = async {
-                    stop.cancelled().await;
-                    tokio::time::sleep(Phase::Http.deadline() / 2).await;
-                } => {}
-            }
-        });
+        router
+            .http
+            .spawn("http", tracing::Span::none(), |stop| async move {
+                let until = stop.clone();
+                let served = axum::serve(listener, app)
+                    .with_graceful_shutdown(async move { until.cancelled().await });
+                tokio::select! {
+                    served = async { served.await } => if let Err(error) = served {
+                        tracing::error!(%error, "HTTP ended");
+                    },
+                    // Requests that are being answered get a moment.
+                    () = async {
+                        stop.cancelled().await;
+                        tokio::time::sleep(Phase::Http.deadline() / 2).await;
+                    } => {}
+                }
+            });
         let (watched, folders) = (Arc::clone(&router), options.folders);
-        router.background.spawn("reload", tracing::Span::none(), |stop| {
-            reload::watch(watched, folders, stop)
-        });
+        router
+            .background
+            .spawn("reload", tracing::Span::none(), |stop| {
+                reload::watch(watched, folders, stop)
+            });
         tracing::info!(
             http = %router.http_addr,
             rtsp = %router.rtsp.local_addr(),
@@ -256,7 +268,9 @@ impl Router {
         for problem in &problems {
             tracing::error!(%problem, "configuration not taken over; what ran goes on");
         }
-        self.metrics.problems.set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .problems
+            .set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
         let communes = self.directory.snapshot().communes.clone();
         self.directory.replace(Snapshot { communes, problems });
     }
@@ -270,7 +284,10 @@ impl Router {
         self.ingest.reconcile(sources).await;
         self.metrics.problems.set(0);
         let communes = communes.into_iter().map(listed).collect();
-        self.directory.replace(Snapshot { communes, problems: Vec::new() });
+        self.directory.replace(Snapshot {
+            communes,
+            problems: Vec::new(),
+        });
     }
 
     /// Stops everything in the order of [`Phase`].
@@ -297,7 +314,10 @@ fn config_metrics(registry: &Registry) -> Result<ConfigMetrics, prometheus::Erro
             "taimat_config_problems",
             "Problems in the configuration files as they are now; 0 when they are in force.",
         )?,
-        reloads: r.counter("taimat_config_reloads_total", "Reloads that were taken over.")?,
+        reloads: r.counter(
+            "taimat_config_reloads_total",
+            "Reloads that were taken over.",
+        )?,
         refused: r.counter(
             "taimat_config_reloads_refused_total",
             "Reloads that were refused because of problems.",
@@ -306,12 +326,18 @@ fn config_metrics(registry: &Registry) -> Result<ConfigMetrics, prometheus::Erro
 }
 
 fn listed(commune: Commune) -> taimat_api::Commune {
-    let cameras = commune.cameras.into_iter().map(|camera| taimat_api::Camera {
-        has_sub: camera.sources.len() > 1,
-        on_demand: camera.sources.iter().any(|s| s.mode != taimat_ingest::Mode::Always),
-        id: camera.id,
-        title: camera.title,
-    });
+    let cameras = commune
+        .cameras
+        .into_iter()
+        .map(|camera| taimat_api::Camera {
+            has_sub: camera.sources.len() > 1,
+            on_demand: camera
+                .sources
+                .iter()
+                .any(|s| s.mode != taimat_ingest::Mode::Always),
+            id: camera.id,
+            title: camera.title,
+        });
     taimat_api::Commune {
         cameras: cameras.collect(),
         id: commune.id,

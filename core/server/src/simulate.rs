@@ -24,7 +24,11 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "cameras")]
     pub like: Option<PathBuf>,
     /// Scenes, used in turn: street, night, bag, covered
-    #[arg(long, value_delimiter = ',', default_value = "street,bag,night,covered")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "street,bag,night,covered"
+    )]
     pub scenes: Vec<String>,
     /// Picture size of the main profile
     #[arg(long, default_value = "1280x720")]
@@ -65,15 +69,23 @@ impl SimulateArgs {
     /// The fleet that the options describe.
     pub fn config(&self) -> anyhow::Result<FleetConfig> {
         let names = self.names()?;
-        let scenes: Vec<SceneKind> =
-            self.scenes.iter().map(|s| scene(s)).collect::<anyhow::Result<_>>()?;
+        let scenes: Vec<SceneKind> = self
+            .scenes
+            .iter()
+            .map(|s| scene(s))
+            .collect::<anyhow::Result<_>>()?;
         anyhow::ensure!(!scenes.is_empty(), "--scenes names none");
         anyhow::ensure!((1..=60).contains(&self.rate), "--rate has to be 1 to 60");
         let interval = span(&self.keyframe_interval).context("--keyframe-interval")?;
         let frames = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX) / 1000 * self.rate;
         let encoding = |size: &str, bitrate| -> anyhow::Result<Encoding> {
             let (width, height) = dimensions(size)?;
-            Ok(Encoding { width, height, keyframe_interval: frames.max(1), bitrate })
+            Ok(Encoding {
+                width,
+                height,
+                keyframe_interval: frames.max(1),
+                bitrate,
+            })
         };
         let sub = match self.sub_size.as_str() {
             "none" => None,
@@ -82,11 +94,16 @@ impl SimulateArgs {
         let mut cameras: Vec<CameraSpec> = names
             .into_iter()
             .zip(scenes.into_iter().cycle())
-            .map(|(id, scene)| CameraSpec { id, scene, fault: Fault::None })
+            .map(|(id, scene)| CameraSpec {
+                id,
+                scene,
+                fault: Fault::None,
+            })
             .collect();
         for text in &self.fault {
-            let (camera, what) =
-                text.split_once('=').context("--fault has to be CAMERA=FAULT")?;
+            let (camera, what) = text
+                .split_once('=')
+                .context("--fault has to be CAMERA=FAULT")?;
             let found = cameras.iter_mut().find(|c| c.id.as_str() == camera);
             let found = found.with_context(|| format!("--fault: no camera is named {camera:?}"))?;
             found.fault = fault(what)?;
@@ -112,7 +129,11 @@ impl SimulateArgs {
             let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", list.join("\n"))
         })?;
-        Ok(communes.into_iter().flat_map(|c| c.cameras).map(|c| c.id).collect())
+        Ok(communes
+            .into_iter()
+            .flat_map(|c| c.cameras)
+            .map(|c| c.id)
+            .collect())
     }
 }
 
@@ -141,7 +162,9 @@ fn fault(text: &str) -> anyhow::Result<Fault> {
 }
 
 fn dimensions(text: &str) -> anyhow::Result<(usize, usize)> {
-    let parsed = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    let parsed = text
+        .split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
     match parsed {
         Some((w @ 64..=3840, h @ 64..=2160)) => Ok((w, h)),
         _ => anyhow::bail!("{text:?} is not a size such as 1280x720"),

@@ -6,12 +6,18 @@ use std::time::Duration;
 
 use common::{Bench, LIMIT, main_only};
 use taimat_testkit::gstreamer::{PASSWORD, write_commune};
-use taimat_testkit::{BadCamera, Badness, ClientOptions, GstCamera, GstOptions, WhepClient, eventually};
+use taimat_testkit::{
+    BadCamera, Badness, ClientOptions, GstCamera, GstOptions, WhepClient, eventually,
+};
 
 fn signed_in(url: &str, folder: &std::path::Path, password: &str) -> String {
     let file = folder.join(format!("password-{}", password.len()));
     std::fs::write(&file, format!("{password}\n")).unwrap();
-    format!("{}\nuser = \"router\"\npassword = {{ file = \"{}\" }}", main_only(url), file.display())
+    format!(
+        "{}\nuser = \"router\"\npassword = {{ file = \"{}\" }}",
+        main_only(url),
+        file.display()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +31,11 @@ async fn codecs_are_recognised_and_carried() {
         ("d", "h264", Some("opus"), "H.264", "Opus"),
     ];
     for (name, video, audio, ..) in kinds {
-        let options = GstOptions { video, audio, ..GstOptions::default() };
+        let options = GstOptions {
+            video,
+            audio,
+            ..GstOptions::default()
+        };
         let camera = GstCamera::start(&options).await.unwrap();
         sections.push((name, format!("{}\naudio = true", main_only(&camera.url()))));
         cameras.push(camera);
@@ -33,20 +43,38 @@ async fn codecs_are_recognised_and_carried() {
     let bench = Bench::start(&sections).await;
     for (name, _, _, video, audio) in kinds {
         let profile = bench.until(name, "live", None).await;
-        assert_eq!((&profile["codec"], &profile["audio"]), (&video.into(), &audio.into()));
-        assert_eq!((&profile["width"], &profile["height"]), (&320.into(), &180.into()));
+        assert_eq!(
+            (&profile["codec"], &profile["audio"]),
+            (&video.into(), &audio.into())
+        );
+        assert_eq!(
+            (&profile["width"], &profile["height"]),
+            (&320.into(), &180.into())
+        );
     }
     // A viewer that plays H.264 only is told which setting of the camera to change.
-    let error = WhepClient::connect(bench.router.http_addr(), "/thu/b/whep", &ClientOptions::default())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("406") && error.contains("H.265") && error.contains("encoding to H.264"), "{error}");
+    let error = WhepClient::connect(
+        bench.router.http_addr(),
+        "/thu/b/whep",
+        &ClientOptions::default(),
+    )
+    .await
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.contains("406") && error.contains("H.265") && error.contains("encoding to H.264"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_h264_sub_stream_stands_in_for_h265() {
-    let main = GstCamera::start(&GstOptions { video: "h265", ..GstOptions::default() }).await.unwrap();
+    let main = GstCamera::start(&GstOptions {
+        video: "h265",
+        ..GstOptions::default()
+    })
+    .await
+    .unwrap();
     let sub = GstCamera::start(&GstOptions::default()).await.unwrap();
     let section = format!("{}\nsub = \"{}\"", main_only(&main.url()), sub.url());
     let bench = Bench::start(&[("cho", section)]).await;
@@ -56,8 +84,9 @@ async fn an_h264_sub_stream_stands_in_for_h265() {
     })
     .await;
     let http = bench.router.http_addr();
-    let mut client =
-        WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default()).await.unwrap();
+    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
+        .await
+        .unwrap();
     assert!(client.packet().await.is_some());
     let sessions = bench.get("/api/v1/sessions").await;
     assert_eq!(sessions[0]["profile"], "sub");
@@ -68,24 +97,39 @@ async fn basic_and_digest_and_a_wrong_password() {
     let temporary = tempfile::tempdir().unwrap();
     let mut cameras = Vec::new();
     let mut sections = Vec::new();
-    for (name, auth, password) in
-        [("basic", "basic", PASSWORD), ("digest", "digest", PASSWORD), ("wrong", "digest", "no")]
-    {
-        let options = GstOptions { auth: Some(auth), ..GstOptions::default() };
+    for (name, auth, password) in [
+        ("basic", "basic", PASSWORD),
+        ("digest", "digest", PASSWORD),
+        ("wrong", "digest", "no"),
+    ] {
+        let options = GstOptions {
+            auth: Some(auth),
+            ..GstOptions::default()
+        };
         let camera = GstCamera::start(&options).await.unwrap();
         sections.push((name, signed_in(&camera.url(), temporary.path(), password)));
         cameras.push(camera);
     }
     sections.push((
         "absent",
-        format!("{}\nuser = \"u\"\npassword = {{ env = \"TAIMAT_NO_SUCH\" }}", main_only(&cameras[0].url())),
+        format!(
+            "{}\nuser = \"u\"\npassword = {{ env = \"TAIMAT_NO_SUCH\" }}",
+            main_only(&cameras[0].url())
+        ),
     ));
     let bench = Bench::start(&sections).await;
     bench.until("basic", "live", None).await;
     bench.until("digest", "live", None).await;
     bench.until("wrong", "offline", Some("unauthorized")).await;
-    let absent = bench.until("absent", "offline", Some("missing_secret")).await;
-    assert!(absent["detail"].as_str().unwrap().contains("TAIMAT_NO_SUCH"));
+    let absent = bench
+        .until("absent", "offline", Some("missing_secret"))
+        .await;
+    assert!(
+        absent["detail"]
+            .as_str()
+            .unwrap()
+            .contains("TAIMAT_NO_SUCH")
+    );
     let everything = bench.metrics().await + &bench.get("/api/v1/overview").await.to_string();
     assert!(!everything.contains(PASSWORD), "the password is shown");
 }
@@ -94,10 +138,16 @@ async fn basic_and_digest_and_a_wrong_password() {
 async fn each_transport_and_the_way_from_one_to_the_other() {
     let mut cameras = Vec::new();
     let mut sections = Vec::new();
-    for (name, offered, wanted) in
-        [("tt", "tcp", "tcp"), ("uu", "udp", "udp"), ("tu", "udp", "tcp"), ("ut", "tcp", "udp")]
-    {
-        let options = GstOptions { transport: offered, ..GstOptions::default() };
+    for (name, offered, wanted) in [
+        ("tt", "tcp", "tcp"),
+        ("uu", "udp", "udp"),
+        ("tu", "udp", "tcp"),
+        ("ut", "tcp", "udp"),
+    ] {
+        let options = GstOptions {
+            transport: offered,
+            ..GstOptions::default()
+        };
         let camera = GstCamera::start(&options).await.unwrap();
         let section = format!("{}\ntransport = \"{wanted}\"", main_only(&camera.url()));
         sections.push((name, section));
@@ -114,13 +164,17 @@ async fn a_camera_that_dies_or_freezes_comes_back_and_others_never_notice() {
     let mut camera = GstCamera::start(&GstOptions::default()).await.unwrap();
     let other = GstCamera::start(&GstOptions::default()).await.unwrap();
     let port = camera.port();
-    let sections = [("cho", main_only(&camera.url())), ("cau", main_only(&other.url()))];
+    let sections = [
+        ("cho", main_only(&camera.url())),
+        ("cau", main_only(&other.url())),
+    ];
     let bench = Bench::start(&sections).await;
     bench.until("cho", "live", None).await;
     bench.until("cau", "live", None).await;
     let http = bench.router.http_addr();
-    let mut client =
-        WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default()).await.unwrap();
+    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
+        .await
+        .unwrap();
     client.packet().await.unwrap();
 
     camera.freeze(true).await.unwrap();
@@ -130,27 +184,51 @@ async fn a_camera_that_dies_or_freezes_comes_back_and_others_never_notice() {
 
     camera.kill().await.unwrap();
     bench.until("cho", "offline", None).await;
-    let camera = GstCamera::start(&GstOptions { port, ..GstOptions::default() }).await.unwrap();
+    let camera = GstCamera::start(&GstOptions {
+        port,
+        ..GstOptions::default()
+    })
+    .await
+    .unwrap();
     bench.until("cho", "live", None).await;
     // The same session goes on with the camera's new stream.
     client.drain();
     assert!(client.packet().await.is_some());
-    assert!(bench.metric("taimat_camera_reconnects_total", "cause=\"stalled\"").await >= 1.0);
-    assert!(bench.metric("taimat_camera_reconnects_total", "camera=\"cho\"").await >= 2.0);
-    assert_eq!(bench.metric("taimat_camera_reconnects_total", "camera=\"cau\"").await, 0.0);
+    assert!(
+        bench
+            .metric("taimat_camera_reconnects_total", "cause=\"stalled\"")
+            .await
+            >= 1.0
+    );
+    assert!(
+        bench
+            .metric("taimat_camera_reconnects_total", "camera=\"cho\"")
+            .await
+            >= 2.0
+    );
+    assert_eq!(
+        bench
+            .metric("taimat_camera_reconnects_total", "camera=\"cau\"")
+            .await,
+        0.0
+    );
     drop(camera);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_on_demand_runs_while_somebody_watches() {
     let camera = GstCamera::start(&GstOptions::default()).await.unwrap();
-    let section = format!("{}\nrun = \"on-demand\"\nlinger = \"1s\"", main_only(&camera.url()));
+    let section = format!(
+        "{}\nrun = \"on-demand\"\nlinger = \"1s\"",
+        main_only(&camera.url())
+    );
     let bench = Bench::start(&[("cho", section)]).await;
     bench.until("cho", "idle", None).await;
     assert_eq!(bench.metric("taimat_camera_frames_total", "cho").await, 0.0);
     let http = bench.router.http_addr();
-    let mut client =
-        WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default()).await.unwrap();
+    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
+        .await
+        .unwrap();
     assert!(client.packet().await.is_some());
     client.delete().await.unwrap();
     bench.until("cho", "idle", None).await;
@@ -158,7 +236,12 @@ async fn a_camera_on_demand_runs_while_somebody_watches() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b_frames_are_said_clearly() {
-    let camera = GstCamera::start(&GstOptions { b_frames: true, ..GstOptions::default() }).await.unwrap();
+    let camera = GstCamera::start(&GstOptions {
+        b_frames: true,
+        ..GstOptions::default()
+    })
+    .await
+    .unwrap();
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
     bench.until("cho", "live", None).await;
     eventually("B-frames are noticed", LIMIT, async || {
@@ -170,7 +253,12 @@ async fn b_frames_are_said_clearly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_cameras_are_named_and_harm_nobody() {
     let good = GstCamera::start(&GstOptions::default()).await.unwrap();
-    let mjpeg = GstCamera::start(&GstOptions { video: "mjpeg", ..GstOptions::default() }).await.unwrap();
+    let mjpeg = GstCamera::start(&GstOptions {
+        video: "mjpeg",
+        ..GstOptions::default()
+    })
+    .await
+    .unwrap();
     let kinds = [
         ("half-open", Badness::HalfOpen, "unreachable"),
         ("noise", Badness::Noise, "protocol"),
@@ -192,20 +280,32 @@ async fn hostile_cameras_are_named_and_harm_nobody() {
     }
     let bench = Bench::start(&sections).await;
     bench.until("good", "live", None).await;
-    bench.until("mjpeg", "offline", Some("unsupported_codec")).await;
+    bench
+        .until("mjpeg", "offline", Some("unsupported_codec"))
+        .await;
     bench.until("nobody", "offline", Some("refused")).await;
     bench.until("nowhere", "offline", Some("not_found")).await;
     for (name, _, cause) in kinds {
         eventually(&format!("{name} {cause}"), LIMIT, async || {
             let profile = bench.profile(name, "main").await;
-            let named = profile["cause"].as_str().is_some_and(|c| cause.is_empty() || c == cause);
+            let named = profile["cause"]
+                .as_str()
+                .is_some_and(|c| cause.is_empty() || c == cause);
             let down = profile["state"] == "offline" || profile["state"] == "stalled";
             (named && down).then_some(())
         })
         .await;
     }
-    assert_eq!(bench.metric("taimat_camera_reconnects_total", "camera=\"good\"").await, 0.0);
-    assert_eq!(bench.metric("process_resident_memory_bytes", "").await > 1e9, false);
+    assert_eq!(
+        bench
+            .metric("taimat_camera_reconnects_total", "camera=\"good\"")
+            .await,
+        0.0
+    );
+    assert_eq!(
+        bench.metric("process_resident_memory_bytes", "").await > 1e9,
+        false
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -215,11 +315,15 @@ async fn a_changed_file_is_live_within_a_second_and_touches_only_what_changed() 
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
     bench.until("cho", "live", None).await;
     let http = bench.router.http_addr();
-    let mut client =
-        WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default()).await.unwrap();
+    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
+        .await
+        .unwrap();
     client.packet().await.unwrap();
 
-    let both = [("cho", main_only(&camera.url())), ("cau", main_only(&second.url()))];
+    let both = [
+        ("cho", main_only(&camera.url())),
+        ("cau", main_only(&second.url())),
+    ];
     let begin = taimat_base::clock::now();
     write_commune(&bench.folder, &both).unwrap();
     eventually("the new camera is listed", LIMIT, async || {
@@ -227,18 +331,28 @@ async fn a_changed_file_is_live_within_a_second_and_touches_only_what_changed() 
         (listed.as_array().map(Vec::len) == Some(2)).then_some(())
     })
     .await;
-    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        begin.elapsed()
+    );
     bench.until("cau", "live", None).await;
 
     // A wrong file is refused with place and hint; what ran goes on.
     write_commune(&bench.folder, &[("cho", "mian = \"x\"".into())]).unwrap();
     let problem = eventually("the problem is shown", LIMIT, async || {
         let overview = bench.get("/api/v1/overview").await;
-        overview["problems"].as_array().filter(|p| !p.is_empty()).cloned()
+        overview["problems"]
+            .as_array()
+            .filter(|p| !p.is_empty())
+            .cloned()
     })
     .await;
     let shown = format!("{problem:?}");
-    assert!(shown.contains("commune.toml:5:1") && shown.contains("did you mean `main`?"), "{shown}");
+    assert!(
+        shown.contains("commune.toml:5:1") && shown.contains("did you mean `main`?"),
+        "{shown}"
+    );
     assert!(bench.metric("taimat_config_problems", "").await >= 1.0);
     bench.until("cau", "live", None).await;
 
@@ -250,7 +364,12 @@ async fn a_changed_file_is_live_within_a_second_and_touches_only_what_changed() 
     .await;
     client.drain();
     assert!(client.packet().await.is_some());
-    assert_eq!(bench.metric("taimat_camera_reconnects_total", "camera=\"cho\"").await, 0.0);
+    assert_eq!(
+        bench
+            .metric("taimat_camera_reconnects_total", "camera=\"cho\"")
+            .await,
+        0.0
+    );
     assert_eq!(bench.metric("taimat_config_problems", "").await, 0.0);
     assert_eq!(bench.metric("taimat_camera_frames_total", "cau").await, 0.0);
 }

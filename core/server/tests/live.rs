@@ -22,7 +22,9 @@ async fn bench(options: GstOptions) -> (GstCamera, Bench) {
 }
 
 async fn connect(bench: &Bench, options: &ClientOptions) -> WhepClient {
-    WhepClient::connect(bench.router.http_addr(), ENDPOINT, options).await.unwrap()
+    WhepClient::connect(bench.router.http_addr(), ENDPOINT, options)
+        .await
+        .unwrap()
 }
 
 /// Reads pictures until `count` numbers were seen.
@@ -44,15 +46,28 @@ fn rising_by_one(numbers: &[u32]) -> bool {
 async fn every_frame_arrives_in_order_with_both_srtp_profiles() {
     let (_camera, bench) = bench(GstOptions::default()).await;
     for old_srtp in [false, true] {
-        let mut client = connect(&bench, &ClientOptions { old_srtp, ..Default::default() }).await;
+        let mut client = connect(
+            &bench,
+            &ClientOptions {
+                old_srtp,
+                ..Default::default()
+            },
+        )
+        .await;
         let pictures = watch(&mut client, 40).await;
         let numbers = pictures.numbers();
         assert!(rising_by_one(&numbers), "old_srtp={old_srtp}: {numbers:?}");
         // The burst from the key frame on comes first: its timestamps are a millisecond apart.
-        let steps: Vec<u32> =
-            pictures.seen.windows(2).map(|w| w[1].0.wrapping_sub(w[0].0)).collect();
+        let steps: Vec<u32> = pictures
+            .seen
+            .windows(2)
+            .map(|w| w[1].0.wrapping_sub(w[0].0))
+            .collect();
         assert!(steps.iter().all(|s| *s > 0 && *s < 90_000), "{steps:?}");
-        assert!(steps[30..].iter().all(|s| *s > 3000), "live by then: {steps:?}");
+        assert!(
+            steps[30..].iter().all(|s| *s > 3000),
+            "live by then: {steps:?}"
+        );
         assert_eq!(client.delete().await.unwrap(), 200);
     }
     eventually("sessions are gone", LIMIT, async || {
@@ -60,14 +75,22 @@ async fn every_frame_arrives_in_order_with_both_srtp_profiles() {
         sessions.as_array().is_some_and(Vec::is_empty).then_some(())
     })
     .await;
-    assert_eq!(bench.metric("taimat_viewer_sessions_ended_total", "deleted").await, 2.0);
+    assert_eq!(
+        bench
+            .metric("taimat_viewer_sessions_ended_total", "deleted")
+            .await,
+        2.0
+    );
     assert_eq!(bench.metric("taimat_viewer_sessions", "cho").await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_picture_does_not_wait_for_the_camera() {
     // A key frame every 20 s: without a cache, a viewer would wait ten seconds on average.
-    let options = GstOptions { keyframe_interval: 300, ..GstOptions::default() };
+    let options = GstOptions {
+        keyframe_interval: 300,
+        ..GstOptions::default()
+    };
     let (_camera, bench) = bench(options).await;
     // So that the group of pictures is longer than the burst takes.
     eventually("a long group", LIMIT, async || {
@@ -77,18 +100,31 @@ async fn the_first_picture_does_not_wait_for_the_camera() {
     let mut client = connect(&bench, &ClientOptions::default()).await;
     let begin = taimat_base::clock::now();
     let pictures = watch(&mut client, 60).await;
-    assert!(rising_by_one(&pictures.numbers()), "{:?}", pictures.numbers());
+    assert!(
+        rising_by_one(&pictures.numbers()),
+        "{:?}",
+        pictures.numbers()
+    );
     assert_eq!(pictures.keyframes, 1);
     // Forty-odd pictures came in far less time than the camera took for them.
-    let early = pictures.seen.iter().filter(|s| s.2 - begin < Duration::from_millis(1200)).count();
+    let early = pictures
+        .seen
+        .iter()
+        .filter(|s| s.2 - begin < Duration::from_millis(1200))
+        .count();
     assert!(early >= 40, "{early}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_packets_are_sent_again() {
     let (_camera, bench) = bench(GstOptions::default()).await;
-    let relay = LossyRelay::start(bench.router.whep().addresses()[0]).await.unwrap();
-    let options = ClientOptions { via: Some(relay.local_addr()), ..ClientOptions::default() };
+    let relay = LossyRelay::start(bench.router.whep().addresses()[0])
+        .await
+        .unwrap();
+    let options = ClientOptions {
+        via: Some(relay.local_addr()),
+        ..ClientOptions::default()
+    };
     let mut client = connect(&bench, &options).await;
     watch(&mut client, 20).await;
     relay.lose_every(7);
@@ -112,28 +148,51 @@ async fn lost_packets_are_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_frame_comes_on_request() {
-    let options = GstOptions { keyframe_interval: 300, ..GstOptions::default() };
+    let options = GstOptions {
+        keyframe_interval: 300,
+        ..GstOptions::default()
+    };
     let (_camera, bench) = bench(options).await;
     let mut client = connect(&bench, &ClientOptions::default()).await;
     watch(&mut client, 20).await;
     client
-        .feedback(|media_ssrc| Box::new(PictureLossIndication { sender_ssrc: 0, media_ssrc }))
+        .feedback(|media_ssrc| {
+            Box::new(PictureLossIndication {
+                sender_ssrc: 0,
+                media_ssrc,
+            })
+        })
         .await
         .unwrap();
     let mut pictures = Pictures::new().unwrap();
     let begin = taimat_base::clock::now();
     while pictures.keyframes == 0 {
         let packet = client.packet().await.unwrap();
-        pictures.push(packet.header.timestamp, packet.header.marker, &packet.payload);
-        assert!(begin.elapsed() < Duration::from_secs(5), "no key frame on request");
+        pictures.push(
+            packet.header.timestamp,
+            packet.header.marker,
+            &packet.payload,
+        );
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "no key frame on request"
+        );
     }
-    assert!(bench.metric("taimat_viewer_keyframe_requests_total", "cho").await >= 1.0);
+    assert!(
+        bench
+            .metric("taimat_viewer_keyframe_requests_total", "cho")
+            .await
+            >= 1.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trickled_candidates_and_an_ice_restart_keep_the_picture() {
     let (_camera, bench) = bench(GstOptions::default()).await;
-    let options = ClientOptions { trickle: true, ..ClientOptions::default() };
+    let options = ClientOptions {
+        trickle: true,
+        ..ClientOptions::default()
+    };
     let mut client = connect(&bench, &options).await;
     watch(&mut client, 20).await;
     let before = client.etag.clone();
@@ -143,9 +202,15 @@ async fn trickled_candidates_and_an_ice_restart_keep_the_picture() {
     let pictures = watch(&mut client, 60).await;
     assert!(pictures.longest_gap() < Duration::from_secs(2));
     // The old ICE session's tag is not accepted any more.
-    let (status, ..) = client.patch(&before, "a=candidate:x\r\n".into()).await.unwrap();
+    let (status, ..) = client
+        .patch(&before, "a=candidate:x\r\n".into())
+        .await
+        .unwrap();
     assert_eq!(status, 412);
-    let (status, ..) = client.patch(&client.etag, "a=candidate:x\r\n".into()).await.unwrap();
+    let (status, ..) = client
+        .patch(&client.etag, "a=candidate:x\r\n".into())
+        .await
+        .unwrap();
     assert_eq!(status, 204);
 }
 
@@ -159,17 +224,30 @@ async fn closing_the_connection_ends_the_session() {
         sessions.as_array().is_some_and(Vec::is_empty).then_some(())
     })
     .await;
-    assert_eq!(bench.metric("taimat_viewer_sessions_ended_total", "peer_closed").await, 1.0);
+    assert_eq!(
+        bench
+            .metric("taimat_viewer_sessions_ended_total", "peer_closed")
+            .await,
+        1.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_tells_viewers_goodbye() {
     let (_camera, bench) = bench(GstOptions::default()).await;
-    let relay = LossyRelay::start(bench.router.whep().addresses()[0]).await.unwrap();
-    let options = ClientOptions { via: Some(relay.local_addr()), ..ClientOptions::default() };
+    let relay = LossyRelay::start(bench.router.whep().addresses()[0])
+        .await
+        .unwrap();
+    let options = ClientOptions {
+        via: Some(relay.local_addr()),
+        ..ClientOptions::default()
+    };
     let mut client = connect(&bench, &options).await;
     client.packet().await.unwrap();
     assert_eq!(relay.alerts(), 0);
     bench.router.stop().await;
-    eventually("close_notify arrives", LIMIT, async || (relay.alerts() > 0).then_some(())).await;
+    eventually("close_notify arrives", LIMIT, async || {
+        (relay.alerts() > 0).then_some(())
+    })
+    .await;
 }

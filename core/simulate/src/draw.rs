@@ -51,8 +51,14 @@ impl Picture {
     /// Fills a rectangle.
     pub(crate) fn fill(&mut self, rect: Rect, colour: Colour) {
         let clamp = |value: i32, most: usize| usize::try_from(value.max(0)).unwrap_or(0).min(most);
-        let (x0, x1) = (clamp(rect.x, self.width), clamp(rect.x + rect.w, self.width));
-        let (y0, y1) = (clamp(rect.y, self.height), clamp(rect.y + rect.h, self.height));
+        let (x0, x1) = (
+            clamp(rect.x, self.width),
+            clamp(rect.x + rect.w, self.width),
+        );
+        let (y0, y1) = (
+            clamp(rect.y, self.height),
+            clamp(rect.y + rect.h, self.height),
+        );
         if x0 >= x1 || y0 >= y1 {
             return;
         }
@@ -125,10 +131,34 @@ mod tests {
     #[test]
     fn what_lies_outside_is_cut_off() {
         let mut picture = Picture::new(16, 8);
-        picture.fill(Rect { x: -4, y: -4, w: 8, h: 8 }, Colour(10, 20, 30));
+        picture.fill(
+            Rect {
+                x: -4,
+                y: -4,
+                w: 8,
+                h: 8,
+            },
+            Colour(10, 20, 30),
+        );
         assert_eq!((picture.y[0], picture.y[4], picture.u[0]), (10, 128, 20));
-        picture.fill(Rect { x: 100, y: 0, w: 5, h: 5 }, Colour::grey(0));
-        picture.fill(Rect { x: 14, y: 6, w: 500, h: 500 }, Colour::grey(7));
+        picture.fill(
+            Rect {
+                x: 100,
+                y: 0,
+                w: 5,
+                h: 5,
+            },
+            Colour::grey(0),
+        );
+        picture.fill(
+            Rect {
+                x: 14,
+                y: 6,
+                w: 500,
+                h: 500,
+            },
+            Colour::grey(7),
+        );
         assert_eq!(picture.y[16 * 8 - 1], 7);
     }
 }

@@ -58,7 +58,9 @@ pub fn encode(scene: &Scene, encoding: &Encoding) -> Result<Vec<Encoded>, Encode
     let config = EncoderConfig::new()
         .bitrate(BitRate::from_bps(encoding.bitrate))
         .max_frame_rate(FrameRate::from_hz(scene.rate() as f32))
-        .intra_frame_period(IntraFramePeriod::from_num_frames(encoding.keyframe_interval))
+        .intra_frame_period(IntraFramePeriod::from_num_frames(
+            encoding.keyframe_interval,
+        ))
         .rate_control_mode(RateControlMode::Bitrate)
         .usage_type(UsageType::CameraVideoRealTime)
         .complexity(Complexity::Low)
@@ -96,7 +98,11 @@ pub fn encode(scene: &Scene, encoding: &Encoding) -> Result<Vec<Encoded>, Encode
         if data.is_empty() {
             return Err(EncodeError::Skipped(number));
         }
-        frames.push(Encoded { data: data.freeze(), keyframe, params });
+        frames.push(Encoded {
+            data: data.freeze(),
+            keyframe,
+            params,
+        });
     }
     Ok(frames)
 }
@@ -113,15 +119,29 @@ mod tests {
     #[test]
     fn a_loop_decodes_to_its_numbers() {
         let scene = Scene::new(SceneKind::Street, 1, 60, 15);
-        let encoding =
-            Encoding { width: 640, height: 360, keyframe_interval: 30, bitrate: 500_000 };
+        let encoding = Encoding {
+            width: 640,
+            height: 360,
+            keyframe_interval: 30,
+            bitrate: 500_000,
+        };
         let frames = encode(&scene, &encoding).unwrap();
-        let keys: Vec<usize> =
-            frames.iter().enumerate().filter(|(_, f)| f.keyframe).map(|(i, _)| i).collect();
+        let keys: Vec<usize> = frames
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.keyframe)
+            .map(|(i, _)| i)
+            .collect();
         assert_eq!(keys, [0, 30]);
-        assert_eq!((frames[0].params.width, frames[0].params.height), (640, 360));
+        assert_eq!(
+            (frames[0].params.width, frames[0].params.height),
+            (640, 360)
+        );
         let bits: usize = frames.iter().map(|f| f.data.len() * 8).sum();
-        assert!((500_000..4_000_000).contains(&bits), "{bits} bits in four seconds");
+        assert!(
+            (500_000..4_000_000).contains(&bits),
+            "{bits} bits in four seconds"
+        );
 
         let mut decoder = Decoder::new().unwrap();
         for (number, frame) in frames.iter().enumerate() {
@@ -136,8 +156,11 @@ mod tests {
             }
             let picture = decoder.decode(&stream).unwrap().unwrap();
             let (stride, ..) = picture.strides();
-            let luma: Vec<u8> =
-                picture.y().chunks(stride).flat_map(|row| row[..640].to_vec()).collect();
+            let luma: Vec<u8> = picture
+                .y()
+                .chunks(stride)
+                .flat_map(|row| row[..640].to_vec())
+                .collect();
             assert_eq!(crate::number::read(&luma, 640), Some(number as u32));
         }
     }

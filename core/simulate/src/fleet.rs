@@ -128,15 +128,26 @@ impl Fleet {
         // A simulated camera is its own process's business: its metrics are not served.
         let registry = Registry::new();
         let metrics = Arc::new(Metrics::register(&registry)?);
-        let limits = Limits { history: Duration::from_secs(1), ..Limits::default() };
+        let limits = Limits {
+            history: Duration::from_secs(1),
+            ..Limits::default()
+        };
         let tracks = Arc::new(Tracks::new(&stop, limits));
-        let commune: CommuneId = "sim".parse().unwrap_or_else(|_| unreachable!("a plain word"));
+        let commune: CommuneId = "sim"
+            .parse()
+            .unwrap_or_else(|_| unreachable!("a plain word"));
         // Seconds of computing: not on a thread that others need.
         let prepared = tokio::task::spawn_blocking(move || prepare(&config).map(|p| (p, config)));
         let ((scenes, loops), config) = prepared.await.map_err(std::io::Error::other)??;
 
-        let mounts = Arc::new(FleetMounts { hub: Arc::clone(&hub), commune: commune.clone() });
-        let server_config = Config { bind: config.bind, max_connections: 4096 };
+        let mounts = Arc::new(FleetMounts {
+            hub: Arc::clone(&hub),
+            commune: commune.clone(),
+        });
+        let server_config = Config {
+            bind: config.bind,
+            max_connections: 4096,
+        };
         let server = RtspServer::start(&server_config, mounts, tracks, metrics, &stop).await?;
         let server = Arc::new(server);
         let tasks = Tasks::under(&stop);
@@ -146,8 +157,12 @@ impl Fleet {
             let fault = watch::Sender::new(camera.fault);
             let key = CameraKey::new(commune.clone(), camera.id.clone());
             for profile in Profile::ALL {
-                let Some(frames) = loops.get(&(camera.scene, profile)) else { continue };
-                let other = loops.get(&(camera.scene, profile.other())).unwrap_or(frames);
+                let Some(frames) = loops.get(&(camera.scene, profile)) else {
+                    continue;
+                };
+                let other = loops
+                    .get(&(camera.scene, profile.other()))
+                    .unwrap_or(frames);
                 let replay = Replay {
                     channel: hub.ensure(&ChannelKey::new(key.clone(), profile), limits),
                     frames: Arc::clone(frames),
@@ -168,7 +183,12 @@ impl Fleet {
             }
             faults.insert(camera.id.clone(), fault);
         }
-        Ok(Self { server, tasks, faults, scenes: listed })
+        Ok(Self {
+            server,
+            tasks,
+            faults,
+            scenes: listed,
+        })
     }
 
     /// Where the RTSP server listens.
@@ -210,7 +230,10 @@ impl Fleet {
     }
 }
 
-type Prepared = (HashMap<SceneKind, Arc<Scene>>, HashMap<(SceneKind, Profile), Loop>);
+type Prepared = (
+    HashMap<SceneKind, Arc<Scene>>,
+    HashMap<(SceneKind, Profile), Loop>,
+);
 
 /// Draws and encodes the loops that the cameras need, each once.
 fn prepare(config: &FleetConfig) -> Result<Prepared, FleetError> {
@@ -222,7 +245,10 @@ fn prepare(config: &FleetConfig) -> Result<Prepared, FleetError> {
             continue;
         }
         let scene = Arc::new(Scene::new(kind, config.seed, frames.max(2), config.rate));
-        loops.insert((kind, Profile::Main), Arc::new(encode(&scene, &config.main)?));
+        loops.insert(
+            (kind, Profile::Main),
+            Arc::new(encode(&scene, &config.main)?),
+        );
         if let Some(sub) = &config.sub {
             loops.insert((kind, Profile::Sub), Arc::new(encode(&scene, sub)?));
         }
@@ -251,7 +277,8 @@ impl Replay {
         if let Some(first) = self.frames.first() {
             self.describe(first);
         }
-        self.channel.set_status(Status::new(SourceState::Live, wall));
+        self.channel
+            .set_status(Status::new(SourceState::Live, wall));
         let step = Duration::from_secs(1) / self.rate;
         let mut dropped = begin;
         for number in 0_u32.. {
@@ -287,7 +314,9 @@ impl Replay {
     fn publish(&self, frames: &Loop, number: u32, now: Instant, wall: SystemTime, fault: Fault) {
         let count = u32::try_from(frames.len()).unwrap_or(1).max(1);
         let place = number.wrapping_add(self.start()) % count;
-        let Some(frame) = frames.get(place as usize) else { return };
+        let Some(frame) = frames.get(place as usize) else {
+            return;
+        };
         self.describe(frame);
         let ticks = i64::from(number) * i64::from(VIDEO_CLOCK / self.rate);
         let mut data = frame.data.clone();
@@ -316,8 +345,9 @@ impl Replay {
     fn publish_tone(&self, number: u32, now: Instant, wall: SystemTime) {
         let samples = i64::from(8000 / self.rate);
         let first = i64::from(number) * samples;
-        let tone: Vec<u8> =
-            (first..first + samples).map(|n| if n % 20 < 10 { 0xD8 } else { 0x58 }).collect();
+        let tone: Vec<u8> = (first..first + samples)
+            .map(|n| if n % 20 < 10 { 0xD8 } else { 0x58 })
+            .collect();
         self.channel.publish(AccessUnit {
             track: TrackKind::Audio,
             media_time: MediaTime::new(first, 8000),
@@ -332,10 +362,20 @@ impl Replay {
 
     fn describe(&self, frame: &Encoded) {
         let known = self.channel.info();
-        let same = known.as_ref().and_then(|i| i.video.as_ref()).map(|v| &v.params);
+        let same = known
+            .as_ref()
+            .and_then(|i| i.video.as_ref())
+            .map(|v| &v.params);
         if frame.keyframe && same != Some(&frame.params) {
-            let track = VideoTrack { codec: VideoCodec::H264, params: Arc::clone(&frame.params) };
-            let audio = AudioTrack { codec: AudioCodec::Pcmu, rate: 8000, channels: 1 };
+            let track = VideoTrack {
+                codec: VideoCodec::H264,
+                params: Arc::clone(&frame.params),
+            };
+            let audio = AudioTrack {
+                codec: AudioCodec::Pcmu,
+                rate: 8000,
+                channels: 1,
+            };
             self.channel.set_info(StreamInfo {
                 video: Some(track),
                 audio: self.audio.then_some(audio),

@@ -13,7 +13,7 @@ mod fleet;
 pub mod number;
 mod scene;
 
+pub use draw::Picture;
 pub use encode::{EncodeError, Encoded, Encoding, encode};
 pub use fleet::{CameraSpec, Fault, Fleet, FleetConfig, FleetError};
-pub use draw::Picture;
 pub use scene::{Kind, Object, Scene, SceneKind, Truth};

@@ -32,7 +32,12 @@ pub fn write(picture: &mut Picture, number: u32) {
     let pixel = |value: usize| i32::try_from(value).unwrap_or(i32::MAX);
     for bit in 0..CELLS {
         let white = word >> (CELLS - 1 - bit) & 1 == 1;
-        let rect = Rect { x: pixel(bit * cell), y: 0, w: pixel(cell), h: pixel(height) };
+        let rect = Rect {
+            x: pixel(bit * cell),
+            y: 0,
+            w: pixel(cell),
+            h: pixel(height),
+        };
         picture.fill(rect, Colour::grey(if white { 235 } else { 16 }));
     }
 }

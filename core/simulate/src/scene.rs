@@ -140,7 +140,13 @@ impl Scene {
                 colour: Colour(70, 118, 150),
             });
         }
-        Self { kind, seed, frames: frames.max(1), rate: rate.max(1), movers }
+        Self {
+            kind,
+            seed,
+            frames: frames.max(1),
+            rate: rate.max(1),
+            movers,
+        }
     }
 
     /// Frames in the loop.
@@ -173,7 +179,9 @@ impl Scene {
     }
 
     fn covered(&self, frame: u32) -> bool {
-        self.kind == SceneKind::Covered && frame * 4 >= self.frames * 2 && frame * 4 < self.frames * 3
+        self.kind == SceneKind::Covered
+            && frame * 4 >= self.frames * 2
+            && frame * 4 < self.frames * 3
     }
 
     /// Whether the bag lies there.
@@ -188,14 +196,24 @@ impl Scene {
             let moved = i64::from(m.rounds) * i64::from(ROUND) * frame_i / frames;
             let place = (i64::from(m.phase) + moved).rem_euclid(i64::from(ROUND));
             let x = i32::try_from(place).unwrap_or(0) - 160;
-            let rect = Rect { x, y: m.lane, w: m.size.0, h: m.size.1 };
+            let rect = Rect {
+                x,
+                y: m.lane,
+                w: m.size.0,
+                h: m.size.1,
+            };
             let visible = rect.x + rect.w > 0 && rect.x < STAGE.0;
             visible.then_some((id, m.kind, rect, m.colour))
         });
         let bag = self.bag(frame).then_some((
             100,
             Kind::Bag,
-            Rect { x: 1010, y: 650, w: 46, h: 38 },
+            Rect {
+                x: 1010,
+                y: 650,
+                w: 46,
+                h: 38,
+            },
             Colour(30, 140, 118),
         ));
         movers.chain(bag)
@@ -206,7 +224,12 @@ impl Scene {
         let frame = frame % self.frames;
         let mut picture = Picture::new(width, height);
         if self.covered(frame) {
-            let all = Rect { x: 0, y: 0, w: STAGE.0, h: STAGE.1 };
+            let all = Rect {
+                x: 0,
+                y: 0,
+                w: STAGE.0,
+                h: STAGE.1,
+            };
             self.fill(&mut picture, all, Colour(22, 126, 130));
         } else {
             self.background(&mut picture);
@@ -237,7 +260,12 @@ impl Scene {
 
     fn background(&self, picture: &mut Picture) {
         let mut random = Random::new(self.seed ^ 0xB6);
-        let strip = |y, h| Rect { x: 0, y, w: STAGE.0, h };
+        let strip = |y, h| Rect {
+            x: 0,
+            y,
+            w: STAGE.0,
+            h,
+        };
         self.fill(picture, strip(0, 150), Colour(186, 138, 118)); // sky
         self.fill(picture, strip(290, 90), Colour::grey(140)); // far pavement
         self.fill(picture, strip(370, 260), Colour::grey(84)); // road
@@ -250,28 +278,91 @@ impl Scene {
                 random.within(112..132).try_into().unwrap_or(120),
                 random.within(128..150).try_into().unwrap_or(135),
             );
-            self.fill(picture, Rect { x, y: top, w, h: 300 - top }, wall);
+            self.fill(
+                picture,
+                Rect {
+                    x,
+                    y: top,
+                    w,
+                    h: 300 - top,
+                },
+                wall,
+            );
             for wx in (x + 12..x + w - 24).step_by(34) {
                 for wy in (top + 14..240).step_by(40) {
                     let lit = random.within(0..4) == 0;
-                    let pane = if lit { Colour(215, 100, 142) } else { Colour(64, 134, 124) };
-                    self.fill(picture, Rect { x: wx, y: wy, w: 18, h: 22 }, pane);
+                    let pane = if lit {
+                        Colour(215, 100, 142)
+                    } else {
+                        Colour(64, 134, 124)
+                    };
+                    self.fill(
+                        picture,
+                        Rect {
+                            x: wx,
+                            y: wy,
+                            w: 18,
+                            h: 22,
+                        },
+                        pane,
+                    );
                 }
             }
-            self.fill(picture, Rect { x, y: 262, w, h: 10 }, Colour(92, 112, 160)); // awning
+            self.fill(
+                picture,
+                Rect {
+                    x,
+                    y: 262,
+                    w,
+                    h: 10,
+                },
+                Colour(92, 112, 160),
+            ); // awning
             x += w;
         }
         for x in (0..STAGE.0).step_by(120) {
-            self.fill(picture, Rect { x, y: 496, w: 60, h: 6 }, Colour::grey(210)); // lane marks
+            self.fill(
+                picture,
+                Rect {
+                    x,
+                    y: 496,
+                    w: 60,
+                    h: 6,
+                },
+                Colour::grey(210),
+            ); // lane marks
         }
         for x in (60..STAGE.0).step_by(290) {
-            self.fill(picture, Rect { x, y: 190, w: 10, h: 110 }, Colour(66, 118, 138)); // trunk
-            self.fill(picture, Rect { x: x - 34, y: 120, w: 78, h: 80 }, Colour(88, 110, 112));
+            self.fill(
+                picture,
+                Rect {
+                    x,
+                    y: 190,
+                    w: 10,
+                    h: 110,
+                },
+                Colour(66, 118, 138),
+            ); // trunk
+            self.fill(
+                picture,
+                Rect {
+                    x: x - 34,
+                    y: 120,
+                    w: 78,
+                    h: 80,
+                },
+                Colour(88, 110, 112),
+            );
         }
     }
 
     fn object(&self, picture: &mut Picture, kind: Kind, r: Rect, colour: Colour) {
-        let part = |x, y, w, h| Rect { x: r.x + x, y: r.y + y, w, h };
+        let part = |x, y, w, h| Rect {
+            x: r.x + x,
+            y: r.y + y,
+            w,
+            h,
+        };
         let dark = Colour::grey(28);
         match kind {
             Kind::Car => {
@@ -304,10 +395,17 @@ impl Scene {
     fn headlights(&self, picture: &mut Picture, frame: u32) {
         for (id, kind, r, _) in self.placed(frame) {
             if matches!(kind, Kind::Car | Kind::Motorbike) {
-                let left = usize::try_from(id).ok().and_then(|i| self.movers.get(i - 1));
+                let left = usize::try_from(id)
+                    .ok()
+                    .and_then(|i| self.movers.get(i - 1));
                 let left = left.is_some_and(|m| m.rounds < 0);
                 let x = if left { r.x - 10 } else { r.x + r.w };
-                let light = Rect { x, y: r.y + r.h / 2, w: 10, h: 12 };
+                let light = Rect {
+                    x,
+                    y: r.y + r.h / 2,
+                    w: 10,
+                    h: 12,
+                };
                 self.fill(picture, light, Colour(240, 110, 138));
             }
         }
@@ -346,7 +444,13 @@ mod tests {
     #[test]
     fn what_is_true_is_in_the_picture() {
         let scene = Scene::new(SceneKind::Bag, 3, 100, 10);
-        let bag = |frame| scene.truth(frame).objects.iter().any(|o| o.kind == Kind::Bag);
+        let bag = |frame| {
+            scene
+                .truth(frame)
+                .objects
+                .iter()
+                .any(|o| o.kind == Kind::Bag)
+        };
         assert!(!bag(49) && bag(50));
         let (before, after) = (scene.draw(49, 640, 360), scene.draw(50, 640, 360));
         let at = 335 * 640 + 515;

@@ -63,11 +63,17 @@ const SDP: &str = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 0.0.0.0\r\
 async fn serve(mut stream: TcpStream, badness: Badness) {
     let mut buffer = vec![0; 4096];
     loop {
-        let Ok(len @ 1..) = stream.read(&mut buffer).await else { return };
+        let Ok(len @ 1..) = stream.read(&mut buffer).await else {
+            return;
+        };
         let request = String::from_utf8_lossy(&buffer[..len]).into_owned();
         let cseq = request
             .lines()
-            .find_map(|l| l.to_ascii_lowercase().strip_prefix("cseq:").map(str::to_owned))
+            .find_map(|l| {
+                l.to_ascii_lowercase()
+                    .strip_prefix("cseq:")
+                    .map(str::to_owned)
+            })
             .unwrap_or_default();
         let method = request.split(' ').next().unwrap_or("");
         let answer = |headers: &str, body: &str| {
@@ -133,7 +139,9 @@ async fn media(stream: &mut TcpStream, badness: Badness) {
             Badness::LyingCodec => packet.extend([0x3E, 0x01, 0xD0, 0x11, 0x22, 0x33]),
             _ => {
                 for byte in &mut packet[2..] {
-                    random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                    random = random
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
                     *byte = (random >> 33) as u8;
                 }
                 packet.extend((0..60).map(|i| (random >> (i % 50)) as u8));

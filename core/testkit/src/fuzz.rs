@@ -45,11 +45,15 @@ pub fn rtcp_feedback(bytes: &[u8]) {
 /// A camera's packets: the first byte chooses the codec, then records of a flag byte, a length byte
 /// and a payload.
 pub fn rtp_packets(bytes: &[u8]) {
-    let Some((which, mut rest)) = bytes.split_first() else { return };
+    let Some((which, mut rest)) = bytes.split_first() else {
+        return;
+    };
     let mut depacketizer = match which % 4 {
         0 => Depacketizer::video(VideoCodec::H264, &[]),
         1 => Depacketizer::video(VideoCodec::H265, &[]),
-        2 => Depacketizer::audio(&AudioCodec::Aac { config: Bytes::new() }),
+        2 => Depacketizer::audio(&AudioCodec::Aac {
+            config: Bytes::new(),
+        }),
         _ => Depacketizer::audio(&AudioCodec::Opus),
     };
     let mut out = Vec::new();
@@ -101,7 +105,9 @@ pub fn replay(folder: &Path, harness: Harness) -> std::io::Result<usize> {
         for _ in 0..500 {
             let mut damaged = seed.clone();
             for _ in 0..4 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(11);
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(11);
                 let len = damaged.len().max(1);
                 if let Some(byte) = damaged.get_mut((random >> 33) as usize % len) {
                     *byte = (random >> 24) as u8;

@@ -123,17 +123,17 @@ impl GstCamera {
     pub async fn freeze(&self, frozen: bool) -> anyhow::Result<()> {
         let id = self.process.id().context("the camera has ended")?;
         let signal = if frozen { "-STOP" } else { "-CONT" };
-        let status = Command::new("kill").args([signal, &id.to_string()]).status().await?;
+        let status = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status()
+            .await?;
         anyhow::ensure!(status.success(), "kill {signal} failed");
         Ok(())
     }
 }
 
 /// Writes a commune's folder with the given cameras: name and the lines of its section.
-pub fn write_commune(
-    folder: &std::path::Path,
-    cameras: &[(&str, String)],
-) -> anyhow::Result<()> {
+pub fn write_commune(folder: &std::path::Path, cameras: &[(&str, String)]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut text = String::from("[commune]\nname = \"Thử nghiệm\"\n");
     for (name, lines) in cameras {

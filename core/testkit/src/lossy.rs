@@ -62,7 +62,13 @@ impl LossyRelay {
                 }
             }
         });
-        Ok(Self { local, lose_every, lost, alerts, task })
+        Ok(Self {
+            local,
+            lose_every,
+            lost,
+            alerts,
+            task,
+        })
     }
 
     /// Where viewers send to.

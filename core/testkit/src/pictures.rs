@@ -25,7 +25,9 @@ pub struct Pictures {
 
 impl std::fmt::Debug for Pictures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pictures").field("seen", &self.seen.len()).finish_non_exhaustive()
+        f.debug_struct("Pictures")
+            .field("seen", &self.seen.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,21 +46,31 @@ impl Pictures {
 
     /// The next packet, in order of sequence numbers.
     pub fn push(&mut self, timestamp: u32, marker: bool, payload: &[u8]) {
-        let packet = Packet { timestamp, marker, lost: 0, payload };
+        let packet = Packet {
+            timestamp,
+            marker,
+            lost: 0,
+            payload,
+        };
         // Damage shows as missing numbers.
         drop(self.depacketizer.push(&packet, &mut self.frames));
         for frame in std::mem::take(&mut self.frames) {
             self.whole += 1;
             self.keyframes += u32::from(frame.keyframe);
             if let Some(number) = self.decode(&frame) {
-                self.seen.push((frame.timestamp, number, taimat_base::clock::now()));
+                self.seen
+                    .push((frame.timestamp, number, taimat_base::clock::now()));
             }
         }
     }
 
     fn decode(&mut self, frame: &Frame) -> Option<u32> {
         let mut stream = Vec::new();
-        let sets = frame.params.iter().filter(|_| frame.keyframe).flat_map(|p| p.sets().cloned());
+        let sets = frame
+            .params
+            .iter()
+            .filter(|_| frame.keyframe)
+            .flat_map(|p| p.sets().cloned());
         for unit in sets.chain(nal::units(&frame.data)) {
             stream.extend([0, 0, 0, 1]);
             stream.extend(&unit);
@@ -79,6 +91,9 @@ impl Pictures {
     /// Time between two pictures' arrivals at most.
     pub fn longest_gap(&self) -> Duration {
         let pairs = self.seen.windows(2);
-        pairs.map(|w| w[1].2.duration_since(w[0].2)).max().unwrap_or_default()
+        pairs
+            .map(|w| w[1].2.duration_since(w[0].2))
+            .max()
+            .unwrap_or_default()
     }
 }

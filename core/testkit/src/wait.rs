@@ -13,7 +13,10 @@ where
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(taimat_base::clock::now() < deadline, "not within {limit:?}: {what}");
+        assert!(
+            taimat_base::clock::now() < deadline,
+            "not within {limit:?}: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -48,10 +48,7 @@ impl PeerConnectionEventHandler for Handler {
         self.state.send_replace(state);
     }
 
-    async fn on_ice_candidate(
-        &self,
-        event: webrtc::peer_connection::RTCPeerConnectionIceEvent,
-    ) {
+    async fn on_ice_candidate(&self, event: webrtc::peer_connection::RTCPeerConnectionIceEvent) {
         if let Ok(init) = event.candidate.to_json() {
             drop(self.candidates.try_send(init.candidate));
         }
@@ -94,7 +91,9 @@ pub struct WhepClient {
 
 impl std::fmt::Debug for WhepClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WhepClient").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("WhepClient")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,8 +102,8 @@ fn h264() -> RTCRtpCodecParameters {
         rtp_codec: RTCRtpCodec {
             mime_type: MIME_TYPE_H264.to_owned(),
             clock_rate: 90_000,
-            sdp_fmtp_line:
-                "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f".to_owned(),
+            sdp_fmtp_line: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+                .to_owned(),
             ..RTCRtpCodec::default()
         },
         payload_type: 102,
@@ -153,7 +152,9 @@ impl WhepClient {
             direction: RTCRtpTransceiverDirection::Recvonly,
             ..RTCRtpTransceiverInit::default()
         };
-        connection.add_transceiver_from_kind(RtpCodecKind::Video, Some(receive)).await?;
+        connection
+            .add_transceiver_from_kind(RtpCodecKind::Video, Some(receive))
+            .await?;
         let offer = connection.create_offer(None).await?;
         connection.set_local_description(offer).await?;
         drop(tokio::time::timeout(Duration::from_secs(5), gathered.wait_for(|g| *g)).await);
@@ -179,7 +180,9 @@ impl WhepClient {
         if let Some(via) = options.via {
             answer = redirect(&answer, via);
         }
-        connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
+        connection
+            .set_remote_description(RTCSessionDescription::answer(answer)?)
+            .await?;
         let session = format!("http://{http}{}", location.context("no Location")?);
         let client = Self {
             connection: Box::new(connection),
@@ -205,14 +208,18 @@ impl WhepClient {
     /// Waits until the connection is in that state.
     pub async fn wait_for(&self, wanted: RTCPeerConnectionState) -> anyhow::Result<()> {
         let mut state = self.state.clone();
-        let waited = tokio::time::timeout(Duration::from_secs(10), state.wait_for(|s| *s == wanted));
+        let waited =
+            tokio::time::timeout(Duration::from_secs(10), state.wait_for(|s| *s == wanted));
         waited.await.with_context(|| format!("never {wanted}"))??;
         Ok(())
     }
 
     /// The next packet; `None` if none comes for a while.
     pub async fn packet(&mut self) -> Option<Packet> {
-        tokio::time::timeout(Duration::from_secs(5), self.packets.recv()).await.ok().flatten()
+        tokio::time::timeout(Duration::from_secs(5), self.packets.recv())
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Throws away what has come and was not taken.
@@ -226,7 +233,11 @@ impl WhepClient {
         make: impl FnOnce(u32) -> Box<dyn RtcpPacket>,
     ) -> anyhow::Result<()> {
         let mut track = self.track.clone();
-        let track = track.wait_for(Option::is_some).await?.clone().context("no track")?;
+        let track = track
+            .wait_for(Option::is_some)
+            .await?
+            .clone()
+            .context("no track")?;
         let ssrc = *track.ssrcs().await.first().context("no SSRC")?;
         track.write_rtcp(vec![make(ssrc)]).await?;
         Ok(())
@@ -246,7 +257,11 @@ impl WhepClient {
             .body(body)
             .send()
             .await?;
-        let etag = response.headers().get("etag").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let etag = response
+            .headers()
+            .get("etag")
+            .and_then(|v| v.to_str().ok())
+            .map(str::to_owned);
         Ok((response.status(), etag, response.text().await?))
     }
 
@@ -254,11 +269,22 @@ impl WhepClient {
     pub async fn restart_ice(&mut self) -> anyhow::Result<()> {
         self.connection.restart_ice().await?;
         let offer = self.connection.create_offer(None).await?;
-        let before = self.connection.remote_description().await.context("no answer")?;
+        let before = self
+            .connection
+            .remote_description()
+            .await
+            .context("no answer")?;
         self.connection.set_local_description(offer).await?;
-        let local = self.connection.local_description().await.context("no offer")?.sdp;
+        let local = self
+            .connection
+            .local_description()
+            .await
+            .context("no offer")?
+            .sdp;
         let value = |sdp: &str, key: &str| {
-            let found = sdp.lines().find_map(|l| l.strip_prefix(key).map(str::to_owned));
+            let found = sdp
+                .lines()
+                .find_map(|l| l.strip_prefix(key).map(str::to_owned));
             found.with_context(|| format!("no {key}"))
         };
         let (ufrag, pwd) = (value(&local, "a=ice-ufrag:")?, value(&local, "a=ice-pwd:")?);
@@ -276,7 +302,9 @@ impl WhepClient {
                 l => format!("{l}\r\n"),
             })
             .collect();
-        self.connection.set_remote_description(RTCSessionDescription::answer(answer)?).await?;
+        self.connection
+            .set_remote_description(RTCSessionDescription::answer(answer)?)
+            .await?;
         Ok(())
     }
 
@@ -298,7 +326,10 @@ pub async fn post(
     url: &str,
     sdp: impl Into<reqwest::Body>,
 ) -> anyhow::Result<reqwest::Response> {
-    let request = client.post(url).header("content-type", "application/sdp").body(sdp);
+    let request = client
+        .post(url)
+        .header("content-type", "application/sdp")
+        .body(sdp);
     request.send().await.with_context(|| format!("POST {url}"))
 }
 
@@ -310,7 +341,9 @@ fn redirect(answer: &str, to: SocketAddr) -> String {
         if line.starts_with("a=candidate:") {
             if !std::mem::replace(&mut done, true) {
                 let (ip, port) = (to.ip(), to.port());
-                text.push_str(&format!("a=candidate:1 1 udp 2130706431 {ip} {port} typ host\r\n"));
+                text.push_str(&format!(
+                    "a=candidate:1 1 udp 2130706431 {ip} {port} typ host\r\n"
+                ));
             }
         } else {
             text.push_str(line);

@@ -36,16 +36,30 @@ pub(crate) async fn fallback(method: Method, uri: Uri, headers: HeaderMap) -> Re
 }
 
 fn serve(file: File, request: &HeaderMap) -> Response {
-    let tag: String = file.hash.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let tag: String = file
+        .hash
+        .iter()
+        .take(8)
+        .map(|b| format!("{b:02x}"))
+        .collect();
     let tag = format!("\"{tag}\"");
-    let cache = if file.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let cache = if file.immutable {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.content_type));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(file.content_type),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Ok(value) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, value);
     }
-    let known = request.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let known = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|v| v.to_str().ok());
     if known == Some(tag.as_str()) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }

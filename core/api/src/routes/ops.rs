@@ -14,7 +14,11 @@ pub(crate) async fn metrics(State(state): State<crate::State>) -> Response {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     match encoder.encode(&state.registry.gather(), &mut text) {
-        Ok(()) => ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response(),
+        Ok(()) => (
+            [(header::CONTENT_TYPE, encoder.format_type().to_owned())],
+            text,
+        )
+            .into_response(),
         Err(error) => ProblemJson::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
@@ -35,8 +39,13 @@ pub(crate) async fn readyz(State(state): State<crate::State>) -> Response {
     let snapshot = state.directory.snapshot();
     if snapshot.communes.is_empty() {
         let detail = "no commune is configured";
-        return ProblemJson::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail)
-            .into_response();
+        return ProblemJson::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not-ready",
+            "Not ready",
+            detail,
+        )
+        .into_response();
     }
     "ready\n".into_response()
 }

@@ -125,7 +125,10 @@ pub(crate) fn routes() -> Router<crate::State> {
 /// The API's description.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Taimat", description = "Media router for neighbourhood cameras"),
+    info(
+        title = "Taimat",
+        description = "Media router for neighbourhood cameras"
+    ),
     paths(overview, communes, commune, cameras, camera, sessions, end_session),
     components(schemas(ProblemJson))
 )]
@@ -171,7 +174,9 @@ async fn commune(
     Path(commune): Path<String>,
 ) -> Result<Json<CommuneView>, ProblemJson> {
     let found = list(&state).into_iter().find(|c| c.id == commune);
-    found.map(Json).ok_or_else(|| ProblemJson::not_found("such commune"))
+    found
+        .map(Json)
+        .ok_or_else(|| ProblemJson::not_found("such commune"))
 }
 
 /// A commune's cameras
@@ -206,7 +211,12 @@ async fn camera(
         .flat_map(|c| &c.cameras)
         .find(|c| c.id == key.camera);
     match configured {
-        Some(configured) => Ok(Json(view(&state, &key.commune, configured, &state.whep.sessions()))),
+        Some(configured) => Ok(Json(view(
+            &state,
+            &key.commune,
+            configured,
+            &state.whep.sessions(),
+        ))),
         None => Err(ProblemJson::not_found("such camera")),
     }
 }
@@ -214,7 +224,14 @@ async fn camera(
 /// Viewer sessions, oldest first
 #[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = [SessionView])))]
 async fn sessions(State(state): State<crate::State>) -> Json<Vec<SessionView>> {
-    Json(state.whep.sessions().into_iter().map(|info| SessionView { info }).collect())
+    Json(
+        state
+            .whep
+            .sessions()
+            .into_iter()
+            .map(|info| SessionView { info })
+            .collect(),
+    )
 }
 
 /// End a viewer session
@@ -227,8 +244,14 @@ async fn end_session(
     State(state): State<crate::State>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ProblemJson> {
-    let ended = id.parse().is_ok_and(|id| state.whep.end_session(id, EndReason::Revoked));
-    if ended { Ok(StatusCode::NO_CONTENT) } else { Err(ProblemJson::not_found("such session")) }
+    let ended = id
+        .parse()
+        .is_ok_and(|id| state.whep.end_session(id, EndReason::Revoked));
+    if ended {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(ProblemJson::not_found("such session"))
+    }
 }
 
 fn list(state: &crate::State) -> Vec<CommuneView> {
@@ -238,7 +261,11 @@ fn list(state: &crate::State) -> Vec<CommuneView> {
         id: commune.id.to_string(),
         name: commune.name.clone(),
         time_zone: commune.time_zone.clone(),
-        cameras: commune.cameras.iter().map(|c| view(state, &commune.id, c, &sessions)).collect(),
+        cameras: commune
+            .cameras
+            .iter()
+            .map(|c| view(state, &commune.id, c, &sessions))
+            .collect(),
     };
     snapshot.communes.iter().map(one).collect()
 }
@@ -288,11 +315,19 @@ fn profile_view(state: &crate::State, channel: &Channel, sessions: &[SessionInfo
         codec: video.map(|v| v.codec.name()),
         width: video.map(|v| v.params.width),
         height: video.map(|v| v.params.height),
-        audio: info.as_ref().and_then(|i| i.audio.as_ref()).map(|a| a.codec.name()),
+        audio: info
+            .as_ref()
+            .and_then(|i| i.audio.as_ref())
+            .map(|a| a.codec.name()),
         bits_per_second: rates.bits_per_second,
         frames_per_second: rates.frames_per_second,
         keyframe_interval: rates.keyframe_interval_seconds,
         viewers: sessions.iter().filter(watches).count(),
-        reconnects: state.ingest.faults(key).into_iter().map(|(c, n)| (c.as_str(), n)).collect(),
+        reconnects: state
+            .ingest
+            .faults(key)
+            .into_iter()
+            .map(|(c, n)| (c.as_str(), n))
+            .collect(),
     }
 }

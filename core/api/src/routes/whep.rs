@@ -33,10 +33,18 @@ pub(crate) async fn offer(
     let answer = state.whep.offer(&key, wish.profile, &body).await?;
     let mut headers = HeaderMap::new();
     set(&mut headers, header::CONTENT_TYPE, SDP);
-    set(&mut headers, header::LOCATION, &format!("/{commune}/{camera}/whep/{}", answer.token));
+    set(
+        &mut headers,
+        header::LOCATION,
+        &format!("/{commune}/{camera}/whep/{}", answer.token),
+    );
     set(&mut headers, header::ETAG, &format!("\"{}\"", answer.etag));
     set(&mut headers, ACCEPT_PATCH, FRAGMENT);
-    set(&mut headers, HeaderName::from_static("taimat-profile"), answer.profile.as_str());
+    set(
+        &mut headers,
+        HeaderName::from_static("taimat-profile"),
+        answer.profile.as_str(),
+    );
     for server in &state.access.ice_servers {
         if let Ok(value) = HeaderValue::from_str(&format!("<{server}>; rel=\"ice-server\"")) {
             headers.append(header::LINK, value);
@@ -91,19 +99,31 @@ pub(crate) async fn delete(
 
 /// `OPTIONS` on the endpoint.
 pub(crate) async fn options() -> Response {
-    (StatusCode::NO_CONTENT, [(ACCEPT_POST, SDP), (header::ALLOW, "POST, OPTIONS")]).into_response()
+    (
+        StatusCode::NO_CONTENT,
+        [(ACCEPT_POST, SDP), (header::ALLOW, "POST, OPTIONS")],
+    )
+        .into_response()
 }
 
 /// `OPTIONS` on a session.
 pub(crate) async fn options_session() -> Response {
-    let headers = [(ACCEPT_PATCH, FRAGMENT), (header::ALLOW, "PATCH, DELETE, OPTIONS")];
+    let headers = [
+        (ACCEPT_PATCH, FRAGMENT),
+        (header::ALLOW, "PATCH, DELETE, OPTIONS"),
+    ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 pub(crate) async fn method_not_allowed() -> Response {
     let detail = "WHEP uses POST at the endpoint, PATCH and DELETE at a session";
-    ProblemJson::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", detail)
-        .into_response()
+    ProblemJson::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        "Method not allowed",
+        detail,
+    )
+    .into_response()
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
@@ -113,14 +133,22 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 fn require(headers: &HeaderMap, content_type: &str) -> Result<(), ProblemJson> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let given = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("");
     let bare = given.split(';').next().unwrap_or("").trim();
     if bare.eq_ignore_ascii_case(content_type) {
         return Ok(());
     }
     let detail = format!("the body has to be {content_type}");
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Err(ProblemJson::new(status, "content-type", "Content type not accepted", detail))
+    Err(ProblemJson::new(
+        status,
+        "content-type",
+        "Content type not accepted",
+        detail,
+    ))
 }
 
 pub(crate) fn key(commune: &str, camera: &str) -> Result<CameraKey, ProblemJson> {

@@ -77,10 +77,21 @@ pub(super) async fn serve(
     stream.set_nodelay(true)?;
     let now = clock::now();
     let buffer = Vec::with_capacity(2048);
-    let mut connection =
-        Connection { stream, peer, shared, buffer, session: None, heard: now, reported: now };
+    let mut connection = Connection {
+        stream,
+        peer,
+        shared,
+        buffer,
+        session: None,
+        heard: now,
+        reported: now,
+    };
     let result = connection.run().await;
-    if connection.session.as_ref().is_some_and(|s| s.cursor.is_some()) {
+    if connection
+        .session
+        .as_ref()
+        .is_some_and(|s| s.cursor.is_some())
+    {
         connection.shared.metrics.rtsp_sessions.dec();
     }
     result
@@ -147,9 +158,9 @@ impl Connection {
 
     async fn answer(&mut self, request: &Request<Vec<u8>>) -> io::Result<()> {
         let response = match request.method() {
-            Method::Options => {
-                respond(Some(request), StatusCode::Ok).header(PUBLIC, METHODS).build(Vec::new())
-            }
+            Method::Options => respond(Some(request), StatusCode::Ok)
+                .header(PUBLIC, METHODS)
+                .build(Vec::new()),
             Method::Describe => self.describe(request).await,
             Method::Setup => self.setup(request).await,
             Method::Play => self.play(request),
@@ -173,7 +184,11 @@ impl Connection {
             Method::Extension(_) => "other",
             method => method.into(),
         };
-        self.shared.metrics.rtsp_requests.with_label_values(&[method, class.as_str()]).inc();
+        self.shared
+            .metrics
+            .rtsp_requests
+            .with_label_values(&[method, class.as_str()])
+            .inc();
         self.write(&response).await
     }
 
@@ -190,8 +205,14 @@ impl Connection {
 
     /// The track at a URL, or what to answer instead.
     async fn track(&self, path: &str, query: Option<&str>) -> Result<Arc<Track>, StatusCode> {
-        let channel = self.shared.mounts.find(path, query).ok_or(StatusCode::NotFound)?;
-        let info = live(&channel).await.map_err(|_status| StatusCode::ServiceUnavailable)?;
+        let channel = self
+            .shared
+            .mounts
+            .find(path, query)
+            .ok_or(StatusCode::NotFound)?;
+        let info = live(&channel)
+            .await
+            .map_err(|_status| StatusCode::ServiceUnavailable)?;
         Ok(self.shared.tracks.watch(&channel, &info))
     }
 
@@ -203,7 +224,10 @@ impl Connection {
             Err(status) => respond(Some(request), status).build(Vec::new()),
             Ok(track) => {
                 // The parameter sets may have changed since the track began.
-                let info = track.channel().info().unwrap_or_else(|| Arc::clone(track.info()));
+                let info = track
+                    .channel()
+                    .info()
+                    .unwrap_or_else(|| Arc::clone(track.info()));
                 let mut base = url.clone();
                 // Only URLs without a host refuse these.
                 let _user = base.set_username("");
@@ -241,11 +265,17 @@ impl Connection {
                 cursor: None,
             });
         }
-        let transports: Transports =
-            request.typed_header().ok().flatten().ok_or(StatusCode::BadRequest)?;
+        let transports: Transports = request
+            .typed_header()
+            .ok()
+            .flatten()
+            .ok_or(StatusCode::BadRequest)?;
         let (peer, local) = (self.peer.ip(), self.stream.local_addr());
         let local = local.map_err(|_io| StatusCode::InternalServerError)?.ip();
-        let session = self.session.as_mut().ok_or(StatusCode::InternalServerError)?;
+        let session = self
+            .session
+            .as_mut()
+            .ok_or(StatusCode::InternalServerError)?;
         if session.path != path {
             return Err(StatusCode::AggregateOperationNotAllowed);
         }
@@ -260,8 +290,9 @@ impl Connection {
         if !known {
             return Err(StatusCode::NotFound);
         }
-        let (transport, described) =
-            choose(&transports, kind, peer, local).await.ok_or(StatusCode::UnsupportedTransport)?;
+        let (transport, described) = choose(&transports, kind, peer, local)
+            .await
+            .ok_or(StatusCode::UnsupportedTransport)?;
         let leg = Leg::new(transport, payload_type(kind, &info));
         let described = format!("{described};ssrc={:08X}", leg.ssrc);
         match kind {
@@ -284,11 +315,20 @@ impl Connection {
         }
         let mut infos = Vec::new();
         let (since_start, _) = session.track.ring().since_start();
-        for (kind, leg) in [(TrackKind::Video, &session.video), (TrackKind::Audio, &session.audio)] {
-            let (Some(leg), Some(url)) = (leg, request.request_uri()) else { continue };
+        for (kind, leg) in [
+            (TrackKind::Video, &session.video),
+            (TrackKind::Audio, &session.audio),
+        ] {
+            let (Some(leg), Some(url)) = (leg, request.request_uri()) else {
+                continue;
+            };
             let mut base = url.clone();
             base.set_path(split_control(url.path()).0);
-            let mut info = format!("url={};seq={}", control_url(&base, kind), leg.next_sequence());
+            let mut info = format!(
+                "url={};seq={}",
+                control_url(&base, kind),
+                leg.next_sequence()
+            );
             if let Some((_, first)) = since_start.iter().find(|(_, b)| b.track == kind) {
                 info.push_str(&format!(";rtptime={}", first.media_time.rtp()));
             }
@@ -305,7 +345,9 @@ impl Connection {
     }
 
     fn set_playing(&mut self, cursor: Option<Cursor<PacketBatch>>) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         match (session.cursor.is_some(), cursor.is_some()) {
             (false, true) => self.shared.metrics.rtsp_sessions.inc(),
             (true, false) => self.shared.metrics.rtsp_sessions.dec(),
@@ -316,7 +358,9 @@ impl Connection {
 
     /// Sends what came. False if nothing more will come.
     async fn media(&mut self, read: Read<PacketBatch>) -> io::Result<bool> {
-        let Some(session) = &mut self.session else { return Ok(true) };
+        let Some(session) = &mut self.session else {
+            return Ok(true);
+        };
         let batch = match read {
             Read::Item(_, batch) => batch,
             Read::Lost(units) => {
@@ -362,7 +406,10 @@ impl Connection {
             }
         }
         if clock::now().saturating_duration_since(self.heard) > IDLE {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the client says nothing"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the client says nothing",
+            ));
         }
         Ok(())
     }
@@ -381,10 +428,7 @@ impl Connection {
     }
 }
 
-fn respond(
-    request: Option<&Request<Vec<u8>>>,
-    status: StatusCode,
-) -> rtsp_types::ResponseBuilder {
+fn respond(request: Option<&Request<Vec<u8>>>, status: StatusCode) -> rtsp_types::ResponseBuilder {
     let response = Response::builder(Version::V1_0, status).header(headers::SERVER, "Taimat");
     match request.and_then(|r| r.header(&CSEQ)) {
         Some(cseq) => response.header(CSEQ, cseq.clone()),
@@ -393,7 +437,10 @@ fn respond(
 }
 
 fn session_id(request: &Request<Vec<u8>>) -> Option<&str> {
-    request.header(&SESSION).and_then(|v| v.as_str().split(';').next()).map(str::trim)
+    request
+        .header(&SESSION)
+        .and_then(|v| v.as_str().split(';').next())
+        .map(str::trim)
 }
 
 /// A track's URL: the path's last part names it, a query stays behind.
@@ -403,7 +450,10 @@ fn control_url(base: &url::Url, kind: TrackKind) -> String {
         TrackKind::Video => 0,
         TrackKind::Audio => 1,
     };
-    url.set_path(&format!("{}/trackID={number}", base.path().trim_end_matches('/')));
+    url.set_path(&format!(
+        "{}/trackID={number}",
+        base.path().trim_end_matches('/')
+    ));
     url.into()
 }
 
@@ -424,7 +474,12 @@ async fn choose(
     local: std::net::IpAddr,
 ) -> Option<(Transport, String)> {
     for transport in offered.iter() {
-        let headers::Transport::Rtp(RtpTransport { lower_transport, params, .. }) = transport else {
+        let headers::Transport::Rtp(RtpTransport {
+            lower_transport,
+            params,
+            ..
+        }) = transport
+        else {
             continue;
         };
         if params.multicast {
@@ -473,7 +528,13 @@ mod tests {
         let audio = control_url(&base, TrackKind::Audio);
         assert_eq!(audio, "rtsp://h:8554/hoa-lac/cho/trackID=1?profile=sub");
         let url: url::Url = audio.parse().unwrap();
-        assert_eq!(split_control(url.path()), ("/hoa-lac/cho", TrackKind::Audio));
-        assert_eq!(split_control("/hoa-lac/cho/"), ("/hoa-lac/cho", TrackKind::Video));
+        assert_eq!(
+            split_control(url.path()),
+            ("/hoa-lac/cho", TrackKind::Audio)
+        );
+        assert_eq!(
+            split_control("/hoa-lac/cho/"),
+            ("/hoa-lac/cho", TrackKind::Video)
+        );
     }
 }

@@ -17,14 +17,32 @@ pub(super) fn payload_type(kind: TrackKind, info: &StreamInfo) -> u8 {
 
 /// The description. `control` makes the URL of a track.
 pub(super) fn sdp(info: &StreamInfo, control: impl Fn(TrackKind) -> String) -> String {
-    let mut sdp = String::from("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=Taimat\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=tool:Taimat\r\na=range:npt=now-\r\na=control:*\r\n");
+    let mut sdp = String::from(
+        "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=Taimat\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\na=tool:Taimat\r\na=range:npt=now-\r\na=control:*\r\n",
+    );
     if let Some(video) = &info.video {
-        section(&mut sdp, "video", payload_type(TrackKind::Video, info), &video_lines(video));
-        line(&mut sdp, &format!("a=control:{}", control(TrackKind::Video)));
+        section(
+            &mut sdp,
+            "video",
+            payload_type(TrackKind::Video, info),
+            &video_lines(video),
+        );
+        line(
+            &mut sdp,
+            &format!("a=control:{}", control(TrackKind::Video)),
+        );
     }
     if let Some(audio) = &info.audio {
-        section(&mut sdp, "audio", payload_type(TrackKind::Audio, info), &audio_lines(audio));
-        line(&mut sdp, &format!("a=control:{}", control(TrackKind::Audio)));
+        section(
+            &mut sdp,
+            "audio",
+            payload_type(TrackKind::Audio, info),
+            &audio_lines(audio),
+        );
+        line(
+            &mut sdp,
+            &format!("a=control:{}", control(TrackKind::Audio)),
+        );
     }
     sdp
 }
@@ -43,7 +61,10 @@ fn line(sdp: &mut String, text: &str) {
 }
 
 fn sets(list: &[Bytes]) -> String {
-    list.iter().map(|set| STANDARD.encode(set)).collect::<Vec<_>>().join(",")
+    list.iter()
+        .map(|set| STANDARD.encode(set))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -55,7 +76,10 @@ fn video_lines(video: &VideoTrack) -> (String, String) {
     let params = &video.params;
     let fmtp = match video.codec {
         VideoCodec::H264 => {
-            let level = params.profile_level_id().map(|id| hex(&id)).unwrap_or_default();
+            let level = params
+                .profile_level_id()
+                .map(|id| hex(&id))
+                .unwrap_or_default();
             let all = [sets(&params.sps), sets(&params.pps)].join(",");
             format!("packetization-mode=1;profile-level-id={level};sprop-parameter-sets={all}")
         }
@@ -104,8 +128,15 @@ mod tests {
         };
         let config = Bytes::from_static(&[0x12, 0x10]);
         let info = StreamInfo {
-            video: Some(VideoTrack { codec: VideoCodec::H264, params: Arc::new(params) }),
-            audio: Some(AudioTrack { codec: AudioCodec::Aac { config }, rate: 44_100, channels: 2 }),
+            video: Some(VideoTrack {
+                codec: VideoCodec::H264,
+                params: Arc::new(params),
+            }),
+            audio: Some(AudioTrack {
+                codec: AudioCodec::Aac { config },
+                rate: 44_100,
+                channels: 2,
+            }),
         };
         let sdp = sdp(&info, |kind| format!("rtsp://h/{kind:?}"));
         for expected in [

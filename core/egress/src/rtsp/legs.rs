@@ -17,10 +17,7 @@ pub(super) enum Transport {
     /// Channels for RTP and RTCP.
     Interleaved(u8, u8),
     /// A pair of our sockets, connected to the client's pair of ports.
-    Udp {
-        rtp: UdpSocket,
-        rtcp: UdpSocket,
-    },
+    Udp { rtp: UdpSocket, rtcp: UdpSocket },
 }
 
 /// One track to one client.
@@ -54,7 +51,11 @@ impl Leg {
     }
 
     /// A pair of ports of ours next to each other, RTP on the even one (RFC 3550 section 11).
-    pub(super) async fn udp(client: IpAddr, ports: (u16, u16), local: IpAddr) -> io::Result<Transport> {
+    pub(super) async fn udp(
+        client: IpAddr,
+        ports: (u16, u16),
+        local: IpAddr,
+    ) -> io::Result<Transport> {
         const TRIES: usize = 50;
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..TRIES {
@@ -118,7 +119,9 @@ impl Leg {
 
     /// Sends a sender report: the capture time by the camera's clock where that is known.
     pub(super) fn report(&self, tcp: &mut Vec<u8>) {
-        let Some((rtp, captured, rate)) = self.newest else { return };
+        let Some((rtp, captured, rate)) = self.newest else {
+            return;
+        };
         let wall = clock::wall();
         let since = wall.duration_since(captured).unwrap_or(Duration::ZERO);
         let ticks = duration_to_ticks(since.min(Duration::from_secs(3600)), rate);
@@ -129,7 +132,9 @@ impl Leg {
             packets: self.packets,
             octets: self.octets,
         };
-        let Some(report) = sender_report(&state) else { return };
+        let Some(report) = sender_report(&state) else {
+            return;
+        };
         match &self.transport {
             Transport::Interleaved(_, channel) => {
                 frame(tcp, *channel, report.len());
@@ -141,12 +146,17 @@ impl Leg {
 
     /// Takes in what the client sent by UDP; says whether there was anything.
     pub(super) fn drain(&self) -> bool {
-        let Transport::Udp { rtp, rtcp } = &self.transport else { return false };
+        let Transport::Udp { rtp, rtcp } = &self.transport else {
+            return false;
+        };
         let mut buffer = [0; 1500];
         let mut any = false;
         for socket in [rtp, rtcp] {
             // At most a few: a client that floods gets no more of our time.
-            any |= (0..8).take_while(|_| socket.try_recv(&mut buffer).is_ok()).count() > 0;
+            any |= (0..8)
+                .take_while(|_| socket.try_recv(&mut buffer).is_ok())
+                .count()
+                > 0;
         }
         any
     }

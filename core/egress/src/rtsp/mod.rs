@@ -71,7 +71,12 @@ impl RtspServer {
         let local = listener.local_addr()?;
         let tasks = Tasks::under(stop);
         let (kick, kicked) = watch::channel((0, String::new()));
-        let shared = Arc::new(Shared { mounts, tracks, metrics, kick: kicked });
+        let shared = Arc::new(Shared {
+            mounts,
+            tracks,
+            metrics,
+            kick: kicked,
+        });
         let connections = tasks.clone();
         let limit = config.max_connections;
         tasks.spawn("rtsp-accept", tracing::Span::none(), |stop| {

@@ -30,7 +30,10 @@ pub enum Parsed {
 /// Reads the first message of a buffer.
 pub fn parse(buffer: &[u8]) -> Result<Parsed, RequestError> {
     // Some clients send line ends between messages.
-    let blank = buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    let blank = buffer
+        .iter()
+        .take_while(|b| matches!(b, b'\r' | b'\n'))
+        .count();
     if blank > 0 {
         return Ok(Parsed::Other(blank));
     }
@@ -58,12 +61,20 @@ mod tests {
     #[test]
     fn reads_requests_and_interleaved_data() {
         let text = b"OPTIONS rtsp://h/a RTSP/1.0\r\nCSeq: 1\r\n\r\n$\x01\x00\x02ab";
-        let Ok(Parsed::Request(request, used)) = parse(text) else { panic!() };
+        let Ok(Parsed::Request(request, used)) = parse(text) else {
+            panic!()
+        };
         assert_eq!(request.request_uri().unwrap().path(), "/a");
         assert!(matches!(parse(&text[used..]), Ok(Parsed::Other(6))));
         assert!(matches!(parse(&text[..9]), Ok(Parsed::Incomplete)));
-        assert_eq!(parse(b"GET / HTTP/1.1\r\n\r\n").unwrap_err(), RequestError::Syntax);
-        let endless = [b"OPTIONS * RTSP/1.0\r\nX: ".to_vec(), vec![b'x'; MAX_MESSAGE_BYTES]];
+        assert_eq!(
+            parse(b"GET / HTTP/1.1\r\n\r\n").unwrap_err(),
+            RequestError::Syntax
+        );
+        let endless = [
+            b"OPTIONS * RTSP/1.0\r\nX: ".to_vec(),
+            vec![b'x'; MAX_MESSAGE_BYTES],
+        ];
         assert_eq!(parse(&endless.concat()).unwrap_err(), RequestError::TooLong);
     }
 

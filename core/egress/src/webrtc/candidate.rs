@@ -25,7 +25,10 @@ pub fn describe(addresses: &[SocketAddr]) -> Vec<String> {
 /// A viewer's candidate, if it is one that we can send to: UDP, an address and not a name.
 pub fn parse(text: &str) -> Option<Candidate> {
     const MAX_CANDIDATE_BYTES: usize = 512;
-    let text = text.trim().strip_prefix("candidate:").unwrap_or(text.trim());
+    let text = text
+        .trim()
+        .strip_prefix("candidate:")
+        .unwrap_or(text.trim());
     if text.len() > MAX_CANDIDATE_BYTES {
         return None;
     }

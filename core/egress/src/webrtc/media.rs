@@ -117,11 +117,7 @@ pub(super) struct Media {
 }
 
 impl Media {
-    pub(super) fn new(
-        agreement: &Agreement,
-        shared: Arc<Shared>,
-        metrics: ViewerMetrics,
-    ) -> Self {
+    pub(super) fn new(agreement: &Agreement, shared: Arc<Shared>, metrics: ViewerMetrics) -> Self {
         Self {
             video: Outgoing::new(agreement.video),
             audio: agreement.audio.map(Outgoing::new),
@@ -150,7 +146,10 @@ impl Media {
 
     pub(super) fn ssrcs(&self) -> Vec<u32> {
         let audio = self.audio.as_ref().map(|a| a.params.ssrc);
-        [Some(self.video_ssrc()), audio].into_iter().flatten().collect()
+        [Some(self.video_ssrc()), audio]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Queues what there is since the newest key frame.
@@ -162,9 +161,13 @@ impl Media {
     ) {
         self.burst_rate =
             (stream_bits_per_second * BURST_MULTIPLE).clamp(BURST_RATE.0, BURST_RATE.1);
-        let pictures: Vec<_> =
-            since_start.into_iter().filter(|(_, b)| b.track == TrackKind::Video).collect();
-        let Some((_, last)) = pictures.last() else { return };
+        let pictures: Vec<_> = since_start
+            .into_iter()
+            .filter(|(_, b)| b.track == TrackKind::Video)
+            .collect();
+        let Some((_, last)) = pictures.last() else {
+            return;
+        };
         let end = self.video.timestamp(last);
         let count = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
         let millisecond = VIDEO_CLOCK / 1000;
@@ -193,9 +196,13 @@ impl Media {
         now: Instant,
         out: &mut Outbox<'_>,
     ) {
-        let Feed::Burst(queue) = &mut self.feed else { return };
+        let Feed::Burst(queue) = &mut self.feed else {
+            return;
+        };
         let mut queue = std::mem::take(queue);
-        let passed = self.pumped.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let passed = self
+            .pumped
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.pumped = Some(now);
         let earned = passed.as_secs_f64() * self.burst_rate / 8.0;
         self.burst_credit = (self.burst_credit + earned).min(BURST_CREDIT);
@@ -205,7 +212,11 @@ impl Media {
             self.burst_credit -= batch.payloads.bytes() as f64;
             self.send(seq, timestamp, &batch, srtp, path, out);
         }
-        self.feed = if queue.is_empty() { Feed::Live } else { Feed::Burst(queue) };
+        self.feed = if queue.is_empty() {
+            Feed::Live
+        } else {
+            Feed::Burst(queue)
+        };
     }
 
     /// The next access unit of the track.
@@ -267,7 +278,12 @@ impl Media {
         }
         out.flush(path);
         self.video.index += count as u64;
-        self.sent.push_back(Sent { first, count: saturate(count), timestamp, seq });
+        self.sent.push_back(Sent {
+            first,
+            count: saturate(count),
+            timestamp,
+            seq,
+        });
         if self.sent.len() > SENT_UNITS {
             self.sent.pop_front();
         }
@@ -318,8 +334,9 @@ impl Media {
         now: Instant,
         out: &mut Outbox<'_>,
     ) {
-        let passed =
-            self.retransmitted.map_or(1.0, |at| now.saturating_duration_since(at).as_secs_f64());
+        let passed = self
+            .retransmitted
+            .map_or(1.0, |at| now.saturating_duration_since(at).as_secs_f64());
         self.retransmitted = Some(now);
         self.retransmit_credit =
             (self.retransmit_credit + passed * RETRANSMIT_RATE).min(RETRANSMIT_RATE);
@@ -333,7 +350,9 @@ impl Media {
                 continue;
             };
             let place = usize::try_from(index - sent.first).unwrap_or(usize::MAX);
-            let Some(payload) = batch.payloads.get(place) else { continue };
+            let Some(payload) = batch.payloads.get(place) else {
+                continue;
+            };
             if self.retransmit_credit < 1.0 {
                 break;
             }
@@ -350,7 +369,9 @@ impl Media {
         }
         out.flush(path);
         self.metrics.retransmits.inc_by(packets);
-        self.shared.retransmits.fetch_add(packets, Ordering::Relaxed);
+        self.shared
+            .retransmits
+            .fetch_add(packets, Ordering::Relaxed);
         self.book(packets, bytes as u64);
     }
 
@@ -359,7 +380,9 @@ impl Media {
         let newest = self.video.index.checked_sub(1)?;
         let back = u64::from(u16::try_from(newest & 0xFFFF).ok()?.wrapping_sub(sequence));
         let index = newest.checked_sub(back)?;
-        let place = self.sent.partition_point(|s| s.first + u64::from(s.count) <= index);
+        let place = self
+            .sent
+            .partition_point(|s| s.first + u64::from(s.count) <= index);
         let sent = *self.sent.get(place)?;
         (sent.first <= index).then_some((sent, index))
     }
@@ -373,8 +396,12 @@ impl Media {
         }
         let (since_start, _) = ring.since_start();
         let weight: usize = since_start.iter().map(|(_, b)| b.payloads.bytes()).sum();
-        let Some((last_sent, ..)) = self.video.newest else { return };
-        let Some(newest_seq) = self.sent.back().map(|s| s.seq) else { return };
+        let Some((last_sent, ..)) = self.video.newest else {
+            return;
+        };
+        let Some(newest_seq) = self.sent.back().map(|s| s.seq) else {
+            return;
+        };
         let pictures: Vec<_> = since_start
             .into_iter()
             .filter(|(seq, b)| b.track == TrackKind::Video && *seq <= newest_seq)
@@ -387,9 +414,9 @@ impl Media {
         let room = VIDEO_CLOCK / 60;
         let count = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
         let step = (room / count.saturating_add(1)).clamp(1, VIDEO_CLOCK / 1000);
-        let queue = (1..).zip(pictures).map(|(i, (seq, batch))| {
-            (seq, last_sent.wrapping_add(step.wrapping_mul(i)), batch)
-        });
+        let queue = (1..)
+            .zip(pictures)
+            .map(|(i, (seq, batch))| (seq, last_sent.wrapping_add(step.wrapping_mul(i)), batch));
         self.feed = Feed::Burst(queue.collect());
         self.burst_credit = 0.0;
         self.pumped = Some(now);
@@ -409,7 +436,11 @@ impl Media {
                 octets: track.octets,
             })
         };
-        [Some(&self.video), self.audio.as_ref()].into_iter().flatten().filter_map(state).collect()
+        [Some(&self.video), self.audio.as_ref()]
+            .into_iter()
+            .flatten()
+            .filter_map(state)
+            .collect()
     }
 }
 
@@ -441,7 +472,11 @@ fn write(
     path: &Path,
     out: &mut Outbox<'_>,
 ) -> usize {
-    let extension = if header.playout_delay.is_some() { EXTENSION_BYTES } else { 0 };
+    let extension = if header.playout_delay.is_some() {
+        EXTENSION_BYTES
+    } else {
+        0
+    };
     let header_len = HEADER_BYTES + extension;
     let len = header_len + payload.len() + tag_len;
     let buffer = out.room(path, len);
@@ -457,7 +492,10 @@ fn write(
         buffer.extend_from_slice(&[0xBE, 0xDE, 0, 1, (number << 4) | 2, a, b, c]);
     }
     buffer.extend_from_slice(payload);
-    match srtp.rtp.seal(buffer, start, header_len, header.params.ssrc, header.index) {
+    match srtp
+        .rtp
+        .seal(buffer, start, header_len, header.params.ssrc, header.index)
+    {
         Ok(()) => {
             out.written();
             len

@@ -74,7 +74,11 @@ pub struct Local {
 pub fn agree(offer: &Offer, info: &StreamInfo, ssrcs: [u32; 2]) -> Result<Agreement, Mismatch> {
     let video = info.video.as_ref();
     let receiving = |kind: &'static str| {
-        offer.sections.iter().enumerate().filter(move |(_, s)| s.kind == kind && s.receives)
+        offer
+            .sections
+            .iter()
+            .enumerate()
+            .filter(move |(_, s)| s.kind == kind && s.receives)
     };
     let mut best = None;
     for (index, section) in receiving("video") {
@@ -103,10 +107,14 @@ pub fn agree(offer: &Offer, info: &StreamInfo, ssrcs: [u32; 2]) -> Result<Agreem
         .find(|(number, uri)| uri == PLAYOUT_DELAY && (1..=14).contains(number))
         .map(|(number, _)| *number);
     Ok(Agreement {
-        video: SendParams { payload_type: video_codec.payload_type, ssrc: ssrcs[0] },
-        audio: audio
-            .as_ref()
-            .map(|(_, c)| SendParams { payload_type: c.payload_type, ssrc: ssrcs[1] }),
+        video: SendParams {
+            payload_type: video_codec.payload_type,
+            ssrc: ssrcs[0],
+        },
+        audio: audio.as_ref().map(|(_, c)| SendParams {
+            payload_type: c.payload_type,
+            ssrc: ssrcs[1],
+        }),
         playout_delay,
         video_section,
         audio_section: audio.as_ref().map(|(index, _)| *index),
@@ -124,7 +132,11 @@ fn offered_names<'a>(sections: impl Iterator<Item = &'a Section>) -> String {
             names.push(&codec.name);
         }
     }
-    if names.is_empty() { "no codecs".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "no codecs".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// For H.264 the profile that the viewer names is a lower bound of what it plays: Chromium, Firefox
@@ -163,8 +175,10 @@ impl Agreement {
     /// The answer's SDP (RFC 8829 section 5.3.1). `id` tells answers apart.
     pub fn answer(&self, offer: &Offer, local: &Local, id: u64) -> String {
         let mut sdp = format!("v=0\r\no=- {id} 1 IN IP4 127.0.0.1\r\ns=Taimat\r\nt=0 0\r\n");
-        let accepted: Vec<usize> =
-            [Some(self.video_section), self.audio_section].into_iter().flatten().collect();
+        let accepted: Vec<usize> = [Some(self.video_section), self.audio_section]
+            .into_iter()
+            .flatten()
+            .collect();
         let mids: Vec<&str> = offer
             .sections
             .iter()
@@ -216,7 +230,10 @@ impl Agreement {
         line(sdp, format_args!("a=ice-ufrag:{}", local.ufrag));
         line(sdp, format_args!("a=ice-pwd:{}", local.pwd));
         line(sdp, format_args!("a=ice-options:trickle"));
-        line(sdp, format_args!("a=fingerprint:sha-256 {}", local.fingerprint));
+        line(
+            sdp,
+            format_args!("a=fingerprint:sha-256 {}", local.fingerprint),
+        );
         line(sdp, format_args!("a=setup:passive"));
         line(sdp, format_args!("a=mid:{}", section.mid));
         if let Some(number) = self.playout_delay.filter(|_| video) {
@@ -227,8 +244,15 @@ impl Agreement {
         line(sdp, format_args!("a=rtcp-mux"));
         line(sdp, format_args!("a=rtcp-rsize"));
         let channels = if codec.name == "OPUS" { "/2" } else { "" };
-        let name = if codec.name == "OPUS" { "opus" } else { codec.name.as_str() };
-        line(sdp, format_args!("a=rtpmap:{pt} {name}/{}{channels}", codec.clock_rate));
+        let name = if codec.name == "OPUS" {
+            "opus"
+        } else {
+            codec.name.as_str()
+        };
+        line(
+            sdp,
+            format_args!("a=rtpmap:{pt} {name}/{}{channels}", codec.clock_rate),
+        );
         if video {
             for feedback in ["nack", "nack pli", "ccm fir"] {
                 line(sdp, format_args!("a=rtcp-fb:{pt} {feedback}"));
@@ -245,7 +269,10 @@ impl Agreement {
 /// A section that is not taken up: port zero (RFC 3264 section 6).
 fn reject(sdp: &mut String, section: &Section) {
     let format = section.formats.first().map_or("0", String::as_str);
-    line(sdp, format_args!("m={} 0 {} {format}", section.kind, section.protocol));
+    line(
+        sdp,
+        format_args!("m={} 0 {} {format}", section.kind, section.protocol),
+    );
     line(sdp, format_args!("c=IN IP4 0.0.0.0"));
     if !section.mid.is_empty() {
         line(sdp, format_args!("a=mid:{}", section.mid));
@@ -277,10 +304,21 @@ mod tests {
             width: 640,
             height: 360,
         };
-        let rate = if audio == Some(AudioCodec::Opus) { 48_000 } else { 8000 };
+        let rate = if audio == Some(AudioCodec::Opus) {
+            48_000
+        } else {
+            8000
+        };
         StreamInfo {
-            video: Some(VideoTrack { codec, params: Arc::new(params) }),
-            audio: audio.map(|codec| AudioTrack { codec, rate, channels: 1 }),
+            video: Some(VideoTrack {
+                codec,
+                params: Arc::new(params),
+            }),
+            audio: audio.map(|codec| AudioTrack {
+                codec,
+                rate,
+                channels: 1,
+            }),
         }
     }
 
@@ -289,7 +327,10 @@ mod tests {
             ufrag: "u".repeat(8),
             pwd: "p".repeat(24),
             fingerprint: "AA".into(),
-            addresses: vec!["127.0.0.1:8189".parse().unwrap(), "[::1]:8189".parse().unwrap()],
+            addresses: vec![
+                "127.0.0.1:8189".parse().unwrap(),
+                "[::1]:8189".parse().unwrap(),
+            ],
         }
     }
 
@@ -299,7 +340,10 @@ mod tests {
         let high = agree(&offer, &info(VideoCodec::H264, 100, None), [1, 2]).unwrap();
         assert_eq!(high.video.payload_type, 108);
         let baseline = agree(&offer, &info(VideoCodec::H264, 0x42, None), [1, 2]).unwrap();
-        assert_eq!((baseline.video.payload_type, baseline.playout_delay), (103, Some(5)));
+        assert_eq!(
+            (baseline.video.payload_type, baseline.playout_delay),
+            (103, Some(5))
+        );
         assert_eq!(baseline.audio, None);
     }
 
@@ -308,8 +352,14 @@ mod tests {
         let offer = Offer::parse(CHROMIUM.as_bytes()).unwrap();
         let error = agree(&offer, &info(VideoCodec::H265, 1, None), [1, 2]).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("H.265") && text.contains("VP8, H264"), "{text}");
-        assert!(text.contains("Set the camera's video encoding to H.264"), "{text}");
+        assert!(
+            text.contains("H.265") && text.contains("VP8, H264"),
+            "{text}"
+        );
+        assert!(
+            text.contains("Set the camera's video encoding to H.264"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -127,7 +127,10 @@ impl Offer {
         };
         let setup = find("setup")?;
         if setup != "actpass" && setup != "active" {
-            return Err(OfferError::Unsupported("setup", setup.chars().take(20).collect()));
+            return Err(OfferError::Unsupported(
+                "setup",
+                setup.chars().take(20).collect(),
+            ));
         }
         let bundle: Vec<&str> = sdp
             .attributes
@@ -141,7 +144,11 @@ impl Offer {
             pwd: token("ice-pwd", find("ice-pwd")?, 22, 256)?,
             fingerprint: fingerprint(find("fingerprint")?)?,
             extmap_allow_mixed: sdp.has_attribute("extmap-allow-mixed"),
-            sections: sdp.media_descriptions.iter().map(|m| section(m, &bundle)).collect(),
+            sections: sdp
+                .media_descriptions
+                .iter()
+                .map(|m| section(m, &bundle))
+                .collect(),
             candidates: sdp
                 .media_descriptions
                 .iter()
@@ -151,7 +158,11 @@ impl Offer {
                 .take(MAX_CANDIDATES)
                 .collect(),
         };
-        if !offer.sections.iter().any(|s| s.kind == "video" && s.receives) {
+        if !offer
+            .sections
+            .iter()
+            .any(|s| s.kind == "video" && s.receives)
+        {
             return Err(OfferError::NoVideo);
         }
         Ok(offer)
@@ -159,12 +170,7 @@ impl Offer {
 }
 
 /// ICE credentials go back into SDP and STUN: only the characters of RFC 8839 section 5.4.
-fn token(
-    name: &'static str,
-    text: &str,
-    least: usize,
-    most: usize,
-) -> Result<String, OfferError> {
+fn token(name: &'static str, text: &str, least: usize, most: usize) -> Result<String, OfferError> {
     let good = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/' || c == '-' || c == '_';
     if (least..=most).contains(&text.len()) && text.chars().all(good) {
         Ok(text.to_owned())
@@ -176,16 +182,27 @@ fn token(
 
 fn fingerprint(text: &str) -> Result<[u8; 32], OfferError> {
     let unsupported = || {
-        let shown = text.split(' ').next().unwrap_or("").chars().take(20).collect();
+        let shown = text
+            .split(' ')
+            .next()
+            .unwrap_or("")
+            .chars()
+            .take(20)
+            .collect();
         OfferError::Unsupported("fingerprint", shown)
     };
     let (hash, value) = text.split_once(' ').ok_or_else(unsupported)?;
     if !hash.eq_ignore_ascii_case("sha-256") {
         return Err(unsupported());
     }
-    let bytes: Option<Vec<u8>> =
-        value.trim().split(':').map(|b| u8::from_str_radix(b, 16).ok()).collect();
-    bytes.and_then(|b| b.try_into().ok()).ok_or_else(unsupported)
+    let bytes: Option<Vec<u8>> = value
+        .trim()
+        .split(':')
+        .map(|b| u8::from_str_radix(b, 16).ok())
+        .collect();
+    bytes
+        .and_then(|b| b.try_into().ok())
+        .ok_or_else(unsupported)
 }
 
 fn section(media: &MediaDescription, bundle: &[&str]) -> Section {
@@ -229,7 +246,9 @@ fn codecs(media: &MediaDescription) -> Vec<OfferedCodec> {
     let number = |text: &str| text.parse::<u8>().ok().filter(|n| *n < 128);
     let mut found = Vec::new();
     for payload_type in media.media_name.formats.iter().filter_map(|f| number(f)) {
-        let map = values("rtpmap").find(|(n, _)| number(n) == Some(payload_type)).map(|(_, v)| v);
+        let map = values("rtpmap")
+            .find(|(n, _)| number(n) == Some(payload_type))
+            .map(|(_, v)| v);
         // Static payload types need no rtpmap (RFC 3551 section 6).
         let map = map.or(match payload_type {
             0 => Some("PCMU/8000"),
@@ -239,10 +258,19 @@ fn codecs(media: &MediaDescription) -> Vec<OfferedCodec> {
         let Some(map) = map else { continue };
         let mut parts = map.split('/');
         let name = parts.next().unwrap_or("").to_ascii_uppercase();
-        let Some(clock_rate) = parts.next().and_then(|r| r.trim().parse().ok()) else { continue };
-        let fmtp = values("fmtp").find(|(n, _)| number(n) == Some(payload_type)).map(|(_, v)| v);
+        let Some(clock_rate) = parts.next().and_then(|r| r.trim().parse().ok()) else {
+            continue;
+        };
+        let fmtp = values("fmtp")
+            .find(|(n, _)| number(n) == Some(payload_type))
+            .map(|(_, v)| v);
         let fmtp = fmtp.unwrap_or("").to_owned();
-        found.push(OfferedCodec { payload_type, name, clock_rate, fmtp });
+        found.push(OfferedCodec {
+            payload_type,
+            name,
+            clock_rate,
+            fmtp,
+        });
     }
     found
 }
@@ -269,8 +297,13 @@ pub(crate) mod tests {
     #[test]
     fn reads_what_chromium_offers() {
         let offer = Offer::parse(CHROMIUM.as_bytes()).unwrap();
-        assert_eq!((offer.ufrag.as_str(), offer.fingerprint[31]), ("abcd", 0x1F));
-        let [video, audio] = &offer.sections[..] else { panic!("{offer:?}") };
+        assert_eq!(
+            (offer.ufrag.as_str(), offer.fingerprint[31]),
+            ("abcd", 0x1F)
+        );
+        let [video, audio] = &offer.sections[..] else {
+            panic!("{offer:?}")
+        };
         assert!(video.receives && video.bundled && video.rtcp_mux && audio.bundled);
         assert_eq!(video.extensions[0].0, 5);
         let h264: Vec<_> = video.codecs.iter().filter(|c| c.name == "H264").collect();
@@ -286,14 +319,26 @@ pub(crate) mod tests {
         assert_eq!(parse(&"x".repeat(1 << 20)), OfferError::TooLarge(1 << 20));
         assert_eq!(Offer::parse(&[0xFF, 0xFE]), Err(OfferError::NotText));
         let many = "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n".repeat(50);
-        assert_eq!(parse(&format!("{CHROMIUM}{many}")), OfferError::TooManySections(52));
-        assert_eq!(parse(&CHROMIUM.replace("m=video", "m=text")), OfferError::NoVideo);
+        assert_eq!(
+            parse(&format!("{CHROMIUM}{many}")),
+            OfferError::TooManySections(52)
+        );
+        assert_eq!(
+            parse(&CHROMIUM.replace("m=video", "m=text")),
+            OfferError::NoVideo
+        );
         let sending = CHROMIUM.replace("recvonly", "sendonly");
         assert_eq!(parse(&sending), OfferError::NoVideo);
         let passive = CHROMIUM.replace("actpass", "passive");
-        assert_eq!(parse(&passive), OfferError::Unsupported("setup", "passive".into()));
+        assert_eq!(
+            parse(&passive),
+            OfferError::Unsupported("setup", "passive".into())
+        );
         let md5 = CHROMIUM.replace("sha-256", "md5");
-        assert!(matches!(parse(&md5), OfferError::Unsupported("fingerprint", _)));
+        assert!(matches!(
+            parse(&md5),
+            OfferError::Unsupported("fingerprint", _)
+        ));
         let cut = CHROMIUM.replace("a=ice-ufrag:abcd\r\n", "");
         assert_eq!(parse(&cut), OfferError::Missing("ice-ufrag"));
     }

@@ -26,7 +26,13 @@ impl<'a> Outbox<'a> {
     /// An empty one.
     pub fn new(sockets: &'a [RtcSocket], metrics: &'a Metrics) -> Self {
         let buffer = Vec::with_capacity(MAX_RUN_BYTES + 4096);
-        Self { sockets, metrics, buffer, size: 0, count: 0 }
+        Self {
+            sockets,
+            metrics,
+            buffer,
+            size: 0,
+            count: 0,
+        }
     }
 
     /// Makes room for a datagram of `len` bytes, sending what can not be in one run with it, and
@@ -73,7 +79,9 @@ impl<'a> Outbox<'a> {
     }
 
     fn send(&self, path: &Path, run: &[u8], size: usize, count: u64) {
-        let Some(socket) = self.sockets.get(path.socket) else { return };
+        let Some(socket) = self.sockets.get(path.socket) else {
+            return;
+        };
         match socket.send(path, run, size) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -96,13 +104,21 @@ mod tests {
         let metrics = Metrics::register(&registry).unwrap();
         let sockets = [RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
-        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        receiver
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .unwrap();
         let peer = receiver.local_addr().unwrap();
-        let path = Path { socket: 0, peer, local: None };
+        let path = Path {
+            socket: 0,
+            peer,
+            local: None,
+        };
         let mut outbox = Outbox::new(&sockets, &metrics);
         let sizes = [40, 1000, 1000, 1000, 700, 700, 900, 900, 12];
         for size in sizes {
-            outbox.room(&path, size).extend(std::iter::repeat_n(size as u8, size));
+            outbox
+                .room(&path, size)
+                .extend(std::iter::repeat_n(size as u8, size));
             outbox.written();
         }
         outbox.flush(&path);

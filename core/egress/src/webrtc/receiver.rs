@@ -34,7 +34,9 @@ pub(super) struct ReceiverTask {
 impl ReceiverTask {
     /// Runs until stopped. Must be called in a runtime.
     pub(super) async fn run(self, stop: Stop) {
-        let Some(socket) = self.sockets.get(self.index) else { return };
+        let Some(socket) = self.sockets.get(self.index) else {
+            return;
+        };
         // A second handle of the same socket, to wait on.
         let ready = match socket.as_udp().try_clone().and_then(UdpSocket::from_std) {
             Ok(ready) => ready,
@@ -58,7 +60,8 @@ impl ReceiverTask {
                 Ok((count, meta)) => {
                     for (buffer, meta) in storage.iter().zip(&meta[..count]) {
                         let data = buffer.get(..meta.len).unwrap_or_default();
-                        data.chunks(meta.stride.max(1)).for_each(|d| self.sort(meta, d));
+                        data.chunks(meta.stride.max(1))
+                            .for_each(|d| self.sort(meta, d));
                     }
                 }
                 // ICMP errors of viewers that are gone come up here.
@@ -78,8 +81,15 @@ impl ReceiverTask {
             self.metrics.drop_one(DropCause::UnknownPeer);
             return;
         };
-        let path = Path { socket: self.index, peer: meta.addr, local: meta.dst_ip };
-        if queue.try_send(Command::Datagram(path, datagram.into())).is_err() {
+        let path = Path {
+            socket: self.index,
+            peer: meta.addr,
+            local: meta.dst_ip,
+        };
+        if queue
+            .try_send(Command::Datagram(path, datagram.into()))
+            .is_err()
+        {
             self.metrics.drop_one(DropCause::QueueFull);
         }
     }
@@ -92,7 +102,9 @@ pub(super) fn make_ufrag(thread: usize) -> String {
 
 /// A password of ours: 192 bits of chance (RFC 8445 section 5.3 asks for 128).
 pub(super) fn make_pwd() -> String {
-    (0..3).map(|_| format!("{:016x}", rand::random::<u64>())).collect()
+    (0..3)
+        .map(|_| format!("{:016x}", rand::random::<u64>()))
+        .collect()
 }
 
 fn thread_of(ufrag: &str) -> Option<usize> {

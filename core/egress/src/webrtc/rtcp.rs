@@ -48,14 +48,22 @@ pub fn sender_report(state: &SentState) -> Option<Vec<u8>> {
         text: Bytes::from_static(b"taimat"),
     };
     let names = SourceDescription {
-        chunks: vec![SourceDescriptionChunk { source: state.ssrc, items: vec![name] }],
+        chunks: vec![SourceDescriptionChunk {
+            source: state.ssrc,
+            items: vec![name],
+        }],
     };
-    marshal(&[Box::new(report), Box::new(names)]).ok().map(|b| b.to_vec())
+    marshal(&[Box::new(report), Box::new(names)])
+        .ok()
+        .map(|b| b.to_vec())
 }
 
 /// Says that sources end.
 pub fn goodbye(ssrcs: &[u32]) -> Option<Vec<u8>> {
-    let bye = Goodbye { sources: ssrcs.to_vec(), reason: Bytes::new() };
+    let bye = Goodbye {
+        sources: ssrcs.to_vec(),
+        reason: Bytes::new(),
+    };
     marshal(&[Box::new(bye)]).ok().map(|b| b.to_vec())
 }
 
@@ -107,7 +115,9 @@ fn parse(mut bytes: &[u8]) -> Vec<Box<dyn Packet>> {
     let mut packets = Vec::new();
     while let Some(header) = bytes.get(..4) {
         let words = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let Some((mut one, rest)) = bytes.split_at_checked((words + 1) * 4) else { break };
+        let Some((mut one, rest)) = bytes.split_at_checked((words + 1) * 4) else {
+            break;
+        };
         match unmarshal(&mut one) {
             Ok(read) => packets.extend(read),
             Err(_) => break,
@@ -128,11 +138,20 @@ mod tests {
         let nack = TransportLayerNack {
             sender_ssrc: 1,
             media_ssrc: 2,
-            nacks: vec![NackPair { packet_id: 65_535, lost_packets: 0b101 }],
+            nacks: vec![NackPair {
+                packet_id: 65_535,
+                lost_packets: 0b101,
+            }],
         };
-        let pli = PictureLossIndication { sender_ssrc: 1, media_ssrc: 2 };
+        let pli = PictureLossIndication {
+            sender_ssrc: 1,
+            media_ssrc: 2,
+        };
         let packets: [Box<dyn Packet>; 3] = [
-            Box::new(ReceiverReport { ssrc: 1, ..ReceiverReport::default() }),
+            Box::new(ReceiverReport {
+                ssrc: 1,
+                ..ReceiverReport::default()
+            }),
             Box::new(nack),
             Box::new(pli),
         ];
@@ -143,11 +162,20 @@ mod tests {
 
     #[test]
     fn writes_reports_that_a_library_reads() {
-        let state = SentState { ssrc: 9, ntp: 1 << 40, rtp: 5, packets: 6, octets: 7 };
+        let state = SentState {
+            ssrc: 9,
+            ntp: 1 << 40,
+            rtp: 5,
+            packets: 6,
+            octets: 7,
+        };
         let bytes = sender_report(&state).unwrap();
         let packets = unmarshal(&mut &bytes[..]).unwrap();
         let report = packets[0].as_any().downcast_ref::<SenderReport>().unwrap();
-        assert_eq!((report.ssrc, report.ntp_time, report.octet_count), (9, 1 << 40, 7));
+        assert_eq!(
+            (report.ssrc, report.ntp_time, report.octet_count),
+            (9, 1 << 40, 7)
+        );
         assert_eq!(read(&goodbye(&[9]).unwrap()), [Feedback::Bye]);
     }
 

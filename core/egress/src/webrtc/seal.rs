@@ -31,7 +31,10 @@ fn crypto(error: impl std::fmt::Display) -> SealError {
 pub struct RtpSealer(Cipher);
 
 enum Cipher {
-    Gcm { key: Box<LessSafeKey>, salt: [u8; 12] },
+    Gcm {
+        key: Box<LessSafeKey>,
+        salt: [u8; 12],
+    },
     Other(Box<Context>),
 }
 
@@ -61,7 +64,10 @@ impl RtpSealer {
         let key = UnboundKey::new(&AES_128_GCM, &derive(KEY_LABEL)?).map_err(crypto)?;
         let mut salt = [0; 12];
         salt.copy_from_slice(&derive(SALT_LABEL)?[..12]);
-        Ok(Self(Cipher::Gcm { key: Box::new(LessSafeKey::new(key)), salt }))
+        Ok(Self(Cipher::Gcm {
+            key: Box::new(LessSafeKey::new(key)),
+            salt,
+        }))
     }
 
     /// Bytes that sealing adds to an RTP packet.
@@ -157,7 +163,10 @@ impl Srtp {
             }
             other => return Err(SealError::Profile(other)),
         };
-        let mut config = Config { profile, ..Config::default() };
+        let mut config = Config {
+            profile,
+            ..Config::default()
+        };
         let material = state
             .export_keying_material(LABEL_EXTRACTOR_DTLS_SRTP, &[], config.keying_material_len())
             .map_err(crypto)?;
@@ -213,8 +222,7 @@ mod tests {
         let key: Vec<u8> = (1..=16).collect();
         let salt: Vec<u8> = (50..).take(profile.salt_len()).collect();
         let mut sealer = RtpSealer::new(profile, &key, &salt, provider.crypto()).unwrap();
-        let mut opener =
-            Context::new(&key, &salt, profile, None, None, provider.crypto()).unwrap();
+        let mut opener = Context::new(&key, &salt, profile, None, None, provider.crypto()).unwrap();
         for (index, size) in (first_index..).zip(sizes) {
             let mut packet = vec![0xFF; 3];
             packet.extend([0x80, 96]);

@@ -12,13 +12,13 @@ use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
 use rtc_dtls::config::HandshakeConfig;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
+use rtc_ice::Agent;
 use rtc_ice::agent::Event;
 use rtc_ice::agent::agent_config::AgentConfig;
 use rtc_ice::candidate::CandidateConfig;
 use rtc_ice::candidate::candidate_host::CandidateHostConfig;
 use rtc_ice::mdns::MulticastDnsMode;
 use rtc_ice::state::ConnectionState;
-use rtc_ice::Agent;
 use rtc_shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use sansio::Protocol;
 use serde::Serialize;
@@ -252,7 +252,10 @@ impl Session {
                 component: 1,
                 ..CandidateConfig::default()
             };
-            let host = CandidateHostConfig { base_config, ..CandidateHostConfig::default() };
+            let host = CandidateHostConfig {
+                base_config,
+                ..CandidateHostConfig::default()
+            };
             ice.add_local_candidate(host.new_candidate_host()?)?;
         }
         for text in &seed.candidates {
@@ -264,7 +267,11 @@ impl Session {
         let local = seed.locals.first().copied().unwrap_or(DTLS_PEER);
         seed.metrics.sessions.inc();
         Ok(Self {
-            media: Media::new(&seed.agreement, Arc::clone(&seed.shared), seed.metrics.clone()),
+            media: Media::new(
+                &seed.agreement,
+                Arc::clone(&seed.shared),
+                seed.metrics.clone(),
+            ),
             shared: seed.shared,
             track: seed.track,
             ice,
@@ -331,7 +338,9 @@ impl Session {
     }
 
     fn stun(&mut self, now: Instant, from: Path, bytes: &[u8]) -> bool {
-        let Some(local_addr) = self.local(&from) else { return false };
+        let Some(local_addr) = self.local(&from) else {
+            return false;
+        };
         let message = TaggedBytesMut {
             now,
             transport: TransportContext {
@@ -387,7 +396,9 @@ impl Session {
     }
 
     fn handshake_done(&mut self, now: Instant) {
-        let Some(state) = self.dtls.get_connection_state(DTLS_PEER) else { return };
+        let Some(state) = self.dtls.get_connection_state(DTLS_PEER) else {
+            return;
+        };
         match Srtp::from_handshake(state, self.provider.crypto()) {
             Ok(srtp) => {
                 self.media.tag_len(srtp.rtp.tag_len());
@@ -406,8 +417,12 @@ impl Session {
     }
 
     fn srtcp(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox<'_>) -> bool {
-        let Some(srtp) = &mut self.srtp else { return false };
-        let Ok(packet) = srtp.open_rtcp(bytes) else { return false };
+        let Some(srtp) = &mut self.srtp else {
+            return false;
+        };
+        let Ok(packet) = srtp.open_rtcp(bytes) else {
+            return false;
+        };
         for feedback in rtcp::read(&packet) {
             match feedback {
                 Feedback::Nack(ssrc, missing) => {
@@ -434,12 +449,16 @@ impl Session {
         if report.ssrc != self.media.video_ssrc() {
             return;
         }
-        self.shared.fraction_lost.store(report.fraction_lost, Ordering::Relaxed);
+        self.shared
+            .fraction_lost
+            .store(report.fraction_lost, Ordering::Relaxed);
         if report.last_sender_report != 0 {
             // RFC 3550 section 6.4.1: in units of 1/65536 s.
             let middle = (clock::ntp(clock::wall()) >> 16) & 0xFFFF_FFFF;
             let now = u32::try_from(middle).unwrap_or(0);
-            let trip = now.wrapping_sub(report.last_sender_report).wrapping_sub(report.delay);
+            let trip = now
+                .wrapping_sub(report.last_sender_report)
+                .wrapping_sub(report.delay);
             if trip < 30 << 16 {
                 let micros = (u64::from(trip) * 1_000_000) >> 16;
                 let micros = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
@@ -464,7 +483,11 @@ impl Session {
             match tagged.event {
                 Event::ConnectionStateChange(ConnectionState::Failed) => {
                     let connected = self.srtp.is_some();
-                    self.end(if connected { EndReason::Silent } else { EndReason::NoConnectivity });
+                    self.end(if connected {
+                        EndReason::Silent
+                    } else {
+                        EndReason::NoConnectivity
+                    });
                 }
                 Event::SelectedCandidatePairChange(_, remote) => {
                     self.path = self.path_to(remote.addr());
@@ -483,8 +506,15 @@ impl Session {
         if let Some(known) = self.paths.iter().find(|p| p.peer == peer) {
             return Some(*known);
         }
-        let socket = self.locals.iter().position(|l| l.is_ipv4() == peer.is_ipv4())?;
-        Some(Path { socket, peer, local: None })
+        let socket = self
+            .locals
+            .iter()
+            .position(|l| l.is_ipv4() == peer.is_ipv4())?;
+        Some(Path {
+            socket,
+            peer,
+            local: None,
+        })
     }
 
     /// When [`Session::timeout`] is to be called.
@@ -493,7 +523,11 @@ impl Session {
             Phase::Connecting => self.ice.poll_timeout().unwrap_or(self.next_ice),
             _ => self.next_ice,
         };
-        let handshake = if self.srtp.is_none() { self.dtls.poll_timeout(&DTLS_PEER) } else { None };
+        let handshake = if self.srtp.is_none() {
+            self.dtls.poll_timeout(&DTLS_PEER)
+        } else {
+            None
+        };
         let mut next = ice.min(self.next_report);
         for other in [handshake, self.media.next_pump()].into_iter().flatten() {
             next = next.min(other);
@@ -535,7 +569,9 @@ impl Session {
     fn send_reports(&mut self, out: &Outbox<'_>) {
         let wall = clock::wall();
         for state in self.media.sent_states(wall) {
-            let Some(report) = rtcp::sender_report(&state) else { continue };
+            let Some(report) = rtcp::sender_report(&state) else {
+                continue;
+            };
             self.send_rtcp(&report, out);
         }
     }
@@ -596,7 +632,8 @@ impl Session {
         out: &Outbox<'_>,
     ) -> Result<(), rtc_shared::error::Error> {
         self.ice.restart(now, local.0, local.1, true)?;
-        self.ice.start_connectivity_checks(now, false, remote.0, remote.1)?;
+        self.ice
+            .start_connectivity_checks(now, false, remote.0, remote.1)?;
         self.next_ice = now;
         self.drain(now, out);
         Ok(())

@@ -8,9 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg,
-};
+use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -42,7 +40,11 @@ pub struct RtcSocket {
 impl RtcSocket {
     /// Binds.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+        let domain = if address.is_ipv4() {
+            Domain::IPV4
+        } else {
+            Domain::IPV6
+        };
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             // IPv4 has a socket of its own.
@@ -57,7 +59,13 @@ impl RtcSocket {
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
         let no = || AtomicBool::new(false);
-        Ok(Self { socket, state, local, no_segments: no(), no_batch: no() })
+        Ok(Self {
+            socket,
+            state,
+            local,
+            no_segments: no(),
+            no_batch: no(),
+        })
     }
 
     /// The address it is bound to.
@@ -72,7 +80,11 @@ impl RtcSocket {
 
     /// Largest number of datagrams in one call.
     pub fn max_segments(&self) -> usize {
-        if self.no_segments.load(Ordering::Relaxed) { 1 } else { self.state.max_gso_segments() }
+        if self.no_segments.load(Ordering::Relaxed) {
+            1
+        } else {
+            self.state.max_gso_segments()
+        }
     }
 
     /// Goes on as if the kernel had no UDP_SEGMENT (for benches and tests of the fall-backs).
@@ -118,16 +130,25 @@ impl RtcSocket {
                 result => return result,
             }
         }
-        run.chunks(size).try_for_each(|datagram| self.transmit(path, datagram, None))
+        run.chunks(size)
+            .try_for_each(|datagram| self.transmit(path, datagram, None))
     }
 
     fn sendmmsg(&self, peer: SocketAddr, run: &[u8], size: usize) -> io::Result<()> {
-        let datagrams: Vec<[IoSlice<'_>; 1]> = run.chunks(size).map(|d| [IoSlice::new(d)]).collect();
+        let datagrams: Vec<[IoSlice<'_>; 1]> =
+            run.chunks(size).map(|d| [IoSlice::new(d)]).collect();
         let peers = vec![Some(SockaddrStorage::from(peer)); datagrams.len()];
         let mut headers = MultiHeaders::preallocate(datagrams.len(), None);
         let none: [ControlMessage<'_>; 0] = [];
         let fd = self.socket.as_raw_fd();
-        let sent = sendmmsg(fd, &mut headers, &datagrams, &peers, none, MsgFlags::empty())?;
+        let sent = sendmmsg(
+            fd,
+            &mut headers,
+            &datagrams,
+            &peers,
+            none,
+            MsgFlags::empty(),
+        )?;
         if sent.count() < datagrams.len() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -147,7 +168,9 @@ impl RtcSocket {
 fn refuses_segments(error: &io::Error) -> bool {
     // EIO: no checksum offload on the way; EINVAL and EOPNOTSUPP: the option itself.
     const REFUSALS: [i32; 3] = [5, 22, 95];
-    error.raw_os_error().is_some_and(|code| REFUSALS.contains(&code))
+    error
+        .raw_os_error()
+        .is_some_and(|code| REFUSALS.contains(&code))
 }
 
 /// The addresses at which viewers can reach sockets bound to `bound`: themselves, or, for an
@@ -160,7 +183,9 @@ pub fn reachable(bound: &[SocketAddr]) -> Vec<SocketAddr> {
             found.push(*address);
             continue;
         }
-        let same_family = interfaces.iter().filter(|ip| ip.is_ipv4() == address.is_ipv4());
+        let same_family = interfaces
+            .iter()
+            .filter(|ip| ip.is_ipv4() == address.is_ipv4());
         found.extend(same_family.map(|ip| SocketAddr::new(*ip, address.port())));
     }
     found
@@ -197,7 +222,9 @@ mod tests {
     use super::*;
 
     fn receive_all(receiver: &UdpSocket, count: usize) -> Vec<Vec<u8>> {
-        receiver.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        receiver
+            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+            .unwrap();
         let mut buffer = [0; 2000];
         (0..count)
             .map(|_| {
@@ -217,11 +244,18 @@ mod tests {
             }
             let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
             let peer = receiver.local_addr().unwrap();
-            let path = Path { socket: 0, peer, local: None };
+            let path = Path {
+                socket: 0,
+                peer,
+                local: None,
+            };
             let run: Vec<u8> = (0..2500).map(|i| (i / 1000) as u8).collect();
             socket.send(&path, &run, 1000).unwrap();
             let got = receive_all(&receiver, 3);
-            assert_eq!(got.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
+            assert_eq!(
+                got.iter().map(Vec::len).collect::<Vec<_>>(),
+                [1000, 1000, 500]
+            );
             assert_eq!(got[2], vec![2; 500]);
         }
     }

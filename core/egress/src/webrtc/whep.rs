@@ -141,7 +141,9 @@ pub struct Whep {
 
 impl std::fmt::Debug for Whep {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Whep").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Whep")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,14 +168,22 @@ impl Whep {
         let sockets: Arc<[RtcSocket]> = bind(&config.bind)?.into();
         let bound: Vec<SocketAddr> = sockets.iter().map(RtcSocket::local_addr).collect();
         let locals = bound.iter().map(|a| stand_in(*a)).collect();
-        let segments = sockets.iter().map(RtcSocket::max_segments).max().unwrap_or(1);
+        let segments = sockets
+            .iter()
+            .map(RtcSocket::max_segments)
+            .max()
+            .unwrap_or(1);
         metrics.gso.set(i64::try_from(segments).unwrap_or(1));
 
         let routes: Routes = Arc::new(RwLock::default());
         let registry: Arc<Mutex<Registry>> = Arc::default();
         let on_end = forget_when_ended(&registry);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let count = if config.threads == 0 { cores.min(64) } else { config.threads.min(64) };
+        let count = if config.threads == 0 {
+            cores.min(64)
+        } else {
+            config.threads.min(64)
+        };
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for index in 0..count {
             let (queue, commands) = sync_channel(QUEUE);
@@ -187,7 +197,11 @@ impl Whep {
                 on_end: Arc::clone(&on_end),
             };
             let name = format!("sender-{index}");
-            threads.push(std::thread::Builder::new().name(name).spawn(|| worker.run())?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(|| worker.run())?,
+            );
             queues.push(queue);
         }
         let tasks = Tasks::under(stop);
@@ -199,7 +213,9 @@ impl Whep {
                 routes: Arc::clone(&routes),
                 metrics: Arc::clone(&metrics),
             };
-            tasks.spawn("webrtc-receive", tracing::Span::none(), |stop| receiver.run(stop));
+            tasks.spawn("webrtc-receive", tracing::Span::none(), |stop| {
+                receiver.run(stop)
+            });
         }
         let addresses = advertised(&bound, &config.public);
         Ok(Self {
@@ -228,7 +244,9 @@ impl Whep {
 
     /// Goes on as if the kernel had no UDP_SEGMENT (for benches).
     pub fn forget_segments(&self, batch_too: bool) {
-        self.sockets.iter().for_each(|s| s.forget_segments(batch_too));
+        self.sockets
+            .iter()
+            .for_each(|s| s.forget_segments(batch_too));
     }
 
     /// Answers an offer. With `profile` unset, the main profile is sent, or the sub profile if the
@@ -318,7 +336,10 @@ impl Whep {
     ) -> Result<Answer, Refusal> {
         let fail = |e: String| Refusal::Internal(e);
         let thread = self.next_thread.fetch_add(1, Ordering::Relaxed) % self.queues.len().max(1);
-        let queue = self.queues.get(thread).ok_or_else(|| fail("no sender thread".into()))?;
+        let queue = self
+            .queues
+            .get(thread)
+            .ok_or_else(|| fail("no sender thread".into()))?;
         let id = SessionId::next();
         let codec = info.video.as_ref().map_or("", |v| v.codec.name());
         let shared = Arc::new(Shared::new(id, codec));
@@ -350,7 +371,11 @@ impl Whep {
             thread,
             key: channel.key().clone(),
             etag: etag.clone(),
-            mid: offer.sections.first().map(|s| s.mid.clone()).unwrap_or_default(),
+            mid: offer
+                .sections
+                .first()
+                .map(|s| s.mid.clone())
+                .unwrap_or_default(),
             shared,
         };
         {
@@ -364,7 +389,13 @@ impl Whep {
         }
         let sdp = agreement.answer(offer, &local, id.0);
         tracing::info!(session = %id, channel = %channel.key(), "viewer session created");
-        Ok(Answer { token, sdp, etag, id, profile })
+        Ok(Answer {
+            token,
+            sdp,
+            etag,
+            id,
+            profile,
+        })
     }
 
     fn handshake(
@@ -410,8 +441,16 @@ impl Whep {
     ) -> Result<Fragment, Refusal> {
         let (id, thread, current, mid) = {
             let registry = self.lock();
-            let entry = registry.by_token.get(token).ok_or(Refusal::UnknownSession)?;
-            (entry.id, entry.thread, entry.etag.clone(), entry.mid.clone())
+            let entry = registry
+                .by_token
+                .get(token)
+                .ok_or(Refusal::UnknownSession)?;
+            (
+                entry.id,
+                entry.thread,
+                entry.etag.clone(),
+                entry.mid.clone(),
+            )
         };
         if etag.is_some_and(|etag| etag != current) {
             return Err(Refusal::Stale);
@@ -419,7 +458,9 @@ impl Whep {
         let queue = self.queues.get(thread).ok_or(Refusal::UnknownSession)?;
         let overloaded = || Refusal::Internal("the sender thread is overloaded".into());
         let value = |key: &str| {
-            let line = fragment.lines().find_map(|l| l.trim().strip_prefix("a=")?.strip_prefix(key));
+            let line = fragment
+                .lines()
+                .find_map(|l| l.trim().strip_prefix("a=")?.strip_prefix(key));
             line.map(str::to_owned)
         };
         let candidates: Vec<String> = fragment
@@ -432,15 +473,21 @@ impl Whep {
         if etag.is_none() {
             let remote = (value("ice-ufrag:"), value("ice-pwd:"));
             let (Some(ufrag), Some(pwd)) = remote else {
-                return Err(Refusal::Fragment("an ICE restart needs a=ice-ufrag and a=ice-pwd"));
+                return Err(Refusal::Fragment(
+                    "an ICE restart needs a=ice-ufrag and a=ice-pwd",
+                ));
             };
             if ufrag.len() < 4 || pwd.len() < 22 || ufrag.len() > 256 || pwd.len() > 256 {
                 return Err(Refusal::Fragment("ice-ufrag or ice-pwd has a wrong length"));
             }
             let local = (make_ufrag(thread), make_pwd());
             let (done, restarted) = oneshot::channel();
-            let restart =
-                Command::RestartIce { id, local: local.clone(), remote: (ufrag, pwd), done };
+            let restart = Command::RestartIce {
+                id,
+                local: local.clone(),
+                remote: (ufrag, pwd),
+                done,
+            };
             queue.try_send(restart).map_err(|_full| overloaded())?;
             if !restarted.await.unwrap_or(false) {
                 return Err(Refusal::UnknownSession);
@@ -454,9 +501,14 @@ impl Whep {
                     .try_send(Command::Candidates(id, candidates))
                     .map_err(|_full| overloaded())?;
             }
-            return Ok(Fragment::Restarted { sdp: self.restarted(&local, &mid), etag });
+            return Ok(Fragment::Restarted {
+                sdp: self.restarted(&local, &mid),
+                etag,
+            });
         }
-        queue.try_send(Command::Candidates(id, candidates)).map_err(|_full| overloaded())?;
+        queue
+            .try_send(Command::Candidates(id, candidates))
+            .map_err(|_full| overloaded())?;
         Ok(Fragment::Trickled)
     }
 
@@ -487,7 +539,11 @@ impl Whep {
         let id = SessionId(id);
         let thread = {
             let registry = self.lock();
-            registry.tokens.get(&id).and_then(|t| registry.by_token.get(t)).map(|e| e.thread)
+            registry
+                .tokens
+                .get(&id)
+                .and_then(|t| registry.by_token.get(t))
+                .map(|e| e.thread)
         };
         thread.is_some_and(|thread| self.end(id, thread, reason))
     }
@@ -499,8 +555,12 @@ impl Whep {
 
     /// All sessions, oldest first.
     pub fn sessions(&self) -> Vec<SessionInfo> {
-        let mut list: Vec<SessionInfo> =
-            self.lock().by_token.values().map(|e| e.shared.info(&e.key)).collect();
+        let mut list: Vec<SessionInfo> = self
+            .lock()
+            .by_token
+            .values()
+            .map(|e| e.shared.info(&e.key))
+            .collect();
         list.sort_by_key(|s| s.id);
         list
     }
@@ -512,7 +572,10 @@ impl Whep {
             .iter()
             .filter_map(|queue| {
                 let (done, finished) = oneshot::channel();
-                queue.try_send(Command::Shutdown(done)).ok().map(|()| finished)
+                queue
+                    .try_send(Command::Shutdown(done))
+                    .ok()
+                    .map(|()| finished)
             })
             .collect();
         let all = async {
@@ -589,8 +652,15 @@ fn stand_in(bound: SocketAddr) -> SocketAddr {
 
 /// The SHA-256 fingerprint as SDP writes it (RFC 8122 section 5).
 fn fingerprint_of(certificate: &Certificate) -> String {
-    let der = certificate.certificate.first().map(|c| c.as_ref()).unwrap_or_default();
-    let bytes: Vec<String> = Sha256::digest(der).iter().map(|b| format!("{b:02X}")).collect();
+    let der = certificate
+        .certificate
+        .first()
+        .map(|c| c.as_ref())
+        .unwrap_or_default();
+    let bytes: Vec<String> = Sha256::digest(der)
+        .iter()
+        .map(|b| format!("{b:02X}"))
+        .collect();
     bytes.join(":")
 }
 
@@ -602,7 +672,10 @@ mod tests {
     fn one_port_for_both_families() {
         let loopback = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
         let sockets = bind(&loopback).unwrap();
-        assert_eq!(sockets[0].local_addr().port(), sockets[1].local_addr().port());
+        assert_eq!(
+            sockets[0].local_addr().port(),
+            sockets[1].local_addr().port()
+        );
     }
 
     #[test]

@@ -62,7 +62,9 @@ impl Listener for Waker {
         if self.retired.load(Ordering::Acquire) {
             return false;
         }
-        let Some(this) = self.this.upgrade() else { return false };
+        let Some(this) = self.this.upgrade() else {
+            return false;
+        };
         if !self.pending.swap(true, Ordering::AcqRel) {
             let command = Command::Wake(Arc::as_ptr(track) as usize, this);
             if let Err(error) = self.queue.try_send(command) {
@@ -154,7 +156,12 @@ impl Worker {
                     self.settle(state, id, now, out);
                 }
             }
-            Command::RestartIce { id, local, remote, done } => {
+            Command::RestartIce {
+                id,
+                local,
+                remote,
+                done,
+            } => {
                 let ufrag = local.0.clone();
                 let restarted = state
                     .sessions
@@ -207,7 +214,9 @@ impl Worker {
             self.metrics.drop_one(DropCause::UnknownPeer);
             return;
         };
-        let Some(session) = state.sessions.get_mut(&id) else { return };
+        let Some(session) = state.sessions.get_mut(&id) else {
+            return;
+        };
         if !session.datagram(now, path, bytes, out) {
             self.metrics.drop_one(DropCause::BadDatagram);
         }
@@ -221,12 +230,18 @@ impl Worker {
 
     /// After a session was given something: hooks it up, removes it, or notes when it is due.
     fn settle(&self, state: &mut State, id: SessionId, now: Instant, out: &mut Outbox<'_>) {
-        let Some(session) = state.sessions.get_mut(&id) else { return };
+        let Some(session) = state.sessions.get_mut(&id) else {
+            return;
+        };
         if session.take_ready() {
-            self.metrics.connect.observe(session.connect_time().as_secs_f64());
+            self.metrics
+                .connect
+                .observe(session.connect_time().as_secs_f64());
             self.join(state, id, now, out);
         }
-        let Some(session) = state.sessions.get_mut(&id) else { return };
+        let Some(session) = state.sessions.get_mut(&id) else {
+            return;
+        };
         if let Some(reason) = session.ended() {
             self.remove(state, id, reason, now, out);
             return;
@@ -241,7 +256,9 @@ impl Worker {
 
     /// Hooks a connected session up to its track.
     fn join(&self, state: &mut State, id: SessionId, now: Instant, out: &mut Outbox<'_>) {
-        let Some(session) = state.sessions.get_mut(&id) else { return };
+        let Some(session) = state.sessions.get_mut(&id) else {
+            return;
+        };
         let key = Arc::as_ptr(&session.track) as usize;
         let feed = state.feeds.entry(key).or_insert_with(|| {
             let track = Arc::clone(&session.track);
@@ -255,7 +272,12 @@ impl Worker {
             let cursor = track.ring().from_end();
             let listener: Arc<Waker> = Arc::clone(&waker);
             track.listen(listener);
-            Feed { track, cursor, waker, sessions: Vec::new() }
+            Feed {
+                track,
+                cursor,
+                waker,
+                sessions: Vec::new(),
+            }
         });
         feed.sessions.push(id);
         // What the feed's cursor has yet to read comes by itself.
@@ -268,7 +290,9 @@ impl Worker {
     }
 
     fn forward(&self, state: &mut State, key: usize, out: &mut Outbox<'_>) {
-        let Some(feed) = state.feeds.get_mut(&key) else { return };
+        let Some(feed) = state.feeds.get_mut(&key) else {
+            return;
+        };
         loop {
             match feed.cursor.try_next() {
                 None => return,
@@ -283,7 +307,9 @@ impl Worker {
                     }
                     let done = clock::thread_now();
                     let seconds = |d: Duration| d.as_secs_f64();
-                    self.metrics.access_unit.observe(seconds(done.saturating_duration_since(now)));
+                    self.metrics
+                        .access_unit
+                        .observe(seconds(done.saturating_duration_since(now)));
                     let delay = done.saturating_duration_since(batch.received);
                     self.metrics.forward_delay.observe(seconds(delay));
                 }
@@ -324,7 +350,9 @@ impl Worker {
         now: Instant,
         out: &Outbox<'_>,
     ) {
-        let Some(mut session) = state.sessions.remove(&id) else { return };
+        let Some(mut session) = state.sessions.remove(&id) else {
+            return;
+        };
         session.farewell(now, out);
         state.scheduled.remove(&id);
         state.by_ufrag.retain(|_, owner| *owner != id);
@@ -346,7 +374,10 @@ impl Worker {
                 state.feeds.remove(&key);
             }
         }
-        self.metrics.ended.with_label_values(&[reason.as_str()]).inc();
+        self.metrics
+            .ended
+            .with_label_values(&[reason.as_str()])
+            .inc();
         if let Some(failure) = reason.connect_failure() {
             self.metrics.failure(failure);
         }

@@ -61,7 +61,8 @@ struct Writer {
 
 impl Writer {
     fn end_packet(&mut self) {
-        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+        self.ends
+            .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
     fn packet(&mut self, payload: &[u8]) {
@@ -70,16 +71,23 @@ impl Writer {
     }
 
     fn finish(self) -> Payloads {
-        Payloads { bytes: self.bytes.freeze(), ends: self.ends }
+        Payloads {
+            bytes: self.bytes.freeze(),
+            ends: self.ends,
+        }
     }
 }
 
 /// The payloads of a video access unit. Parameter sets go in front of key frames.
 pub fn video(codec: VideoCodec, unit: &AccessUnit) -> Payloads {
     let overhead = unit.data.len() / MAX_PAYLOAD * 3 + 256;
-    let mut writer =
-        Writer { bytes: BytesMut::with_capacity(unit.data.len() + overhead), ends: Vec::new() };
-    if unit.keyframe && let Some(params) = &unit.params {
+    let mut writer = Writer {
+        bytes: BytesMut::with_capacity(unit.data.len() + overhead),
+        ends: Vec::new(),
+    };
+    if unit.keyframe
+        && let Some(params) = &unit.params
+    {
         let sets: Vec<&[u8]> = params.sets().map(AsRef::as_ref).collect();
         aggregate(codec, &sets, &mut writer);
     }
@@ -113,13 +121,19 @@ fn aggregate(codec: VideoCodec, units: &[&[u8]], writer: &mut Writer) {
     }
     match codec {
         VideoCodec::H264 => {
-            let importance = units.iter().filter_map(|u| u.first()).map(|b| b & 0x60).max();
+            let importance = units
+                .iter()
+                .filter_map(|u| u.first())
+                .map(|b| b & 0x60)
+                .max();
             writer.bytes.put_u8(importance.unwrap_or(0) | 24);
         }
         VideoCodec::H265 => writer.bytes.put_slice(&[48 << 1, 1]),
     }
     for unit in units {
-        writer.bytes.put_u16(u16::try_from(unit.len()).unwrap_or(u16::MAX));
+        writer
+            .bytes
+            .put_u16(u16::try_from(unit.len()).unwrap_or(u16::MAX));
         writer.bytes.put_slice(unit);
     }
     writer.end_packet();
@@ -155,7 +169,9 @@ pub fn audio(codec: &AudioCodec, unit: &AccessUnit) -> Payloads {
     if let AudioCodec::Aac { .. } = codec {
         // RFC 3640 section 3.2.1, AAC-hbr: one header of 16 bits.
         writer.bytes.put_u16(16);
-        writer.bytes.put_u16(u16::try_from(unit.data.len() << 3).unwrap_or(u16::MAX));
+        writer
+            .bytes
+            .put_u16(u16::try_from(unit.data.len() << 3).unwrap_or(u16::MAX));
     }
     writer.packet(&unit.data);
     writer.finish()
@@ -206,12 +222,17 @@ mod tests {
 
     #[test]
     fn fragments_are_equal_so_that_the_kernel_can_cut() {
-        let nal: Vec<u8> = std::iter::once(0x65).chain((0..10_000).map(|i| i as u8)).collect();
+        let nal: Vec<u8> = std::iter::once(0x65)
+            .chain((0..10_000).map(|i| i as u8))
+            .collect();
         let payloads = video(VideoCodec::H264, &unit(&[nal], false, None));
         let sizes: Vec<_> = payloads.iter().map(<[u8]>::len).collect();
         let (last, full) = sizes.split_last().unwrap();
         assert!(full.iter().all(|s| *s == full[0]) && last <= &full[0]);
-        assert!(full[0] <= MAX_PAYLOAD && full[0] - last < full.len() + 1, "{sizes:?}");
+        assert!(
+            full[0] <= MAX_PAYLOAD && full[0] - last < full.len() + 1,
+            "{sizes:?}"
+        );
     }
 
     proptest! {

@@ -47,12 +47,19 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         Ok(document) => document,
         Err(error) => {
             let first = error.message().lines().next().unwrap_or("").to_owned();
-            reader.problem(error.span(), format!("not TOML: {first}"), "see https://toml.io");
+            reader.problem(
+                error.span(),
+                format!("not TOML: {first}"),
+                "see https://toml.io",
+            );
             return Err(reader.problems);
         }
     };
-    let root =
-        Section { table: document.as_table(), name: "the file".into(), span: None };
+    let root = Section {
+        table: document.as_table(),
+        name: "the file".into(),
+        span: None,
+    };
     reader.only(&root, &["commune", "camera"]);
     let about = reader.section(&root, "commune", "[commune]".into());
     let (mut name, mut zone) = (String::new(), String::new());
@@ -69,7 +76,12 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         None => Vec::new(),
     };
     if reader.problems.is_empty() {
-        Ok(Commune { id, name, time_zone: zone, cameras })
+        Ok(Commune {
+            id,
+            name,
+            time_zone: zone,
+            cameras,
+        })
     } else {
         reader.problems.sort();
         Err(reader.problems)
@@ -78,10 +90,16 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
 
 fn read_about<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> (String, String) {
     reader.only(section, &["name", "time-zone"]);
-    let name = reader.required(section, "name", "\"Phường Hòa Lạc\"").unwrap_or("");
-    let zone = reader.text(section, "time-zone").unwrap_or("Asia/Ho_Chi_Minh");
+    let name = reader
+        .required(section, "name", "\"Phường Hòa Lạc\"")
+        .unwrap_or("");
+    let zone = reader
+        .text(section, "time-zone")
+        .unwrap_or("Asia/Ho_Chi_Minh");
     let part = |p: &str| {
-        !p.is_empty() && p.chars().all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
+        !p.is_empty()
+            && p.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
     };
     if !zone.split('/').all(part) {
         let span = section.table.get("time-zone").and_then(Item::span);
@@ -142,18 +160,29 @@ fn read_camera<'a>(
             "stall-timeout",
         ],
     );
-    let title = reader.text(section, "title").unwrap_or(id.as_str()).to_owned();
+    let title = reader
+        .text(section, "title")
+        .unwrap_or(id.as_str())
+        .to_owned();
     reader.required(section, "main", "\"rtsp://192.0.2.11/main\"");
     let main = read_url(reader, section, "main");
     let sub = read_url(reader, section, "sub");
     let credentials = read_credentials(reader, section);
     let transport = reader
-        .choice(section, "transport", &[("tcp", Transport::Tcp), ("udp", Transport::Udp)])
+        .choice(
+            section,
+            "transport",
+            &[("tcp", Transport::Tcp), ("udp", Transport::Udp)],
+        )
         .unwrap_or_default();
     let linger = duration(reader, section, "linger").unwrap_or(Duration::from_secs(10));
     let on_demand = Mode::OnDemand { linger };
     let mode = reader
-        .choice(section, "run", &[("always", Mode::Always), ("on-demand", on_demand)])
+        .choice(
+            section,
+            "run",
+            &[("always", Mode::Always), ("on-demand", on_demand)],
+        )
         .unwrap_or(Mode::Always);
     let audio = reader.flag(section, "audio").unwrap_or(false);
     let connect_timeout =
@@ -188,11 +217,7 @@ fn duration<'a>(reader: &mut Reader<'a>, section: &Section<'a>, key: &str) -> Op
     Some(value)
 }
 
-fn read_url<'a>(
-    reader: &mut Reader<'a>,
-    section: &Section<'a>,
-    key: &str,
-) -> Option<SourceUrl> {
+fn read_url<'a>(reader: &mut Reader<'a>, section: &Section<'a>, key: &str) -> Option<SourceUrl> {
     let url: Url = reader.parsed(section, key, "for example \"rtsp://192.0.2.11/main\"")?;
     let span = section.table.get(key).and_then(Item::span);
     if url.scheme() != "rtsp" {
@@ -238,7 +263,11 @@ fn read_credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Crede
         reader.problem(span, message, HINT);
         return Credentials::None;
     };
-    let at = Section { table, name: format!("`password` of {}", section.name), span };
+    let at = Section {
+        table,
+        name: format!("`password` of {}", section.name),
+        span,
+    };
     reader.only(&at, &["env", "file"]);
     match (reader.text(&at, "env"), reader.text(&at, "file")) {
         (Some(variable), None) => match std::env::var(variable) {
@@ -246,8 +275,12 @@ fn read_credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Crede
             Err(_) => Credentials::Missing(format!("environment variable {variable} is not set")),
         },
         (None, Some(file)) => {
-            let path: PathBuf =
-                reader.place(None).file.parent().unwrap_or(Path::new(".")).join(file);
+            let path: PathBuf = reader
+                .place(None)
+                .file
+                .parent()
+                .unwrap_or(Path::new("."))
+                .join(file);
             match std::fs::read_to_string(&path) {
                 Ok(password) => found(user, password.trim_end_matches(['\r', '\n'])),
                 Err(error) => {
@@ -264,7 +297,10 @@ fn read_credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Crede
 }
 
 fn found(user: &str, password: &str) -> Credentials {
-    Credentials::Password { user: user.to_owned(), password: Secret::new(password) }
+    Credentials::Password {
+        user: user.to_owned(),
+        password: Secret::new(password),
+    }
 }
 
 #[cfg(test)]
@@ -273,7 +309,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(text: &str) -> Result<Commune, Vec<Problem>> {
-        parse("hoa-lac".parse().unwrap(), Path::new("hoa-lac/commune.toml"), text)
+        parse(
+            "hoa-lac".parse().unwrap(),
+            Path::new("hoa-lac/commune.toml"),
+            text,
+        )
     }
 
     const GOOD: &str = r#"
@@ -299,13 +339,25 @@ audio = true
     #[test]
     fn reads_a_commune() {
         let commune = read(GOOD).unwrap();
-        assert_eq!((commune.name.as_str(), commune.cameras.len()), ("Phường Hòa Lạc", 2));
-        let [first, second] = &commune.cameras[..] else { panic!() };
+        assert_eq!(
+            (commune.name.as_str(), commune.cameras.len()),
+            ("Phường Hòa Lạc", 2)
+        );
+        let [first, second] = &commune.cameras[..] else {
+            panic!()
+        };
         assert_eq!(first.sources.len(), 2);
-        assert!(matches!(&first.sources[0].credentials, Credentials::Missing(why)
-            if why.contains("TAIMAT_TEST_UNSET")));
+        assert!(
+            matches!(&first.sources[0].credentials, Credentials::Missing(why)
+            if why.contains("TAIMAT_TEST_UNSET"))
+        );
         let source = &second.sources[0];
-        assert_eq!(source.mode, Mode::OnDemand { linger: Duration::from_secs(30) });
+        assert_eq!(
+            source.mode,
+            Mode::OnDemand {
+                linger: Duration::from_secs(30)
+            }
+        );
         assert_eq!((source.transport, source.audio), (Transport::Udp, true));
         assert_eq!(second.title, "cong-truong");
     }
@@ -342,7 +394,10 @@ titel = "x"
             "hoa-lac/commune.toml:14:9: `audio` of [camera.c] has to be true or false, found a text",
             "hoa-lac/commune.toml:15:1: [camera.c] has no setting `titel` (hint: did you mean `title`?)",
         ] {
-            assert!(shown.iter().any(|s| s.starts_with(expected)), "{expected}\nin {shown:#?}");
+            assert!(
+                shown.iter().any(|s| s.starts_with(expected)),
+                "{expected}\nin {shown:#?}"
+            );
         }
         assert!(!shown.iter().any(|s| s.contains("hunter2")), "{shown:#?}");
     }

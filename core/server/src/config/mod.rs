@@ -32,7 +32,11 @@ pub fn load(folders: &[PathBuf]) -> Result<Vec<Commune>, Vec<Problem>> {
             Err(more) => problems.extend(more),
         }
     }
-    if problems.is_empty() { Ok(communes.into_values().collect()) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(communes.into_values().collect())
+    } else {
+        Err(problems)
+    }
 }
 
 fn load_one(folder: &Path) -> Result<Commune, Vec<Problem>> {
@@ -44,24 +48,40 @@ fn load_one(folder: &Path) -> Result<Commune, Vec<Problem>> {
         .ok()
         .and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()));
     let Some(name) = name else {
-        return one(Place::file(folder), "there is no such folder".into(), "create it");
+        return one(
+            Place::file(folder),
+            "there is no such folder".into(),
+            "create it",
+        );
     };
     let id = match name.parse() {
         Ok(id) => id,
         Err(error) => {
             let hint = "a commune is named by its folder, for example `hoa-lac`";
-            return one(Place::file(folder), format!("folder name {name:?}: {error}"), hint);
+            return one(
+                Place::file(folder),
+                format!("folder name {name:?}: {error}"),
+                hint,
+            );
         }
     };
     let file = folder.join(FILE);
     if std::fs::metadata(&file).is_ok_and(|m| m.len() > MAX_FILE_BYTES) {
-        return one(Place::file(&file), "the file is larger than 1 MiB".into(), "shorten it");
+        return one(
+            Place::file(&file),
+            "the file is larger than 1 MiB".into(),
+            "shorten it",
+        );
     }
     match std::fs::read_to_string(&file) {
         Ok(text) => parse(id, &file, &text),
         Err(error) => {
             let hint = "a commune's folder has a file commune.toml; see examples/hoa-lac";
-            one(Place::file(&file), format!("the file can not be read: {error}"), hint)
+            one(
+                Place::file(&file),
+                format!("the file can not be read: {error}"),
+                hint,
+            )
         }
     }
 }

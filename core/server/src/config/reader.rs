@@ -24,7 +24,11 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
-        Self { file, text, problems: Vec::new() }
+        Self {
+            file,
+            text,
+            problems: Vec::new(),
+        }
     }
 
     pub(super) fn place(&self, span: Option<Range<usize>>) -> Place {
@@ -62,7 +66,11 @@ impl<'a> Reader<'a> {
                 Some((_, meant)) => format!("did you mean `{meant}`?"),
                 None => format!("known here: {}", known.join(", ")),
             };
-            self.problem(span, format!("{} has no setting `{key}`", section.name), hint);
+            self.problem(
+                span,
+                format!("{} has no setting `{key}`", section.name),
+                hint,
+            );
         }
     }
 
@@ -78,7 +86,11 @@ impl<'a> Reader<'a> {
         match item.as_table_like() {
             Some(table) => Some(Section { table, name, span }),
             None => {
-                self.problem(span, format!("`{key}` has to be a table"), format!("write [{key}]"));
+                self.problem(
+                    span,
+                    format!("`{key}` has to be a table"),
+                    format!("write [{key}]"),
+                );
                 None
             }
         }
@@ -90,7 +102,10 @@ impl<'a> Reader<'a> {
         let text = item.as_str();
         if text.is_none() {
             let (found, span) = (kind(item), item.span());
-            let message = format!("`{key}` of {} has to be a text, found {found}", section.name);
+            let message = format!(
+                "`{key}` of {} has to be a text, found {found}",
+                section.name
+            );
             self.problem(span, message, format!("{key} = \"…\""));
         }
         text
@@ -133,7 +148,10 @@ impl<'a> Reader<'a> {
         let value = item.as_bool();
         if value.is_none() {
             let (found, span) = (kind(item), item.span());
-            let message = format!("`{key}` of {} has to be true or false, found {found}", section.name);
+            let message = format!(
+                "`{key}` of {} has to be true or false, found {found}",
+                section.name
+            );
             self.problem(span, message, format!("{key} = true"));
         }
         value
@@ -147,9 +165,15 @@ impl<'a> Reader<'a> {
         choices: &[(&str, T)],
     ) -> Option<T> {
         let text = self.text(section, key)?;
-        let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        let found = choices
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| *value);
         if found.is_none() {
-            let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            let words: Vec<String> = choices
+                .iter()
+                .map(|(word, _)| format!("\"{word}\""))
+                .collect();
             let span = section.table.get(key).and_then(Item::span);
             let message = format!("`{key}` of {} can not be {text:?}", section.name);
             self.problem(span, message, format!("use {}", words.join(" or ")));
@@ -160,7 +184,9 @@ impl<'a> Reader<'a> {
 
 /// Where a key stands.
 pub(super) fn key_span(table: &dyn TableLike, key: &str) -> Option<Range<usize>> {
-    table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()))
+    table
+        .get_key_value(key)
+        .and_then(|(key, item)| key.span().or_else(|| item.span()))
 }
 
 fn kind(item: &Item) -> &'static str {

@@ -40,7 +40,11 @@ impl Bench {
         };
         let communes = config::load(&folders).unwrap();
         let router = Router::start(options, communes).await.unwrap();
-        Self { router, folder, _temporary: temporary }
+        Self {
+            router,
+            folder,
+            _temporary: temporary,
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -48,12 +52,22 @@ impl Bench {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
-        let text = reqwest::get(self.url(path)).await.unwrap().text().await.unwrap();
+        let text = reqwest::get(self.url(path))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
     pub(crate) async fn metrics(&self) -> String {
-        reqwest::get(self.url("/metrics")).await.unwrap().text().await.unwrap()
+        reqwest::get(self.url("/metrics"))
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap()
     }
 
     /// The sum of a metric's samples whose labels contain `labels`.
@@ -68,9 +82,14 @@ impl Bench {
 
     /// What the API says of a camera's profile.
     pub(crate) async fn profile(&self, camera: &str, profile: &str) -> Value {
-        let view = self.get(&format!("/api/v1/communes/thu/cameras/{camera}")).await;
+        let view = self
+            .get(&format!("/api/v1/communes/thu/cameras/{camera}"))
+            .await;
         let profiles = view["profiles"].as_array().cloned().unwrap_or_default();
-        profiles.into_iter().find(|p| p["profile"] == profile).unwrap_or(Value::Null)
+        profiles
+            .into_iter()
+            .find(|p| p["profile"] == profile)
+            .unwrap_or(Value::Null)
     }
 
     /// Waits until the camera's main profile is in a state, with a cause if one is given.

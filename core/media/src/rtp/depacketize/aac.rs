@@ -42,11 +42,16 @@ impl Aac {
             return self.fragment(packet, size, body, out);
         }
         let mut lost = packet.lost;
-        for (size, timestamp) in
-            sizes.into_iter().zip((0..).map(|i| packet.timestamp.wrapping_add(i * SAMPLES)))
+        for (size, timestamp) in sizes
+            .into_iter()
+            .zip((0..).map(|i| packet.timestamp.wrapping_add(i * SAMPLES)))
         {
             let data = body.get(..size).ok_or_else(truncated)?;
-            out.push(frame(timestamp, Bytes::copy_from_slice(data), std::mem::take(&mut lost)));
+            out.push(frame(
+                timestamp,
+                Bytes::copy_from_slice(data),
+                std::mem::take(&mut lost),
+            ));
             body = &body[size..];
         }
         Ok(())
@@ -60,7 +65,9 @@ impl Aac {
         out: &mut Vec<Frame>,
     ) -> Result<(), DepacketizeError> {
         let (timestamp, whole, mut data) =
-            self.open.take().unwrap_or((packet.timestamp, size, BytesMut::new()));
+            self.open
+                .take()
+                .unwrap_or((packet.timestamp, size, BytesMut::new()));
         if whole != size || data.len() + body.len() > whole.min(MAX_FRAME_BYTES) {
             return Err(DepacketizeError::TooLarge);
         }
@@ -75,7 +82,14 @@ impl Aac {
 }
 
 fn frame(timestamp: u32, data: Bytes, lost_packets: u32) -> Frame {
-    Frame { timestamp, keyframe: true, params: None, new_params: false, data, lost_packets }
+    Frame {
+        timestamp,
+        keyframe: true,
+        params: None,
+        new_params: false,
+        data,
+        lost_packets,
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +98,15 @@ mod tests {
 
     fn push(d: &mut Aac, payload: &[u8]) -> Result<Vec<Frame>, DepacketizeError> {
         let mut out = Vec::new();
-        d.push(&Packet { timestamp: 5000, marker: true, lost: 0, payload }, &mut out)?;
+        d.push(
+            &Packet {
+                timestamp: 5000,
+                marker: true,
+                lost: 0,
+                payload,
+            },
+            &mut out,
+        )?;
         Ok(out)
     }
 
@@ -93,8 +115,14 @@ mod tests {
         let payload = [0, 32, 0, 2 << 3, 0, 3 << 3, 1, 2, 3, 4, 5];
         let frames = push(&mut Aac::default(), &payload).unwrap();
         assert_eq!(frames.len(), 2);
-        assert_eq!((&frames[0].data[..], frames[0].timestamp), (&[1, 2][..], 5000));
-        assert_eq!((&frames[1].data[..], frames[1].timestamp), (&[3, 4, 5][..], 6024));
+        assert_eq!(
+            (&frames[0].data[..], frames[0].timestamp),
+            (&[1, 2][..], 5000)
+        );
+        assert_eq!(
+            (&frames[1].data[..], frames[1].timestamp),
+            (&[3, 4, 5][..], 6024)
+        );
     }
 
     #[test]

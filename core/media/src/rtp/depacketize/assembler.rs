@@ -61,9 +61,11 @@ impl Sets {
 
     /// Takes the lists of `newer` where it has any.
     fn replace(&mut self, newer: Self) {
-        for (mine, theirs) in
-            [(&mut self.vps, newer.vps), (&mut self.sps, newer.sps), (&mut self.pps, newer.pps)]
-        {
+        for (mine, theirs) in [
+            (&mut self.vps, newer.vps),
+            (&mut self.sps, newer.sps),
+            (&mut self.pps, newer.pps),
+        ] {
             if !theirs.is_empty() {
                 *mine = theirs;
             }
@@ -137,7 +139,10 @@ impl<C: Codec> Assembler<C> {
         // Some cameras pack a byte stream with start codes into one "NAL unit".
         if unit.len() > 4 && unit.windows(4).any(|w| w == [0, 0, 0, 1]) {
             let mut first = true;
-            let head = unit.windows(4).position(|w| w == [0, 0, 0, 1]).unwrap_or(unit.len());
+            let head = unit
+                .windows(4)
+                .position(|w| w == [0, 0, 0, 1])
+                .unwrap_or(unit.len());
             if head > 0 {
                 self.single(&unit[..head])?;
                 first = false;
@@ -146,7 +151,11 @@ impl<C: Codec> Assembler<C> {
                 self.single(inner)?;
                 first = false;
             }
-            return if first { Err(DepacketizeError::Truncated(unit.len())) } else { Ok(()) };
+            return if first {
+                Err(DepacketizeError::Truncated(unit.len()))
+            } else {
+                Ok(())
+            };
         }
         self.single(unit)
     }
@@ -232,7 +241,9 @@ impl<C: Codec> Assembler<C> {
     /// Ends the picture.
     pub(super) fn finish(&mut self, out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
         self.drop_open_fragment();
-        let Some(timestamp) = self.timestamp.take() else { return Ok(()) };
+        let Some(timestamp) = self.timestamp.take() else {
+            return Ok(());
+        };
         let data = self.data.split().freeze();
         let keyframe = std::mem::take(&mut self.keyframe);
         let damaged = std::mem::take(&mut self.damaged);

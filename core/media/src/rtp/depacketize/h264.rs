@@ -58,7 +58,11 @@ impl H264 {
         if read.is_err() {
             self.0.damage();
         }
-        let finished = if packet.marker { self.0.finish(out) } else { Ok(()) };
+        let finished = if packet.marker {
+            self.0.finish(out)
+        } else {
+            Ok(())
+        };
         begun.and(read).and(finished)
     }
 
@@ -80,7 +84,9 @@ impl H264 {
                 .split_first_chunk::<2>()
                 .ok_or(DepacketizeError::Truncated(rest.len()))?;
             let len = usize::from(u16::from_be_bytes(*len));
-            let unit = after.get(..len).ok_or(DepacketizeError::Truncated(after.len()))?;
+            let unit = after
+                .get(..len)
+                .ok_or(DepacketizeError::Truncated(after.len()))?;
             if !unit.is_empty() {
                 self.0.unit(unit)?;
             }
@@ -95,7 +101,8 @@ impl H264 {
         };
         let (start, end) = (header & 0x80 != 0, header & 0x40 != 0);
         if start {
-            self.0.fragment_start(&[(indicator & 0xE0) | (header & 0x1F)], body)?;
+            self.0
+                .fragment_start(&[(indicator & 0xE0) | (header & 0x1F)], body)?;
         } else {
             self.0.fragment_more(body)?;
         }
@@ -110,7 +117,12 @@ mod tests {
     use crate::nal::units;
 
     fn packet(timestamp: u32, marker: bool, payload: &[u8]) -> Packet<'_> {
-        Packet { timestamp, marker, lost: 0, payload }
+        Packet {
+            timestamp,
+            marker,
+            lost: 0,
+            payload,
+        }
     }
 
     fn sets() -> [Bytes; 2] {
@@ -121,13 +133,19 @@ mod tests {
     fn puts_fragments_together() {
         let mut d = H264::new(&sets());
         let mut out = Vec::new();
-        d.push(&packet(9, false, &[0x7C, 0x85, 1, 2]), &mut out).unwrap();
-        d.push(&packet(9, false, &[0x7C, 0x05, 3]), &mut out).unwrap();
+        d.push(&packet(9, false, &[0x7C, 0x85, 1, 2]), &mut out)
+            .unwrap();
+        d.push(&packet(9, false, &[0x7C, 0x05, 3]), &mut out)
+            .unwrap();
         assert!(out.is_empty());
-        d.push(&packet(9, true, &[0x7C, 0x45, 4]), &mut out).unwrap();
+        d.push(&packet(9, true, &[0x7C, 0x45, 4]), &mut out)
+            .unwrap();
         let frame = &out[0];
         assert!(frame.keyframe && frame.params.is_some() && !frame.new_params);
-        assert_eq!(units(&frame.data).collect::<Vec<_>>(), [&[0x65, 1, 2, 3, 4][..]]);
+        assert_eq!(
+            units(&frame.data).collect::<Vec<_>>(),
+            [&[0x65, 1, 2, 3, 4][..]]
+        );
     }
 
     #[test]
@@ -141,17 +159,28 @@ mod tests {
         d.push(&packet(1, false, &stap), &mut out).unwrap();
         d.push(&packet(1, true, &[0x65, 7, 7]), &mut out).unwrap();
         let params = out[0].params.as_ref().unwrap();
-        assert_eq!((params.width, params.height, out[0].new_params), (640, 360, true));
+        assert_eq!(
+            (params.width, params.height, out[0].new_params),
+            (640, 360, true)
+        );
         assert_eq!(params.profile_level_id(), Some([0x42, 0xC0, 0x1E]));
-        assert_eq!(units(&out[0].data).count(), 1, "sets are not repeated in the data");
+        assert_eq!(
+            units(&out[0].data).count(),
+            1,
+            "sets are not repeated in the data"
+        );
     }
 
     #[test]
     fn a_loss_costs_its_picture_only() {
         let mut d = H264::new(&sets());
         let mut out = Vec::new();
-        d.push(&packet(1, false, &[0x7C, 0x81, 1]), &mut out).unwrap();
-        let lossy = Packet { lost: 2, ..packet(1, true, &[0x7C, 0x41, 3]) };
+        d.push(&packet(1, false, &[0x7C, 0x81, 1]), &mut out)
+            .unwrap();
+        let lossy = Packet {
+            lost: 2,
+            ..packet(1, true, &[0x7C, 0x41, 3])
+        };
         d.push(&lossy, &mut out).unwrap();
         assert!(out.is_empty());
         d.push(&packet(2, true, &[0x41, 5]), &mut out).unwrap();

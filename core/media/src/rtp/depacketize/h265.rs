@@ -59,7 +59,11 @@ impl H265 {
         if read.is_err() {
             self.0.damage();
         }
-        let finished = if packet.marker { self.0.finish(out) } else { Ok(()) };
+        let finished = if packet.marker {
+            self.0.finish(out)
+        } else {
+            Ok(())
+        };
         begun.and(read).and(finished)
     }
 
@@ -80,7 +84,9 @@ impl H265 {
                 .split_first_chunk::<2>()
                 .ok_or(DepacketizeError::Truncated(rest.len()))?;
             let len = usize::from(u16::from_be_bytes(*len));
-            let unit = after.get(..len).ok_or(DepacketizeError::Truncated(after.len()))?;
+            let unit = after
+                .get(..len)
+                .ok_or(DepacketizeError::Truncated(after.len()))?;
             if !unit.is_empty() {
                 self.0.unit(unit)?;
             }
@@ -114,20 +120,41 @@ mod tests {
         let mut d = H265::new(&[]);
         let mut out = Vec::new();
         let mut push = |marker, payload: &[u8]| {
-            d.push(&Packet { timestamp: 1, marker, lost: 0, payload }, &mut out).unwrap();
+            d.push(
+                &Packet {
+                    timestamp: 1,
+                    marker,
+                    lost: 0,
+                    payload,
+                },
+                &mut out,
+            )
+            .unwrap();
         };
         push(false, &[0x62, 0x01, 0x80 | 19, 1]);
         push(false, &[0x62, 0x01, 19, 2]);
         push(true, &[0x62, 0x01, 0x40 | 19, 3]);
         assert!(out[0].keyframe);
-        assert_eq!(units(&out[0].data).collect::<Vec<_>>(), [&[0x26, 0x01, 1, 2, 3][..]]);
+        assert_eq!(
+            units(&out[0].data).collect::<Vec<_>>(),
+            [&[0x26, 0x01, 1, 2, 3][..]]
+        );
     }
 
     #[test]
     fn refuses_what_it_does_not_know() {
         let mut d = H265::new(&[]);
-        let mut push =
-            |payload| d.push(&Packet { timestamp: 1, marker: true, lost: 0, payload }, &mut vec![]);
+        let mut push = |payload| {
+            d.push(
+                &Packet {
+                    timestamp: 1,
+                    marker: true,
+                    lost: 0,
+                    payload,
+                },
+                &mut vec![],
+            )
+        };
         assert_eq!(push(&[0x64, 0x01, 0]), Err(DepacketizeError::Type(50)));
         assert_eq!(push(&[0x62, 0x01]), Err(DepacketizeError::Truncated(2)));
         assert_eq!(push(&[0x62, 0x01, 19, 2]), Err(DepacketizeError::NoStart));

@@ -1,0 +1,104 @@
+//! What tests need from Debian: installed when we may, named when not.
+
+use std::path::Path;
+
+use crate::run::{command, exists, run, say};
+
+/// A package, and how to see that it is there.
+pub(crate) struct Package {
+    name: &'static str,
+    seen: Seen,
+}
+
+enum Seen {
+    Program(&'static str),
+    /// A file, under any of Debian's multiarch folders.
+    File(&'static str),
+}
+
+const fn program(name: &'static str, seen: &'static str) -> Package {
+    Package {
+        name,
+        seen: Seen::Program(seen),
+    }
+}
+
+const fn file(name: &'static str, seen: &'static str) -> Package {
+    Package {
+        name,
+        seen: Seen::File(seen),
+    }
+}
+
+/// For benchmarks with a browser.
+pub(crate) const BROWSER: [Package; 1] = [program("chromium", "chromium")];
+
+/// For all tests.
+pub(crate) const TESTS: [Package; 11] = [
+    program("chromium", "chromium"),
+    program("ffmpeg", "ffprobe"),
+    program("prometheus", "promtool"),
+    program("gstreamer1.0-tools", "gst-launch-1.0"),
+    file("python3-gi", "python3/dist-packages/gi/__init__.py"),
+    file(
+        "gir1.2-gst-rtsp-server-1.0",
+        "girepository-1.0/GstRtspServer-1.0.typelib",
+    ),
+    file("gstreamer1.0-plugins-base", "gstreamer-1.0/libgstapp.so"),
+    file("gstreamer1.0-plugins-good", "gstreamer-1.0/libgstrtp.so"),
+    file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
+    file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),
+    file("gstreamer1.0-libav", "gstreamer-1.0/libgstlibav.so"),
+];
+
+fn present(package: &Package) -> bool {
+    match package.seen {
+        Seen::Program(name) => exists(name),
+        Seen::File(path) => {
+            let folders = [
+                "/usr/lib",
+                "/usr/lib/x86_64-linux-gnu",
+                "/usr/lib/aarch64-linux-gnu",
+            ];
+            folders
+                .iter()
+                .any(|folder| Path::new(folder).join(path).exists())
+        }
+    }
+}
+
+/// Makes sure that the packages are there.
+pub(crate) fn need(packages: &[Package]) -> anyhow::Result<()> {
+    let missing: Vec<&str> = packages
+        .iter()
+        .filter(|p| !present(p))
+        .map(|p| p.name)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    say(&format!("installing {list}"));
+    let install = || -> anyhow::Result<()> {
+        anyhow::ensure!(exists("apt-get"), "there is no apt-get");
+        run(command("apt-get").args(["update", "-q"]))?;
+        run(command("apt-get")
+            .args(["install", "-y", "-q", "--no-install-recommends"])
+            .args(&missing)
+            .env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    install().map_err(|error| {
+        anyhow::anyhow!("needed and not there: {list}. Installing them failed ({error:#}); install them and run this again")
+    })?;
+    let still: Vec<&str> = packages
+        .iter()
+        .filter(|p| !present(p))
+        .map(|p| p.name)
+        .collect();
+    anyhow::ensure!(
+        still.is_empty(),
+        "installed, and still not found: {}",
+        still.join(" ")
+    );
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The demo: the example commune, simulated cameras, the console.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use crate::console;
+use crate::run::{cargo, command, root, run, say};
+
+/// Options of the demo.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Build without optimisation: sooner there, slower afterwards
+    #[arg(long)]
+    dev: bool,
+    /// Stop when all cameras are live, with an error if they are not within half a minute
+    #[arg(long)]
+    check: bool,
+}
+
+const EXAMPLE: &str = "examples/hoa-lac";
+const PAGE: &str = "http://127.0.0.1:8080/";
+
+/// Ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SIGTERM first: the router says goodbye to its viewers.
+        let id = self.0.id().to_string();
+        drop(Command::new("kill").arg(id).status());
+        drop(self.0.wait());
+    }
+}
+
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    console::build(false)?;
+    say("building taimat");
+    let mut build = vec!["build", "-p", "taimat-server"];
+    if !args.dev {
+        build.push("--release");
+    }
+    cargo(&build)?;
+    let profile = if args.dev { "debug" } else { "release" };
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().map(|r| r.join("target")), |t| Ok(t.into()))?;
+    let taimat = target.join(profile).join("taimat");
+
+    say("drawing and encoding the cameras' scenes");
+    let _cameras = start(
+        &taimat,
+        &["simulate", "--like", EXAMPLE, "--audio"],
+        "cameras:",
+    )?;
+    let _router = start(&taimat, &["serve", EXAMPLE], "console:")?;
+    say(&format!("open {PAGE} – stop with Ctrl-C"));
+    if args.check {
+        return check();
+    }
+    // Ctrl-C reaches the children too, by the process group; they end, and so do we.
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts a program and waits for the line that says that it is ready.
+fn start(program: &Path, args: &[&str], ready: &str) -> anyhow::Result<Running> {
+    let mut child = command(&program.to_string_lossy())
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {}", program.display()))?;
+    let stdout = child.stdout.take().context("no stdout")?;
+    let running = Running(child);
+    let mut lines = BufReader::new(stdout).lines();
+    let found = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .any(|line| line.starts_with(ready));
+    anyhow::ensure!(
+        found,
+        "{} {} ended before it was ready",
+        program.display(),
+        args.join(" ")
+    );
+    Ok(running)
+}
+
+/// Asks the API until every camera of the example is live.
+fn check() -> anyhow::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "a chore at the edge")]
+    let now = Instant::now;
+    let deadline = now() + Duration::from_secs(30);
+    loop {
+        let output = command("curl")
+            .args(["-sf", &format!("{PAGE}api/v1/overview")])
+            .output()?;
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let live = answer["communes"][0]["cameras"].as_array().map(|cameras| {
+            let is_live = |c: &&serde_json::Value| c["profiles"][0]["state"] == "live";
+            (cameras.iter().filter(is_live).count(), cameras.len())
+        });
+        match live {
+            Some((live, all)) if live == all && all > 0 => {
+                say(&format!("{live} of {all} cameras are live"));
+                return Ok(());
+            }
+            _ if now() > deadline => anyhow::bail!("cameras live: {live:?} after 30 s"),
+            _ => run(Command::new("sleep").arg("0.2"))?,
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Holds the floor plan against `cargo metadata`: imports only go down, rooms of one floor do not
+//! know each other, heavy dependencies stay behind their doors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::run::command;
+
+/// The floors, from the ground up. Rooms of one floor never import each other.
+const FLOORS: [(u32, &[&str]); 7] = [
+    (0, &["taimat-base", "taimat-console"]),
+    (1, &["taimat-media"]),
+    (2, &["taimat-contract"]),
+    (3, &["taimat-hub"]),
+    (
+        4,
+        &[
+            "taimat-ingest",
+            "taimat-egress",
+            "taimat-vision",
+            "taimat-sandbox",
+            "taimat-inference",
+            "taimat-events",
+            "taimat-archive",
+            "taimat-access",
+        ],
+    ),
+    (5, &["taimat-api", "taimat-federation", "taimat-simulate"]),
+    (6, &["taimat-server"]),
+];
+
+/// Outside the house: used by tests only, or by nobody.
+const OUTSIDE: [&str; 2] = ["taimat-testkit", "taimat-xtask"];
+
+/// Dependencies that only one room may know (and what stands outside the house).
+const DOORS: [(&str, &[&str]); 7] = [
+    ("webrtc", &["taimat-testkit", "taimat-server"]),
+    ("rtc-ice", &["taimat-egress"]),
+    ("rtc-dtls", &["taimat-egress"]),
+    ("retina", &["taimat-ingest"]),
+    ("openh264", &["taimat-simulate", "taimat-testkit"]),
+    ("axum", &["taimat-api", "taimat-server"]),
+    ("wasmtime", &["taimat-sandbox"]),
+];
+
+/// A package's name and the names of what it depends on, without dev-dependencies.
+type Arrows = BTreeMap<String, Vec<String>>;
+
+/// Checks the workspace at `root`; returns how many arrows were looked at.
+pub(crate) fn check(root: &Path) -> anyhow::Result<usize> {
+    let output = command("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root)
+        .output()
+        .context("cargo metadata")?;
+    anyhow::ensure!(output.status.success(), "cargo metadata failed");
+    let arrows = read(&serde_json::from_slice(&output.stdout)?)?;
+    let wrong = judge(&arrows);
+    anyhow::ensure!(
+        wrong.is_empty(),
+        "the floor plan is broken:\n{}",
+        wrong.join("\n")
+    );
+    Ok(arrows.values().map(Vec::len).sum())
+}
+
+fn read(metadata: &Value) -> anyhow::Result<Arrows> {
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    let name = |v: &Value| v["name"].as_str().unwrap_or("").to_owned();
+    let one = |package: &Value| {
+        let dependencies = package["dependencies"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        // Tests may reach for anything: they are not part of the house.
+        let counted = dependencies.iter().filter(|d| d["kind"] != "dev");
+        (name(package), counted.map(name).collect())
+    };
+    Ok(packages.iter().map(one).collect())
+}
+
+fn floor(package: &str) -> Option<u32> {
+    FLOORS
+        .iter()
+        .find(|(_, rooms)| rooms.contains(&package))
+        .map(|(floor, _)| *floor)
+}
+
+fn judge(arrows: &Arrows) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (from, dependencies) in arrows {
+        if OUTSIDE.contains(&from.as_str()) {
+            continue;
+        }
+        let Some(own) = floor(from) else {
+            wrong.push(format!(
+                "{from} has no floor; give it one in core/xtask/src/layers.rs"
+            ));
+            continue;
+        };
+        for to in dependencies {
+            if OUTSIDE.contains(&to.as_str()) {
+                wrong.push(format!("{from} -> {to}: only tests may use {to}"));
+            }
+            match floor(to) {
+                Some(other) if other > own => {
+                    wrong.push(format!(
+                        "{from} (floor {own}) -> {to} (floor {other}) goes up"
+                    ));
+                }
+                Some(other) if other == own => {
+                    wrong.push(format!("{from} -> {to} goes sideways on floor {own}"));
+                }
+                _ => {}
+            }
+            let door = DOORS.iter().find(|(heavy, _)| heavy == to);
+            if let Some((_, rooms)) = door
+                && !rooms.contains(&from.as_str())
+            {
+                wrong.push(format!("{from} -> {to}: its door is {}", rooms.join(", ")));
+            }
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrows(list: &[(&str, &[&str])]) -> Arrows {
+        let owned = |l: &[&str]| l.iter().map(|s| (*s).to_owned()).collect();
+        list.iter()
+            .map(|(from, to)| ((*from).to_owned(), owned(to)))
+            .collect()
+    }
+
+    #[test]
+    fn the_house_stands() {
+        assert!(check(&crate::run::root().unwrap()).unwrap() > 20);
+    }
+
+    #[test]
+    fn wrong_arrows_are_found() {
+        let wrong = |from: &str, to: &str| judge(&arrows(&[(from, &[to])]));
+        assert!(wrong("taimat-egress", "taimat-hub").is_empty());
+        assert!(wrong("taimat-hub", "taimat-egress")[0].ends_with("goes up"));
+        assert!(wrong("taimat-ingest", "taimat-egress")[0].contains("sideways on floor 4"));
+        assert!(wrong("taimat-hub", "retina")[0].contains("its door is taimat-ingest"));
+        assert!(wrong("taimat-api", "taimat-testkit")[0].contains("only tests"));
+        assert!(wrong("taimat-new", "serde")[0].contains("has no floor"));
+        assert!(wrong("taimat-server", "taimat-api").is_empty());
+    }
+
+    #[test]
+    fn dev_dependencies_do_not_count() {
+        let metadata = serde_json::json!({"packages": [{
+            "name": "taimat-hub",
+            "dependencies": [
+                {"name": "taimat-server", "kind": "dev"},
+                {"name": "taimat-media", "kind": null},
+            ],
+        }]});
+        assert_eq!(
+            read(&metadata).unwrap(),
+            arrows(&[("taimat-hub", &["taimat-media"])])
+        );
+    }
+}

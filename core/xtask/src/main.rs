@@ -1,0 +1,129 @@
+//! Chores, run as `cargo xtask …`. Each does its own set-up, so that `cargo xtask demo` and
+//! `cargo xtask test` work on a fresh machine with Rust and Node.
+
+mod console;
+mod debian;
+mod demo;
+mod layers;
+mod run;
+
+use clap::{Parser, Subcommand};
+
+use run::{cargo, root, say};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Taimat's chores")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Run the example commune against simulated cameras, with the console at http://127.0.0.1:8080
+    Demo(demo::DemoArgs),
+    /// Set everything up and run all tests
+    Test {
+        /// Only packages without a heavy dependency, in seconds
+        #[arg(long)]
+        light: bool,
+    },
+    /// Format, clippy with warnings as errors, documentation, layers
+    Lint,
+    /// Check licences and advisories of all dependencies (installs cargo-deny)
+    Deny,
+    /// Check that imports only go down the floor plan
+    Layers,
+    /// Build the web console
+    Console,
+    /// Measure
+    Bench {
+        /// What: egress
+        what: String,
+        /// Passed on to the benchmark
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().chore {
+        Chore::Demo(args) => demo::run(&args),
+        Chore::Test { light } => test(light),
+        Chore::Lint => lint(),
+        Chore::Deny => deny(),
+        Chore::Layers => layers::check(&root()?).map(|n| say(&format!("layers: {n} arrows, good"))),
+        Chore::Console => console::build(true),
+        Chore::Bench { what, rest } => bench(&what, &rest),
+    }
+}
+
+/// Packages whose tests need no wasm, WebRTC, encoder or browser.
+const LIGHT: [&str; 4] = ["taimat-base", "taimat-media", "taimat-hub", "taimat-ingest"];
+
+fn test(light: bool) -> anyhow::Result<()> {
+    if light {
+        let mut args = vec!["test"];
+        LIGHT.iter().for_each(|p| args.extend(["-p", p]));
+        return cargo(&args);
+    }
+    debian::need(&debian::TESTS)?;
+    console::build(false)?;
+    say("cargo test");
+    cargo(&["build", "--workspace"])?;
+    cargo(&["test", "--workspace"])?;
+    say("promtool test rules");
+    let ops = root()?.join("core/server/ops");
+    run::run(
+        run::command("promtool")
+            .args(["check", "rules", "alerts.yml"])
+            .current_dir(&ops),
+    )?;
+    run::run(
+        run::command("promtool")
+            .args(["test", "rules", "alerts_test.yml"])
+            .current_dir(&ops),
+    )?;
+    say("the console in Chromium");
+    console::end_to_end()
+}
+
+fn lint() -> anyhow::Result<()> {
+    console::build(false)?;
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ])?;
+    run::run(
+        run::command("cargo")
+            .args(["doc", "--workspace", "--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    let arrows = layers::check(&root()?)?;
+    say(&format!("layers: {arrows} arrows, good"));
+    Ok(())
+}
+
+fn deny() -> anyhow::Result<()> {
+    if !run::exists("cargo-deny") {
+        cargo(&["install", "--locked", "cargo-deny"])?;
+    }
+    cargo(&["deny", "check", "licenses", "bans", "sources"])
+}
+
+fn bench(what: &str, rest: &[String]) -> anyhow::Result<()> {
+    anyhow::ensure!(what == "egress", "there is one benchmark: egress");
+    debian::need(&debian::BROWSER)?;
+    console::build(false)?;
+    let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", "egress", "--"];
+    args.extend(rest.iter().map(String::as_str));
+    cargo(&args)?;
+    say("click to picture in Chromium");
+    cargo(&["build", "--release", "-p", "taimat-server"])?;
+    console::click_to_picture()
+}
