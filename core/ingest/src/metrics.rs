@@ -85,8 +85,8 @@ impl Metrics {
                 &LABELS,
             )?,
             bitrate: r.gauges(
-                "taimat_camera_bitrate_bits_per_second",
-                "Media bits a second over the last seconds.",
+                "taimat_camera_receive_bytes_per_second",
+                "Media bytes a second over the last seconds.",
                 &LABELS,
             )?,
             frame_rate: r.gauges(
@@ -146,7 +146,7 @@ impl Metrics {
                 &LABELS,
             )?,
             b_frames: r.gauges(
-                "taimat_camera_b_frames",
+                "taimat_camera_bidirectional_frames",
                 "1 if the camera sends B-frames, which browsers do not show live.",
                 &LABELS,
             )?,
@@ -202,7 +202,7 @@ impl Metrics {
         let rates = channel.rates(now);
         self.bitrate
             .with_label_values(&l)
-            .set(rates.bits_per_second);
+            .set(rates.bits_per_second / 8.0);
         self.frame_rate
             .with_label_values(&l)
             .set(rates.frames_per_second);

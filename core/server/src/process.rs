@@ -3,14 +3,14 @@
 use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntGauge};
+use prometheus::{Counter, Gauge, IntGauge};
 use taimat_base::clock;
 
 /// Memory, CPU time, file descriptors and start time, under the names that everyone uses
 /// (Prometheus' client libraries: "process metrics").
 struct Process {
     resident: IntGauge,
-    cpu: Gauge,
+    cpu: Counter,
     open_fds: IntGauge,
     start: Gauge,
 }
@@ -20,13 +20,14 @@ impl Collector for Process {
         let ints = [&self.resident, &self.open_fds]
             .into_iter()
             .flat_map(|g| g.desc());
-        let floats = [&self.cpu, &self.start].into_iter().flat_map(|g| g.desc());
-        ints.chain(floats).collect()
+        ints.chain(self.cpu.desc())
+            .chain(self.start.desc())
+            .collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         if let Some((cpu, resident)) = stat() {
-            self.cpu.set(cpu);
+            self.cpu.inc_by((cpu - self.cpu.get()).max(0.0));
             self.resident.set(resident);
         }
         if let Ok(list) = std::fs::read_dir("/proc/self/fd") {
@@ -36,10 +37,9 @@ impl Collector for Process {
         let ints = [&self.resident, &self.open_fds]
             .into_iter()
             .flat_map(|g| g.collect());
-        let floats = [&self.cpu, &self.start]
-            .into_iter()
-            .flat_map(|g| g.collect());
-        ints.chain(floats).collect()
+        ints.chain(self.cpu.collect())
+            .chain(self.start.collect())
+            .collect()
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn register(registry: &Registry) -> Result<(), prometheus::Error> {
             "process_resident_memory_bytes",
             "Resident memory size in bytes.",
         )?,
-        cpu: Gauge::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
+        cpu: Counter::new("process_cpu_seconds_total", "CPU time used, in seconds.")?,
         open_fds: IntGauge::new("process_open_fds", "Number of open file descriptors.")?,
         start: Gauge::new(
             "process_start_time_seconds",

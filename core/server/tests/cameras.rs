@@ -245,7 +245,11 @@ async fn b_frames_are_said_clearly() {
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
     bench.until("cho", "live", None).await;
     eventually("B-frames are noticed", LIMIT, async || {
-        (bench.metric("taimat_camera_b_frames", "cho").await > 0.0).then_some(())
+        (bench
+            .metric("taimat_camera_bidirectional_frames", "cho")
+            .await
+            > 0.0)
+            .then_some(())
     })
     .await;
 }

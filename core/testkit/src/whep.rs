@@ -107,7 +107,6 @@ fn h264() -> RTCRtpCodecParameters {
             ..RTCRtpCodec::default()
         },
         payload_type: 102,
-        ..RTCRtpCodecParameters::default()
     }
 }
 
@@ -146,8 +145,8 @@ impl WhepClient {
             .with_setting_engine(settings.build())
             .with_handler(Arc::new(handler))
             .with_udp_addrs(vec!["127.0.0.1:0"])
-            .build()
-            .await?;
+            .build();
+        let connection = Box::pin(connection).await?;
         let receive = RTCRtpTransceiverInit {
             direction: RTCRtpTransceiverDirection::Recvonly,
             ..RTCRtpTransceiverInit::default()

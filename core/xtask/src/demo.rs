@@ -1,6 +1,7 @@
 //! The demo: the example commune, simulated cameras, the console.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::console;
-use crate::run::{cargo, command, root, run, say};
+use crate::run::{cargo, command, root, say};
 
 /// Options of the demo.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,15 +56,13 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         &["simulate", "--like", EXAMPLE, "--audio"],
         "cameras:",
     )?;
-    let _router = start(&taimat, &["serve", EXAMPLE], "console:")?;
+    let mut router = start(&taimat, &["serve", EXAMPLE], "console:")?;
     say(&format!("open {PAGE} – stop with Ctrl-C"));
     if args.check {
         return check();
     }
-    // Ctrl-C reaches the children too, by the process group; they end, and so do we.
-    loop {
-        std::thread::park();
-    }
+    // Ctrl-C reaches the children too, by the process group; the router ends, and so do we.
+    router.0.wait().map(drop).context("waiting for the router")
 }
 
 /// Starts a program and waits for the line that says that it is ready.
@@ -95,10 +94,7 @@ fn check() -> anyhow::Result<()> {
     let now = Instant::now;
     let deadline = now() + Duration::from_secs(30);
     loop {
-        let output = command("curl")
-            .args(["-sf", &format!("{PAGE}api/v1/overview")])
-            .output()?;
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let answer = overview().unwrap_or_default();
         let live = answer["communes"][0]["cameras"].as_array().map(|cameras| {
             let is_live = |c: &&serde_json::Value| c["profiles"][0]["state"] == "live";
             (cameras.iter().filter(is_live).count(), cameras.len())
@@ -109,7 +105,18 @@ fn check() -> anyhow::Result<()> {
                 return Ok(());
             }
             _ if now() > deadline => anyhow::bail!("cameras live: {live:?} after 30 s"),
-            _ => run(Command::new("sleep").arg("0.2"))?,
+            _ => std::thread::park_timeout(Duration::from_millis(200)),
         }
     }
+}
+
+/// Asks the router for its overview.
+fn overview() -> anyhow::Result<serde_json::Value> {
+    let mut stream = TcpStream::connect("127.0.0.1:8080")?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.write_all(b"GET /api/v1/overview HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+    Ok(serde_json::from_str(body)?)
 }

@@ -303,6 +303,14 @@ fn found(user: &str, password: &str) -> Credentials {
     }
 }
 
+/// The fuzz harness of this parser: any bytes, no panic.
+pub fn fuzz(bytes: &[u8]) {
+    let Ok(id) = "fuzz".parse() else { return };
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        drop(parse(id, Path::new("commune.toml"), text));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

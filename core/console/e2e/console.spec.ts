@@ -1,0 +1,188 @@
+// The whole way in a real browser: a camera that we did not write, the router, the page.
+
+import { expect, type Page, test } from '@playwright/test';
+import { Commune, GstCamera, Router } from './stand';
+
+let first: GstCamera;
+let second: GstCamera;
+let commune: Commune;
+let router: Router;
+
+test.beforeAll(async () => {
+  first = await new GstCamera().start();
+  second = await new GstCamera().start();
+  commune = new Commune();
+  commune.cameras([
+    ['cho', 'Chợ – ngã ba', first.url],
+    ['cau', 'Đầu cầu', second.url],
+  ]);
+  router = await new Router().start(commune);
+});
+
+test.afterAll(async () => {
+  await router.stop();
+  await first.kill();
+  await second.kill();
+});
+
+function picture(page: Page, camera: string) {
+  return page.locator(`[data-camera="thu/${camera}"]`);
+}
+
+/** Reads the number in the picture: 32 cells at the top, 24 bits and a check sum. */
+async function number(page: Page, camera: string): Promise<number | null> {
+  return picture(page, camera)
+    .locator('video')
+    .evaluate((video: HTMLVideoElement) => {
+      const width = video.videoWidth;
+      if (width === 0) return null;
+      const canvas = document.createElement('canvas');
+      canvas.width = width;
+      canvas.height = video.videoHeight;
+      const context = canvas.getContext('2d');
+      if (!context) return null;
+      context.drawImage(video, 0, 0);
+      const cell = width / 32;
+      let word = 0n;
+      for (let i = 0; i < 32; i += 1) {
+        const [red] = context.getImageData(i * cell + cell / 2, cell / 4, 1, 1).data;
+        word = (word << 1n) | ((red ?? 0) > 125 ? 1n : 0n);
+      }
+      const value = Number(word >> 8n);
+      const sum = (value >> 16) + ((value >> 8) & 255) + (value & 255) + 0xa5;
+      return (sum & 255) === Number(word & 255n) ? value : null;
+    });
+}
+
+async function rises(page: Page, camera: string): Promise<void> {
+  await expect.poll(() => number(page, camera)).not.toBeNull();
+  const before = (await number(page, camera)) ?? 0;
+  await expect.poll(async () => (await number(page, camera)) ?? 0).toBeGreaterThan(before + 15);
+}
+
+test('the wall shows every camera live, in Vietnamese and in English', async ({ page }) => {
+  const errors: string[] = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.goto(router.page);
+  for (const camera of ['cho', 'cau']) {
+    await expect(picture(page, camera)).toHaveAttribute('data-state', 'live');
+    await rises(page, camera);
+  }
+  await expect(page.getByRole('heading', { name: 'Trực tiếp' })).toBeVisible();
+  await expect(page.getByText('Phường Thử Nghiệm')).toBeVisible();
+  await page.getByTestId('language').click();
+  await expect(page.getByRole('heading', { name: 'Live' })).toBeVisible();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+  expect(errors).toEqual([]);
+});
+
+test('keyboard: move, open, statistics, back', async ({ page }) => {
+  await page.goto(router.page);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  await page.keyboard.press('ArrowRight');
+  await expect(page.getByTestId('tile').nth(1)).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(page.getByRole('heading', { name: 'Đầu cầu' })).toBeVisible();
+  const stats = page.getByTestId('stats');
+  await expect(stats).toContainText('640 × 360');
+  await expect(stats).toContainText('H.264');
+  await expect(stats).toContainText(/\d+ ms/);
+  await page.keyboard.press('?');
+  await expect(page.getByRole('dialog')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Escape');
+  await expect(page.getByTestId('tile')).toHaveCount(2);
+  await page.keyboard.press('1');
+  await expect(page.getByTestId('tile')).toHaveCount(1);
+  await page.keyboard.press('PageDown');
+  await expect(picture(page, 'cau')).toHaveAttribute('data-state', 'live');
+  await page.keyboard.press('0');
+});
+
+test('on a phone', async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(router.page);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  const box = await page.getByTestId('tile').first().boundingBox();
+  expect(box?.width).toBeGreaterThan(370);
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(wide).toBeLessThanOrEqual(390);
+  await page.getByTestId('tile').first().click();
+  await expect(page.getByTestId('stats')).toContainText('H.264');
+});
+
+test('a camera that freezes, dies and comes back is said as it is', async ({ page }) => {
+  await page.goto(router.page);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  first.freeze(true);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'stalled', { timeout: 3500 });
+  await expect(picture(page, 'cho')).toContainText('Mất hình');
+  first.freeze(false);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+
+  await first.kill();
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'offline');
+  await expect(picture(page, 'cho').getByTestId('cause')).toBeVisible();
+  await expect(picture(page, 'cau')).toHaveAttribute('data-state', 'live');
+  await first.start();
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  await rises(page, 'cho');
+});
+
+test('configuration edited under load', async ({ page }) => {
+  const third = await new GstCamera().start();
+  await page.goto(router.page);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  const before = await number(page, 'cho');
+  commune.cameras([
+    ['cho', 'Chợ – ngã ba', first.url],
+    ['cau', 'Đầu cầu', second.url],
+    ['truong', 'Cổng trường', third.url],
+  ]);
+  await expect(picture(page, 'truong')).toHaveAttribute('data-state', 'live');
+  commune.write('[commune]\nname = "Phường Thử Nghiệm"\n[camera.cho]\nmian = "x"\n');
+  await expect(page.getByTestId('problems')).toContainText('did you mean `main`?');
+  await expect(picture(page, 'truong')).toHaveAttribute('data-state', 'live');
+  commune.cameras([
+    ['cho', 'Chợ – ngã ba', first.url],
+    ['cau', 'Đầu cầu', second.url],
+  ]);
+  await expect(page.getByTestId('tile')).toHaveCount(2);
+  await expect(page.getByTestId('problems')).toHaveCount(0);
+  // The first camera's number went on all the time: it was not touched.
+  expect((await number(page, 'cho')) ?? 0).toBeGreaterThan(before ?? 0);
+  await third.kill();
+});
+
+test('H.265 without a browser that plays it names the setting to change', async ({ page }) => {
+  const h265 = await new GstCamera({ video: 'h265' }).start();
+  const other = new Commune();
+  other.cameras([['nha', 'Nhà', h265.url]]);
+  const own = await new Router().start(other);
+  await page.goto(own.page);
+  await expect(picture(page, 'nha').getByTestId('cause')).toContainText('H.264');
+  await own.stop();
+  await h265.kill();
+});
+
+test('the router restarts: the page says so and connects again by itself', async ({ page }) => {
+  const address = new URL(router.page).host;
+  await page.goto(router.page);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  await router.stop();
+  await expect(picture(page, 'cho')).not.toHaveAttribute('data-state', 'live', { timeout: 5000 });
+  await expect(page.getByRole('status').first()).toBeVisible();
+  router = await new Router().start(commune, address);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live', { timeout: 40_000 });
+});
+
+test('no camera yet: how to add one', async ({ page }) => {
+  const empty = new Commune();
+  empty.write('[commune]\nname = "Xã Mới"\n');
+  const own = await new Router().start(empty);
+  await page.goto(own.page);
+  await expect(page.getByText('commune.toml')).toBeVisible();
+  empty.cameras([['cho', 'Chợ', first.url]]);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  await own.stop();
+});

@@ -1,0 +1,97 @@
+// What a test needs beside the browser: GStreamer's camera, the router's binary, a commune's folder.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
+const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+
+/** Starts a program and gives its first line of output. */
+async function first(process: ChildProcess): Promise<string> {
+  if (!process.stdout) throw new Error('no stdout');
+  for await (const line of createInterface({ input: process.stdout })) return line;
+  throw new Error(`${process.spawnfile} ended before it was ready`);
+}
+
+export class GstCamera {
+  private process: ChildProcess | undefined;
+  port = 0;
+
+  constructor(private readonly options: Record<string, unknown> = {}) {}
+
+  async start(): Promise<this> {
+    const settings = {
+      video: 'h264', audio: null, auth: null, transport: 'both', width: 640, height: 360,
+      rate: 15, keyframe_interval: 15, b_frames: false, kbit: 600, port: this.port, ...this.options,
+    };
+    const script = join(root, 'core/testkit/src/gst_camera.py');
+    this.process = spawn('/usr/bin/python3', ['-u', script, JSON.stringify(settings)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.port = Number(await first(this.process));
+    return this;
+  }
+
+  get url(): string {
+    return `rtsp://127.0.0.1:${this.port}/cam`;
+  }
+
+  async kill(): Promise<void> {
+    const ended = new Promise((resolve) => this.process?.once('exit', resolve));
+    this.process?.kill('SIGKILL');
+    await ended;
+  }
+
+  freeze(frozen: boolean): void {
+    this.process?.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+}
+
+export class Commune {
+  readonly folder: string;
+
+  constructor() {
+    this.folder = join(mkdtempSync(join(tmpdir(), 'taimat-')), 'thu');
+    mkdirSync(this.folder);
+  }
+
+  /** Replaces the file as editors do: the new one takes the old one's place. */
+  write(text: string): void {
+    const temporary = join(this.folder, '.new');
+    writeFileSync(temporary, text);
+    renameSync(temporary, join(this.folder, 'commune.toml'));
+  }
+
+  cameras(list: [string, string, string][]): void {
+    const sections = list.map(
+      ([id, title, url]) =>
+        `[camera.${id}]\ntitle = "${title}"\nmain = "${url}"\nstall-timeout = "1500ms"\n`,
+    );
+    this.write(`[commune]\nname = "Phường Thử Nghiệm"\n\n${sections.join('\n')}`);
+  }
+}
+
+export class Router {
+  private process: ChildProcess | undefined;
+  page = '';
+
+  async start(commune: Commune, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
+    const args = ['serve', commune.folder, '--http', http, '--rtsp', '127.0.0.1:0'];
+    args.push('--rtc', '127.0.0.1:0');
+    this.process = spawn(join(target, profile, 'taimat'), args, {
+      stdio: ['ignore', 'pipe', process.env.TAIMAT_LOG ? 'inherit' : 'ignore'],
+    });
+    this.page = (await first(this.process)).replace('console: ', '');
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((resolve) => this.process?.once('exit', resolve));
+    this.process?.kill('SIGTERM');
+    await ended;
+  }
+}
