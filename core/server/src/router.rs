@@ -290,7 +290,7 @@ impl Router {
         });
     }
 
-    /// Stops everything in the order of [`Phase`].
+    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, cameras.
     pub async fn stop(&self) {
         self.background.stop(Duration::from_secs(1)).await;
         for phase in Phase::ORDER {

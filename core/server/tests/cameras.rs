@@ -1,4 +1,9 @@
 //! Cameras as they are: codecs, sign-in, transports, and everything that goes wrong with them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a set-up that fails fails its test"
+)]
 
 mod common;
 
@@ -306,10 +311,7 @@ async fn hostile_cameras_are_named_and_harm_nobody() {
             .await,
         0.0
     );
-    assert_eq!(
-        bench.metric("process_resident_memory_bytes", "").await > 1e9,
-        false
-    );
+    assert!(bench.metric("process_resident_memory_bytes", "").await < 1e9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

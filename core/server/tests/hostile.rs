@@ -1,4 +1,9 @@
 //! Hostile clients: HTTP, STUN, DTLS and RTSP from whoever gets to the ports.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a set-up that fails fails its test"
+)]
 
 mod common;
 
@@ -204,7 +209,7 @@ async fn ten_thousand_random_requests() {
                 random.pick(&methods), random.pick(&paths), random.pick(&kinds), body.len(),
             )
             .into_bytes();
-            if random.next() % 4 == 0 {
+            if random.next().is_multiple_of(4) {
                 let at = random.next() % request.len();
                 request[at] = random.next() as u8;
             }
@@ -263,7 +268,7 @@ async fn datagrams_from_strangers() {
             bytes[at] ^= random.next() as u8;
         }
         drop(stranger.send(&bytes).await);
-        if i % 200 == 0 {
+        if i.is_multiple_of(200) {
             tokio::task::yield_now().await;
         }
     }

@@ -1,4 +1,9 @@
 //! A camera that we did not write → router → a viewer that we did not write.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a set-up that fails fails its test"
+)]
 
 mod common;
 

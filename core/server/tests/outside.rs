@@ -1,4 +1,9 @@
 //! Other programs look at the router: ffprobe, GStreamer, promtool; and the simulated fleet.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a set-up that fails fails its test"
+)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! A router in this process, on ports of its own.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a set-up that fails fails its test")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
