@@ -31,8 +31,8 @@ const BURST_RATE: (f64, f64) = (10e6, 100e6);
 const BURST_CREDIT: f64 = 96.0 * 1024.0;
 /// How often the burst goes on.
 const PUMP_INTERVAL: Duration = Duration::from_millis(2);
-/// Access units that are remembered for retransmission: 20 s at 25 pictures a second, 12 KiB.
-const SENT_UNITS: usize = 512;
+/// Access units that are remembered for retransmission: 10 s at 25 pictures a second, 6 KiB.
+const SENT_UNITS: usize = 256;
 /// Retransmissions a second at most: beyond, the network needs less and not more.
 const RETRANSMIT_RATE: f64 = 500.0;
 /// Key frames by request at most this often.
@@ -278,15 +278,15 @@ impl Media {
         }
         out.flush(path);
         self.video.index += count as u64;
+        if self.sent.len() == SENT_UNITS {
+            self.sent.pop_front();
+        }
         self.sent.push_back(Sent {
             first,
             count: saturate(count),
             timestamp,
             seq,
         });
-        if self.sent.len() > SENT_UNITS {
-            self.sent.pop_front();
-        }
         count_sent(&mut self.video, timestamp, batch);
         self.book(count as u64, bytes as u64);
     }

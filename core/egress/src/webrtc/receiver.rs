@@ -7,6 +7,7 @@
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use quinn_udp::RecvMeta;
 use taimat_base::tasks::Stop;
@@ -19,6 +20,9 @@ use crate::metrics::{DropCause, Metrics};
 
 /// Datagrams taken from the kernel at once.
 const BATCH: usize = 16;
+/// A pause after datagrams that were nothing but feedback on media (SRTCP): a hundred viewers'
+/// reports then cost one wake-up instead of a hundred. A request for retransmission waits this long.
+const FEEDBACK_PAUSE: Duration = Duration::from_millis(1);
 /// No viewer sends larger ones; what is longer is cut off and does not authenticate. Room for
 /// several, should the kernel hand over joined ones (UDP_GRO).
 const BUFFER_BYTES: usize = 4096;
@@ -58,10 +62,16 @@ impl ReceiverTask {
             };
             match received {
                 Ok((count, meta)) => {
+                    let mut only_feedback = true;
                     for (buffer, meta) in storage.iter().zip(&meta[..count]) {
                         let data = buffer.get(..meta.len).unwrap_or_default();
-                        data.chunks(meta.stride.max(1))
-                            .for_each(|d| self.sort(meta, d));
+                        for datagram in data.chunks(meta.stride.max(1)) {
+                            only_feedback &= matches!(datagram.first(), Some(128..=191));
+                            self.sort(meta, datagram);
+                        }
+                    }
+                    if only_feedback {
+                        tokio::time::sleep(FEEDBACK_PAUSE).await;
                     }
                 }
                 // ICMP errors of viewers that are gone come up here.
@@ -114,9 +124,21 @@ fn thread_of(ufrag: &str) -> Option<usize> {
 /// Our user name fragment in a STUN binding request (RFC 8489 section 14.3, RFC 8445 section
 /// 7.2.2): the part of USERNAME before the colon.
 pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
+    const USERNAME: [u8; 2] = [0, 6];
+    let value = request_attribute(datagram, USERNAME)?;
+    std::str::from_utf8(value).ok()?.split(':').next()
+}
+
+/// Whether a datagram is a binding request that nominates its pair (RFC 8445 section 7.1.2).
+pub(super) fn nominates(datagram: &[u8]) -> bool {
+    const USE_CANDIDATE: [u8; 2] = [0, 0x25];
+    request_attribute(datagram, USE_CANDIDATE).is_some()
+}
+
+/// An attribute of a STUN binding request (RFC 8489 section 14).
+fn request_attribute(datagram: &[u8], kind: [u8; 2]) -> Option<&[u8]> {
     const BINDING_REQUEST: [u8; 2] = [0, 1];
     const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-    const USERNAME: [u8; 2] = [0, 6];
     let (header, mut attributes) = datagram.split_at_checked(20)?;
     if header[..2] != BINDING_REQUEST || header[4..8] != MAGIC_COOKIE {
         return None;
@@ -124,8 +146,8 @@ pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
     while let Some((head, rest)) = attributes.split_at_checked(4) {
         let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let value = rest.get(..len)?;
-        if head[..2] == USERNAME {
-            return std::str::from_utf8(value).ok()?.split(':').next();
+        if head[..2] == kind {
+            return Some(value);
         }
         attributes = rest.get(len.next_multiple_of(4)..)?;
     }
@@ -156,6 +178,15 @@ mod tests {
         assert_eq!(thread_of("zz"), None);
         assert_eq!(thread_of("é"), None);
         assert!(make_pwd().len() >= 22 && make_pwd() != make_pwd());
+    }
+
+    #[test]
+    fn knows_a_nomination() {
+        let mut packet = request("00abcdef:x");
+        packet.resize(packet.len().next_multiple_of(4), 0);
+        assert!(!nominates(&packet));
+        packet.extend([0, 0x25, 0, 0]);
+        assert!(nominates(&packet));
     }
 
     proptest! {

@@ -28,6 +28,7 @@ use super::candidate;
 use super::media::Media;
 use super::negotiate::Agreement;
 use super::outbox::Outbox;
+use super::receiver::nominates;
 use super::rtcp::{self, Feedback};
 use super::seal::Srtp;
 use super::socket::Path;
@@ -229,6 +230,8 @@ pub(crate) struct Session {
     next_ice: Instant,
     next_report: Instant,
     dtls_errors: u32,
+    /// A nomination that came before the pair was checked from our side; see [`Session::stun`].
+    early_nomination: Option<(Path, Vec<u8>)>,
     phase: Phase,
 }
 
@@ -286,6 +289,7 @@ impl Session {
             next_ice: now,
             next_report: now + REPORT_INTERVAL,
             dtls_errors: 0,
+            early_nomination: None,
             phase: Phase::Connecting,
         })
     }
@@ -337,7 +341,31 @@ impl Session {
         self.locals.get(path.socket).copied()
     }
 
+    /// Chromium nominates with its very first check. The agent answers a nomination only once its
+    /// own check of the pair has succeeded, a millisecond later; if it were left at that, the viewer
+    /// would learn it from its next check, 50 ms later. So the early nomination is kept and handed
+    /// to the agent again when the agent's check is answered.
     fn stun(&mut self, now: Instant, from: Path, bytes: &[u8]) -> bool {
+        if !self.agent_takes(now, from, bytes) {
+            return false;
+        }
+        if self.ice.get_selected_candidate_pair().is_none() {
+            if nominates(bytes) {
+                self.early_nomination = Some((from, bytes.to_vec()));
+            } else if let Some((path, request)) = self.early_nomination.take() {
+                self.agent_takes(now, path, &request);
+                if self.ice.get_selected_candidate_pair().is_none() {
+                    self.early_nomination = Some((path, request));
+                }
+            }
+        } else {
+            self.early_nomination = None;
+        }
+        true
+    }
+
+    /// Hands a STUN message to the agent; false if it is of no use to it.
+    fn agent_takes(&mut self, now: Instant, from: Path, bytes: &[u8]) -> bool {
         let Some(local_addr) = self.local(&from) else {
             return false;
         };
