@@ -186,3 +186,30 @@ test('no camera yet: how to add one', async ({ page }) => {
   await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
   await own.stop();
 });
+
+test('sound passes through as the camera sends it', async ({ page }) => {
+  for (const audio of ['opus', 'pcma']) {
+    const camera = await new GstCamera({ audio }).start();
+    const other = new Commune();
+    other.write(
+      `[commune]\nname = "x"\n[camera.nha]\nmain = "${camera.url}"\naudio = true\n`,
+    );
+    const own = await new Router().start(other);
+    await page.goto(own.page);
+    await expect(picture(page, 'nha')).toHaveAttribute('data-state', 'live');
+    const received = () =>
+      picture(page, 'nha')
+        .locator('video')
+        .evaluate((video: HTMLVideoElement) => {
+          // A remote track is muted until its packets arrive.
+          const tracks = (video.srcObject as MediaStream).getAudioTracks();
+          return tracks.filter((track) => !track.muted).length;
+        });
+    await expect.poll(received).toBe(1);
+    await page.goto(`${own.page}#/camera/thu/nha`);
+    const codec = audio === 'opus' ? 'Opus' : 'PCMA';
+    await expect(page.getByTestId('stats')).toContainText(codec);
+    await own.stop();
+    await camera.kill();
+  }
+});

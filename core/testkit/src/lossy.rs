@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use anyhow::Context;
 use tokio::net::UdpSocket;
@@ -19,6 +19,7 @@ pub struct LossyRelay {
     lose_every: Arc<AtomicU32>,
     lost: Arc<AtomicU64>,
     alerts: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -33,6 +34,8 @@ impl LossyRelay {
         let alerts = Arc::new(AtomicU64::new(0));
         let (every, count) = (Arc::clone(&lose_every), Arc::clone(&lost));
         let alert_count = Arc::clone(&alerts);
+        let cut = Arc::new(AtomicBool::new(false));
+        let is_cut = Arc::clone(&cut);
         #[expect(clippy::disallowed_methods, reason = "ended by the relay's drop")]
         let task = tokio::spawn(async move {
             let (mut a, mut b) = (vec![0; 2048], vec![0; 2048]);
@@ -41,10 +44,16 @@ impl LossyRelay {
             loop {
                 tokio::select! {
                     Ok((len, from)) = front.recv_from(&mut a) => {
+                        if is_cut.load(Ordering::Relaxed) {
+                            continue;
+                        }
                         viewer = Some(from);
                         drop(back.send(&a[..len]).await);
                     }
                     Ok(len) = back.recv(&mut b) => {
+                        if is_cut.load(Ordering::Relaxed) {
+                            continue;
+                        }
                         let Some(viewer) = viewer else { continue };
                         // RTP, not RTCP (RFC 5761), not DTLS, not STUN.
                         let rtp = len > 12 && b[0] >> 6 == 2 && !(192..=223).contains(&b[1]);
@@ -67,6 +76,7 @@ impl LossyRelay {
             lose_every,
             lost,
             alerts,
+            cut,
             task,
         })
     }
@@ -79,6 +89,11 @@ impl LossyRelay {
     /// From now on, every n-th media packet is lost; 0 for none.
     pub fn lose_every(&self, n: u32) {
         self.lose_every.store(n, Ordering::Relaxed);
+    }
+
+    /// Cuts the line in both directions: nothing gets through any more.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
     }
 
     /// DTLS alerts that the server has sent (RFC 6347 section 4.1: the type is in clear).
