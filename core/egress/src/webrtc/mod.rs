@@ -1,7 +1,7 @@
 //! Viewers by WebRTC: WHEP negotiation, ICE, DTLS, SRTP, and the fan-out of packets.
 //!
-//! A datagram comes in at [`socket`], is sorted by [`receiver`] to one of the sender threads
-//! ([`worker`]), which own the [`session`]s. Sessions are sans-IO: they take datagrams and `now`,
+//! A datagram comes in at [`socket`], is sorted by `receiver` to one of the sender threads
+//! (`worker`), which own the `session`s. Sessions are sans-IO: they take datagrams and `now`,
 //! and leave what is to be sent in an [`outbox`].
 
 pub mod candidate;
