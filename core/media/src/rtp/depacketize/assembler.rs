@@ -1,5 +1,5 @@
-//! What H.264 and H.265 share: collecting the NAL units of one picture, and noticing when the
-//! parameter sets change.
+//! What H.264 and H.265 share: taking payloads apart, collecting the NAL units of one picture, and
+//! noticing when the parameter sets change.
 
 use std::sync::Arc;
 
@@ -13,9 +13,12 @@ use crate::rtp::Packet;
 
 /// What a NAL unit means to the assembler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
+    /// Video parameter set.
     Vps,
+    /// Sequence parameter set.
     Sps,
+    /// Picture parameter set.
     Pps,
     /// Carried, and decoding can start here.
     Key,
@@ -26,13 +29,28 @@ pub(super) enum Role {
 }
 
 /// The codec's part.
-pub(super) trait Codec {
+pub trait Codec {
+    /// Bytes of a NAL unit's header.
+    const HEADER_BYTES: usize;
+    /// Payload type of several units in one packet.
+    const AGGREGATION: u8;
+    /// Payload type of a part of a unit.
+    const FRAGMENT: u8;
+
+    /// The type of a NAL unit or payload.
+    fn type_of(unit: &[u8]) -> Option<u8>;
+    /// The header of the unit of type `kind` that a fragment's payload is a part of; the first
+    /// [`Codec::HEADER_BYTES`] of `out` count.
+    fn unit_header(payload: &[u8], kind: u8, out: &mut [u8; 2]);
+    /// What a unit means.
     fn role(unit: &[u8]) -> Result<Role, DepacketizeError>;
+    /// What the parameter sets say.
     fn params(sets: &Sets) -> Result<VideoParams, SpsError>;
 }
 
+/// Parameter sets by kind.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Sets {
+pub struct Sets {
     pub(super) vps: Vec<Bytes>,
     pub(super) sps: Vec<Bytes>,
     pub(super) pps: Vec<Bytes>,
@@ -276,5 +294,84 @@ impl<C: Codec> Assembler<C> {
         self.sets = merged;
         self.params = Some(Arc::new(params));
         Ok(true)
+    }
+}
+
+/// Depacketizer for a codec of NAL units: single units, aggregates, fragments.
+#[derive(Debug)]
+pub struct NalDepacketizer<C>(Assembler<C>);
+
+impl<C: Codec> NalDepacketizer<C> {
+    /// Starts with the parameter sets of the stream's description.
+    pub fn new(sets: &[Bytes]) -> Self {
+        Self(Assembler::new(sets))
+    }
+
+    /// See [`super::Depacketizer::push`].
+    pub fn push(
+        &mut self,
+        packet: &Packet<'_>,
+        out: &mut Vec<Frame>,
+    ) -> Result<(), DepacketizeError> {
+        let begun = self.0.begin(packet, out);
+        let read = self.payload(packet.payload);
+        if read.is_err() {
+            self.0.damage();
+        }
+        let finished = if packet.marker {
+            self.0.finish(out)
+        } else {
+            Ok(())
+        };
+        begun.and(read).and(finished)
+    }
+
+    fn payload(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
+        if payload.is_empty() {
+            // Cameras send empty packets to keep NAT mappings open.
+            return Ok(());
+        }
+        let kind = C::type_of(payload).ok_or(DepacketizeError::Truncated(payload.len()))?;
+        if kind == C::AGGREGATION {
+            self.aggregate(&payload[C::HEADER_BYTES..])
+        } else if kind == C::FRAGMENT {
+            self.fragment(payload)
+        } else {
+            self.0.unit(payload)
+        }
+    }
+
+    /// Units, each after its length in two bytes (RFC 6184 section 5.7.1, RFC 7798 section 4.4.2).
+    fn aggregate(&mut self, mut rest: &[u8]) -> Result<(), DepacketizeError> {
+        while !rest.is_empty() {
+            let truncated = DepacketizeError::Truncated(rest.len());
+            let (len, after) = rest.split_first_chunk::<2>().ok_or(truncated)?;
+            let len = usize::from(u16::from_be_bytes(*len));
+            let unit = after
+                .get(..len)
+                .ok_or(DepacketizeError::Truncated(after.len()))?;
+            if !unit.is_empty() {
+                self.0.unit(unit)?;
+            }
+            rest = &after[len..];
+        }
+        Ok(())
+    }
+
+    /// A part of a unit (RFC 6184 section 5.8, RFC 7798 section 4.4.3).
+    fn fragment(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
+        let truncated = DepacketizeError::Truncated(payload.len());
+        let header = *payload.get(C::HEADER_BYTES).ok_or(truncated)?;
+        let body = &payload[C::HEADER_BYTES + 1..];
+        let (start, end) = (header & 0x80 != 0, header & 0x40 != 0);
+        if start {
+            let mut unit_header = [0; 2];
+            C::unit_header(payload, header, &mut unit_header);
+            self.0
+                .fragment_start(&unit_header[..C::HEADER_BYTES], body)?;
+        } else {
+            self.0.fragment_more(body)?;
+        }
+        if end { self.0.fragment_end() } else { Ok(()) }
     }
 }

@@ -1,21 +1,31 @@
 //! H.264 from RTP, RFC 6184: single NAL units, STAP-A, FU-A. The interleaved mode is not used by
 //! cameras and refused.
 
-use bytes::Bytes;
-
-use super::assembler::{Assembler, Codec, Role, Sets};
-use super::{DepacketizeError, Frame};
+use super::DepacketizeError;
+use super::assembler::{Codec, NalDepacketizer, Role, Sets};
 use crate::codec::VideoParams;
 use crate::h264::{SpsError, is_immediate_recovery_point, params, type_of, unit_type};
-use crate::rtp::Packet;
 
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 
+/// What is particular about H.264.
 #[derive(Debug)]
-struct Avc;
+pub struct Avc;
 
 impl Codec for Avc {
+    const HEADER_BYTES: usize = 1;
+    const AGGREGATION: u8 = STAP_A;
+    const FRAGMENT: u8 = FU_A;
+
+    fn type_of(unit: &[u8]) -> Option<u8> {
+        type_of(unit)
+    }
+
+    fn unit_header(payload: &[u8], kind: u8, out: &mut [u8; 2]) {
+        out[0] = (payload[0] & 0xE0) | (kind & 0x1F);
+    }
+
     fn role(unit: &[u8]) -> Result<Role, DepacketizeError> {
         let kind = type_of(unit).ok_or(DepacketizeError::Truncated(0))?;
         if unit[0] & 0x80 != 0 {
@@ -38,83 +48,15 @@ impl Codec for Avc {
 }
 
 /// Depacketizer for H.264.
-#[derive(Debug)]
-pub struct H264(Assembler<Avc>);
-
-impl H264 {
-    /// Starts with the parameter sets of the stream's description.
-    pub fn new(sets: &[Bytes]) -> Self {
-        Self(Assembler::new(sets))
-    }
-
-    /// See [`super::Depacketizer::push`].
-    pub fn push(
-        &mut self,
-        packet: &Packet<'_>,
-        out: &mut Vec<Frame>,
-    ) -> Result<(), DepacketizeError> {
-        let begun = self.0.begin(packet, out);
-        let read = self.payload(packet.payload);
-        if read.is_err() {
-            self.0.damage();
-        }
-        let finished = if packet.marker {
-            self.0.finish(out)
-        } else {
-            Ok(())
-        };
-        begun.and(read).and(finished)
-    }
-
-    fn payload(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
-        let Some(kind) = type_of(payload) else {
-            // Cameras send empty packets to keep NAT mappings open.
-            return Ok(());
-        };
-        match kind {
-            STAP_A => self.aggregate(&payload[1..]),
-            FU_A => self.fragment(payload),
-            _ => self.0.unit(payload),
-        }
-    }
-
-    fn aggregate(&mut self, mut rest: &[u8]) -> Result<(), DepacketizeError> {
-        while !rest.is_empty() {
-            let (len, after) = rest
-                .split_first_chunk::<2>()
-                .ok_or(DepacketizeError::Truncated(rest.len()))?;
-            let len = usize::from(u16::from_be_bytes(*len));
-            let unit = after
-                .get(..len)
-                .ok_or(DepacketizeError::Truncated(after.len()))?;
-            if !unit.is_empty() {
-                self.0.unit(unit)?;
-            }
-            rest = &after[len..];
-        }
-        Ok(())
-    }
-
-    fn fragment(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
-        let [indicator, header, body @ ..] = payload else {
-            return Err(DepacketizeError::Truncated(payload.len()));
-        };
-        let (start, end) = (header & 0x80 != 0, header & 0x40 != 0);
-        if start {
-            self.0
-                .fragment_start(&[(indicator & 0xE0) | (header & 0x1F)], body)?;
-        } else {
-            self.0.fragment_more(body)?;
-        }
-        if end { self.0.fragment_end() } else { Ok(()) }
-    }
-}
+pub type H264 = NalDepacketizer<Avc>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::h264::tests::{PPS, SPS_640X360};
     use crate::nal::units;
+    use crate::rtp::Packet;
+    use bytes::Bytes;
 
     fn packet(timestamp: u32, marker: bool, payload: &[u8]) -> Packet<'_> {
         Packet {

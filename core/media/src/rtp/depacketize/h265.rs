@@ -1,22 +1,32 @@
 //! H.265 from RTP, RFC 7798: single NAL units, aggregation packets, fragmentation units. PACI and
 //! decoding order numbers are not used by cameras; the first is refused.
 
-use bytes::Bytes;
-
-use super::assembler::{Assembler, Codec, Role, Sets};
-use super::{DepacketizeError, Frame};
+use super::DepacketizeError;
+use super::assembler::{Codec, NalDepacketizer, Role, Sets};
 use crate::codec::VideoParams;
 use crate::h264::SpsError;
 use crate::h265::{is_random_access, params, type_of, unit_type};
-use crate::rtp::Packet;
 
 const AGGREGATION: u8 = 48;
 const FRAGMENT: u8 = 49;
 
+/// What is particular about H.265.
 #[derive(Debug)]
-struct Hevc;
+pub struct Hevc;
 
 impl Codec for Hevc {
+    const HEADER_BYTES: usize = 2;
+    const AGGREGATION: u8 = AGGREGATION;
+    const FRAGMENT: u8 = FRAGMENT;
+
+    fn type_of(unit: &[u8]) -> Option<u8> {
+        type_of(unit)
+    }
+
+    fn unit_header(payload: &[u8], kind: u8, out: &mut [u8; 2]) {
+        *out = [(payload[0] & 0x81) | ((kind & 0x3F) << 1), payload[1]];
+    }
+
     fn role(unit: &[u8]) -> Result<Role, DepacketizeError> {
         let kind = type_of(unit).ok_or(DepacketizeError::Truncated(unit.len()))?;
         if unit[0] & 0x80 != 0 {
@@ -39,81 +49,13 @@ impl Codec for Hevc {
 }
 
 /// Depacketizer for H.265.
-#[derive(Debug)]
-pub struct H265(Assembler<Hevc>);
-
-impl H265 {
-    /// Starts with the parameter sets of the stream's description.
-    pub fn new(sets: &[Bytes]) -> Self {
-        Self(Assembler::new(sets))
-    }
-
-    /// See [`super::Depacketizer::push`].
-    pub fn push(
-        &mut self,
-        packet: &Packet<'_>,
-        out: &mut Vec<Frame>,
-    ) -> Result<(), DepacketizeError> {
-        let begun = self.0.begin(packet, out);
-        let read = self.payload(packet.payload);
-        if read.is_err() {
-            self.0.damage();
-        }
-        let finished = if packet.marker {
-            self.0.finish(out)
-        } else {
-            Ok(())
-        };
-        begun.and(read).and(finished)
-    }
-
-    fn payload(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
-        if payload.is_empty() {
-            return Ok(());
-        }
-        match type_of(payload).ok_or(DepacketizeError::Truncated(payload.len()))? {
-            AGGREGATION => self.aggregate(&payload[2..]),
-            FRAGMENT => self.fragment(payload),
-            _ => self.0.unit(payload),
-        }
-    }
-
-    fn aggregate(&mut self, mut rest: &[u8]) -> Result<(), DepacketizeError> {
-        while !rest.is_empty() {
-            let (len, after) = rest
-                .split_first_chunk::<2>()
-                .ok_or(DepacketizeError::Truncated(rest.len()))?;
-            let len = usize::from(u16::from_be_bytes(*len));
-            let unit = after
-                .get(..len)
-                .ok_or(DepacketizeError::Truncated(after.len()))?;
-            if !unit.is_empty() {
-                self.0.unit(unit)?;
-            }
-            rest = &after[len..];
-        }
-        Ok(())
-    }
-
-    fn fragment(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
-        let [first, second, header, body @ ..] = payload else {
-            return Err(DepacketizeError::Truncated(payload.len()));
-        };
-        let (start, end) = (header & 0x80 != 0, header & 0x40 != 0);
-        if start {
-            let unit_header = [(first & 0x81) | ((header & 0x3F) << 1), *second];
-            self.0.fragment_start(&unit_header, body)?;
-        } else {
-            self.0.fragment_more(body)?;
-        }
-        if end { self.0.fragment_end() } else { Ok(()) }
-    }
-}
+pub type H265 = NalDepacketizer<Hevc>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nal::units;
+    use crate::rtp::Packet;
 
     #[test]
     fn puts_fragments_together() {

@@ -18,6 +18,7 @@ use super::Packet;
 use crate::codec::{AudioCodec, VideoCodec, VideoParams};
 
 pub use aac::Aac;
+pub use assembler::NalDepacketizer;
 pub use h264::H264;
 pub use h265::H265;
 pub use simple::Simple;
