@@ -1,7 +1,7 @@
 //! The router as a whole: makes all parts, wires them, reloads them, stops them in order.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +50,23 @@ pub struct Options {
 }
 
 impl Options {
+    /// Everything on loopback, at ports that the system chooses.
+    pub fn on_loopback(folders: Vec<PathBuf>) -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            folders,
+            http: any,
+            rtc: vec![any],
+            rtsp: any,
+            public: Vec::new(),
+            allow_origin: Vec::new(),
+            ice_servers: Vec::new(),
+            insecure: false,
+            sender_threads: 0,
+            max_viewers: 2000,
+        }
+    }
+
     /// The addresses that are not loopback, which need `insecure`.
     pub fn exposed(&self) -> Vec<SocketAddr> {
         let all = [self.http, self.rtsp]

@@ -88,11 +88,7 @@ async fn an_h264_sub_stream_stands_in_for_h265() {
         (bench.profile("cho", "sub").await["state"] == "live").then_some(())
     })
     .await;
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
-        .await
-        .unwrap();
-    assert!(client.packet().await.is_some());
+    let _client = bench.watch("cho").await;
     let sessions = bench.get("/api/v1/sessions").await;
     assert_eq!(sessions[0]["profile"], "sub");
 }
@@ -176,11 +172,7 @@ async fn a_camera_that_dies_or_freezes_comes_back_and_others_never_notice() {
     let bench = Bench::start(&sections).await;
     bench.until("cho", "live", None).await;
     bench.until("cau", "live", None).await;
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
-        .await
-        .unwrap();
-    client.packet().await.unwrap();
+    let mut client = bench.watch("cho").await;
 
     camera.freeze(true).await.unwrap();
     bench.until("cho", "stalled", Some("stalled")).await;
@@ -230,11 +222,7 @@ async fn a_camera_on_demand_runs_while_somebody_watches() {
     let bench = Bench::start(&[("cho", section)]).await;
     bench.until("cho", "idle", None).await;
     assert_eq!(bench.metric("taimat_camera_frames_total", "cho").await, 0.0);
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
-        .await
-        .unwrap();
-    assert!(client.packet().await.is_some());
+    let client = bench.watch("cho").await;
     client.delete().await.unwrap();
     bench.until("cho", "idle", None).await;
 }
@@ -320,11 +308,7 @@ async fn a_changed_file_is_live_within_a_second_and_touches_only_what_changed() 
     let second = GstCamera::start(&GstOptions::default()).await.unwrap();
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
     bench.until("cho", "live", None).await;
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
-        .await
-        .unwrap();
-    client.packet().await.unwrap();
+    let mut client = bench.watch("cho").await;
 
     let both = [
         ("cho", main_only(&camera.url())),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{Bench, LIMIT, main_only};
 use taimat_testkit::whep::post;
-use taimat_testkit::{ClientOptions, GstCamera, GstOptions, WhepClient, eventually};
+use taimat_testkit::{GstCamera, GstOptions, WhepClient, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -41,11 +41,7 @@ async fn bench() -> (GstCamera, Bench, WhepClient) {
     let camera = GstCamera::start(&GstOptions::default()).await.unwrap();
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
     bench.until("cho", "live", None).await;
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
-        .await
-        .unwrap();
-    client.packet().await.unwrap();
+    let client = bench.watch("cho").await;
     (camera, bench, client)
 }
 

@@ -17,8 +17,6 @@ use taimat_testkit::{
     ClientOptions, GstCamera, GstOptions, LossyRelay, Pictures, WhepClient, eventually,
 };
 
-const ENDPOINT: &str = "/thu/cho/whep";
-
 async fn bench(options: GstOptions) -> (GstCamera, Bench) {
     let camera = GstCamera::start(&options).await.unwrap();
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
@@ -27,9 +25,21 @@ async fn bench(options: GstOptions) -> (GstCamera, Bench) {
 }
 
 async fn connect(bench: &Bench, options: &ClientOptions) -> WhepClient {
-    WhepClient::connect(bench.router.http_addr(), ENDPOINT, options)
+    bench.connect("cho", options).await
+}
+
+/// A viewer behind a network that can be made bad.
+async fn connect_by_relay(bench: &Bench) -> (LossyRelay, WhepClient) {
+    let relay = LossyRelay::start(bench.router.whep().addresses()[0])
         .await
-        .unwrap()
+        .unwrap();
+    let options = ClientOptions {
+        via: Some(relay.local_addr()),
+        ..ClientOptions::default()
+    };
+    let mut client = connect(bench, &options).await;
+    client.packet().await.unwrap();
+    (relay, client)
 }
 
 /// Reads pictures until `count` numbers were seen.
@@ -75,11 +85,7 @@ async fn every_frame_arrives_in_order_with_both_srtp_profiles() {
         );
         assert_eq!(client.delete().await.unwrap(), 200);
     }
-    eventually("sessions are gone", LIMIT, async || {
-        let sessions = bench.get("/api/v1/sessions").await;
-        sessions.as_array().is_some_and(Vec::is_empty).then_some(())
-    })
-    .await;
+    bench.until_nobody_watches(LIMIT).await;
     assert_eq!(
         bench
             .metric("taimat_viewer_sessions_ended_total", "deleted")
@@ -123,14 +129,7 @@ async fn the_first_picture_does_not_wait_for_the_camera() {
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_packets_are_sent_again() {
     let (_camera, bench) = bench(GstOptions::default()).await;
-    let relay = LossyRelay::start(bench.router.whep().addresses()[0])
-        .await
-        .unwrap();
-    let options = ClientOptions {
-        via: Some(relay.local_addr()),
-        ..ClientOptions::default()
-    };
-    let mut client = connect(&bench, &options).await;
+    let (relay, mut client) = connect_by_relay(&bench).await;
     watch(&mut client, 20).await;
     relay.lose_every(7);
     let mut packets: BTreeMap<u16, Packet> = BTreeMap::new();
@@ -224,11 +223,7 @@ async fn closing_the_connection_ends_the_session() {
     let (_camera, bench) = bench(GstOptions::default()).await;
     let client = connect(&bench, &ClientOptions::default()).await;
     client.close().await.unwrap();
-    eventually("the session is gone", LIMIT, async || {
-        let sessions = bench.get("/api/v1/sessions").await;
-        sessions.as_array().is_some_and(Vec::is_empty).then_some(())
-    })
-    .await;
+    bench.until_nobody_watches(LIMIT).await;
     assert_eq!(
         bench
             .metric("taimat_viewer_sessions_ended_total", "peer_closed")
@@ -240,15 +235,7 @@ async fn closing_the_connection_ends_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_tells_viewers_goodbye() {
     let (_camera, bench) = bench(GstOptions::default()).await;
-    let relay = LossyRelay::start(bench.router.whep().addresses()[0])
-        .await
-        .unwrap();
-    let options = ClientOptions {
-        via: Some(relay.local_addr()),
-        ..ClientOptions::default()
-    };
-    let mut client = connect(&bench, &options).await;
-    client.packet().await.unwrap();
+    let (relay, _client) = connect_by_relay(&bench).await;
     assert_eq!(relay.alerts(), 0);
     bench.router.stop().await;
     eventually("close_notify arrives", LIMIT, async || {
@@ -260,22 +247,10 @@ async fn stopping_tells_viewers_goodbye() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_that_falls_silent_is_let_go() {
     let (_camera, bench) = bench(GstOptions::default()).await;
-    let relay = LossyRelay::start(bench.router.whep().addresses()[0])
-        .await
-        .unwrap();
-    let options = ClientOptions {
-        via: Some(relay.local_addr()),
-        ..ClientOptions::default()
-    };
-    let mut client = connect(&bench, &options).await;
-    client.packet().await.unwrap();
+    let (relay, _client) = connect_by_relay(&bench).await;
     relay.cut();
     // Five seconds until the connection counts as lost, ten more until it counts as gone.
-    eventually("the session is gone", Duration::from_secs(25), async || {
-        let sessions = bench.get("/api/v1/sessions").await;
-        sessions.as_array().is_some_and(Vec::is_empty).then_some(())
-    })
-    .await;
+    bench.until_nobody_watches(Duration::from_secs(25)).await;
     assert_eq!(
         bench
             .metric("taimat_viewer_sessions_ended_total", "silent")

@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{Bench, main_only};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
 use taimat_testkit::gstreamer::PASSWORD;
-use taimat_testkit::{ClientOptions, GstCamera, GstOptions, Pictures, WhepClient};
+use taimat_testkit::{GstCamera, GstOptions, Pictures};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
@@ -99,11 +99,7 @@ async fn promtool_accepts_the_metrics_and_the_description_names_all_paths() {
     let camera = GstCamera::start(&GstOptions::default()).await.unwrap();
     let bench = Bench::start(&[("cho", main_only(&camera.url()))]).await;
     bench.until("cho", "live", None).await;
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/cho/whep", &ClientOptions::default())
-        .await
-        .unwrap();
-    client.packet().await.unwrap();
+    let _client = bench.watch("cho").await;
     let metrics = bench.metrics().await;
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -274,10 +270,7 @@ async fn the_simulated_fleet_shows_its_numbers_and_its_faults() {
     bench.until("a", "live", None).await;
     bench.until("b", "live", None).await;
     assert_eq!(bench.profile("a", "main").await["audio"], "PCMU");
-    let http = bench.router.http_addr();
-    let mut client = WhepClient::connect(http, "/thu/a/whep", &ClientOptions::default())
-        .await
-        .unwrap();
+    let mut client = bench.watch("a").await;
     let mut pictures = Pictures::new().unwrap();
     while pictures.seen.len() < 70 {
         let packet = client.packet().await.unwrap();

@@ -402,19 +402,7 @@ async fn router(viewers: usize) -> (Cost, f64, String) {
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("bench");
     write_commune(&folder, &[("camera", format!("main = \"{url}\""))]).unwrap();
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    let options = taimat_server::Options {
-        folders: vec![folder.clone()],
-        http: any,
-        rtc: vec![any],
-        rtsp: any,
-        public: Vec::new(),
-        allow_origin: Vec::new(),
-        ice_servers: Vec::new(),
-        insecure: false,
-        sender_threads: 0,
-        max_viewers: 2000,
-    };
+    let options = taimat_server::Options::on_loopback(vec![folder]);
     let communes = taimat_server::config::load(&options.folders).unwrap();
     let router = taimat_server::Router::start(options, communes)
         .await

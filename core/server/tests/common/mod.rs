@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use taimat_server::{Options, Router, config};
-use taimat_testkit::eventually;
 use taimat_testkit::gstreamer::write_commune;
+use taimat_testkit::{ClientOptions, WhepClient, eventually};
 
 pub(crate) struct Bench {
     pub(crate) router: Arc<Router>,
@@ -25,21 +25,8 @@ impl Bench {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("thu");
         write_commune(&folder, cameras).unwrap();
-        let folders = vec![folder.clone()];
-        let any = "127.0.0.1:0".parse().unwrap();
-        let options = Options {
-            folders: folders.clone(),
-            http: any,
-            rtc: vec![any],
-            rtsp: any,
-            public: Vec::new(),
-            allow_origin: Vec::new(),
-            ice_servers: Vec::new(),
-            insecure: false,
-            sender_threads: 2,
-            max_viewers: 100,
-        };
-        let communes = config::load(&folders).unwrap();
+        let options = Options::on_loopback(vec![folder.clone()]);
+        let communes = config::load(&options.folders).unwrap();
         let router = Router::start(options, communes).await.unwrap();
         Self {
             router,
@@ -50,6 +37,30 @@ impl Bench {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.router.http_addr())
+    }
+
+    /// A viewer of a camera that gets its picture.
+    pub(crate) async fn watch(&self, camera: &str) -> WhepClient {
+        let mut client = self.connect(camera, &ClientOptions::default()).await;
+        client.packet().await.unwrap();
+        client
+    }
+
+    /// A viewer of a camera.
+    pub(crate) async fn connect(&self, camera: &str, options: &ClientOptions) -> WhepClient {
+        let endpoint = format!("/thu/{camera}/whep");
+        WhepClient::connect(self.router.http_addr(), &endpoint, options)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until there are no viewer sessions.
+    pub(crate) async fn until_nobody_watches(&self, limit: Duration) {
+        eventually("the sessions are gone", limit, async || {
+            let sessions = self.get("/api/v1/sessions").await;
+            sessions.as_array().is_some_and(Vec::is_empty).then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {
