@@ -1,7 +1,7 @@
 //! `taimat`, the command line.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+use taimat_server::router::rtc_addresses;
 use taimat_server::simulate::SimulateArgs;
 use taimat_server::{Options, Router, config};
 use taimat_simulate::Fleet;
@@ -120,7 +121,7 @@ impl ServeArgs {
         let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let at = |port| SocketAddr::new(loopback.ip(), port);
         let rtc = if self.rtc.is_empty() {
-            default_rtc(self.insecure)
+            rtc_addresses(self.insecure, 8189)
         } else {
             self.rtc
         };
@@ -137,21 +138,6 @@ impl ServeArgs {
             max_viewers: self.max_viewers.unwrap_or(2000),
         }
     }
-}
-
-/// Port 8189, IPv4 and, where this machine has it, IPv6.
-fn default_rtc(insecure: bool) -> Vec<SocketAddr> {
-    const PORT: u16 = 8189;
-    let (v4, v6) = if insecure {
-        (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)
-    } else {
-        (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
-    };
-    let mut addresses = vec![SocketAddr::from((v4, PORT))];
-    if std::net::UdpSocket::bind(SocketAddr::from((v6, 0))).is_ok() {
-        addresses.push(SocketAddr::from((v6, PORT)));
-    }
-    addresses
 }
 
 fn main() -> ExitCode {

@@ -1,7 +1,7 @@
 //! The router as a whole: makes all parts, wires them, reloads them, stops them in order.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,13 +50,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// Everything on loopback, at ports that the system chooses.
+    /// Everything on loopback, WebRTC over IPv4 and IPv6, at ports that the system chooses.
     pub fn on_loopback(folders: Vec<PathBuf>) -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             folders,
             http: any,
-            rtc: vec![any],
+            rtc: rtc_addresses(false, 0),
             rtsp: any,
             public: Vec::new(),
             allow_origin: Vec::new(),
@@ -74,6 +74,21 @@ impl Options {
             .chain(self.rtc.iter().copied());
         all.filter(|a| !a.ip().is_loopback()).collect()
     }
+}
+
+/// Where WebRTC is served if nothing else is said: IPv4 and, where this machine has it, IPv6; on
+/// loopback, or `everywhere`.
+pub fn rtc_addresses(everywhere: bool, port: u16) -> Vec<SocketAddr> {
+    let (v4, v6) = if everywhere {
+        (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)
+    } else {
+        (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
+    };
+    let mut addresses = vec![SocketAddr::from((v4, port))];
+    if std::net::UdpSocket::bind(SocketAddr::from((v6, 0))).is_ok() {
+        addresses.push(SocketAddr::from((v6, port)));
+    }
+    addresses
 }
 
 /// The steps of stopping, in order. Each has its share of the deadline.

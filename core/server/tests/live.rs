@@ -13,6 +13,8 @@ use std::time::Duration;
 use common::{Bench, LIMIT, main_only};
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtp::Packet;
+use taimat_media::VideoCodec;
+use taimat_media::rtp::depacketize::Depacketizer;
 use taimat_testkit::{
     ClientOptions, GstCamera, GstOptions, LossyRelay, Pictures, WhepClient, eventually,
 };
@@ -257,4 +259,59 @@ async fn a_viewer_that_falls_silent_is_let_go() {
             .await,
         1.0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_ipv6_on_the_same_port() {
+    let (_camera, bench) = bench(GstOptions::default()).await;
+    let addresses = bench.router.whep().addresses();
+    let ports: Vec<u16> = addresses.iter().map(std::net::SocketAddr::port).collect();
+    assert!(
+        addresses.iter().any(|a| a.is_ipv6()) && ports[0] == ports[1],
+        "{addresses:?}"
+    );
+    let options = ClientOptions {
+        v6: true,
+        ..ClientOptions::default()
+    };
+    let mut client = connect(&bench, &options).await;
+    let pictures = watch(&mut client, 30).await;
+    assert!(
+        rising_by_one(&pictures.numbers()),
+        "{:?}",
+        pictures.numbers()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_that_plays_h265_gets_it() {
+    let options = GstOptions {
+        video: "h265",
+        ..GstOptions::default()
+    };
+    let (_camera, bench) = bench(options).await;
+    let options = ClientOptions {
+        h265: true,
+        ..ClientOptions::default()
+    };
+    let mut client = connect(&bench, &options).await;
+    // Decoded by nothing here; put together again, and begun with a key frame and its sets.
+    let mut depacketizer = Depacketizer::video(VideoCodec::H265, &[]);
+    let mut frames = Vec::new();
+    while frames.len() < 30 {
+        let packet = client.packet().await.unwrap();
+        let header = &packet.header;
+        let packet = taimat_media::rtp::Packet {
+            timestamp: header.timestamp,
+            marker: header.marker,
+            lost: 0,
+            payload: &packet.payload,
+        };
+        depacketizer.push(&packet, &mut frames).unwrap();
+    }
+    assert!(frames[0].keyframe);
+    let params = frames[0].params.as_ref().unwrap();
+    assert_eq!((params.width, params.height), (320, 180));
+    assert!(!params.vps.is_empty() && !params.pps.is_empty());
+    assert_eq!(bench.get("/api/v1/sessions").await[0]["codec"], "H.265");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::StatusCode;
-use rtc::peer_connection::configuration::media_engine::MIME_TYPE_H264;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_HEVC};
 use rtc::rtcp::Packet as RtcpPacket;
 use rtc::rtp::Packet;
 use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind};
@@ -30,6 +30,10 @@ pub struct ClientOptions {
     pub old_srtp: bool,
     /// Send to this address instead of the answer's (a relay in front of the router).
     pub via: Option<SocketAddr>,
+    /// Connect over IPv6.
+    pub v6: bool,
+    /// Play H.265 and nothing else.
+    pub h265: bool,
     /// Leave candidates out of the offer and send them by PATCH.
     pub trickle: bool,
 }
@@ -110,6 +114,17 @@ fn h264() -> RTCRtpCodecParameters {
     }
 }
 
+fn h265() -> RTCRtpCodecParameters {
+    RTCRtpCodecParameters {
+        rtp_codec: RTCRtpCodec {
+            mime_type: MIME_TYPE_HEVC.to_owned(),
+            clock_rate: 90_000,
+            ..RTCRtpCodec::default()
+        },
+        payload_type: 98,
+    }
+}
+
 impl WhepClient {
     /// Connects to `endpoint` of the router at `http` and waits for the connection.
     pub async fn connect(
@@ -130,7 +145,8 @@ impl WhepClient {
             gathered: gathered_tx,
         };
         let mut media = MediaEngine::default();
-        media.register_codec(h264(), RtpCodecKind::Video)?;
+        let codec = if options.h265 { h265() } else { h264() };
+        media.register_codec(codec, RtpCodecKind::Video)?;
         let registry = register_default_interceptors(Registry::new(), &mut media)?;
         let mut settings = SettingEngineBuilder::new();
         if options.old_srtp {
@@ -144,7 +160,7 @@ impl WhepClient {
             .with_interceptor_registry(registry)
             .with_setting_engine(settings.build())
             .with_handler(Arc::new(handler))
-            .with_udp_addrs(vec!["127.0.0.1:0"])
+            .with_udp_addrs(vec![if options.v6 { "[::1]:0" } else { "127.0.0.1:0" }])
             .build();
         let connection = Box::pin(connection).await?;
         let receive = RTCRtpTransceiverInit {
