@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use taimat_base::clock;
@@ -14,11 +13,12 @@ use taimat_media::TrackKind;
 use taimat_media::codec::VIDEO_CLOCK;
 use taimat_media::time::duration_to_ticks;
 
+use super::info::Shared;
 use super::negotiate::{Agreement, SendParams};
 use super::outbox::Outbox;
 use super::rtcp::SentState;
 use super::seal::Srtp;
-use super::session::Shared;
+
 use super::socket::Path;
 use crate::metrics::ViewerMetrics;
 use crate::packets::PacketBatch;
@@ -320,8 +320,7 @@ impl Media {
     fn book(&self, packets: u64, bytes: u64) {
         self.metrics.packets.inc_by(packets);
         self.metrics.bytes.inc_by(bytes);
-        self.shared.packets.fetch_add(packets, Ordering::Relaxed);
-        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.shared.sent(packets, bytes);
     }
 
     /// Sends packets again, the same bytes as the first time. Returns how many.
@@ -369,9 +368,7 @@ impl Media {
         }
         out.flush(path);
         self.metrics.retransmits.inc_by(packets);
-        self.shared
-            .retransmits
-            .fetch_add(packets, Ordering::Relaxed);
+        self.shared.sent_again(packets);
         self.book(packets, bytes as u64);
     }
 

@@ -5,6 +5,8 @@
 //! and leave what is to be sent in an [`outbox`].
 
 pub mod candidate;
+mod identity;
+mod info;
 mod media;
 pub mod negotiate;
 pub mod offer;
@@ -17,6 +19,6 @@ pub mod socket;
 mod whep;
 mod worker;
 
+pub use info::{EndReason, SessionInfo};
 pub use receiver::local_ufrag;
-pub use session::{EndReason, SessionInfo};
 pub use whep::{Answer, Config, Fragment, Refusal, Whep};

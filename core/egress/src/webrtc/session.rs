@@ -5,8 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rtc_crypto::RTCCryptoProvider;
@@ -21,10 +20,10 @@ use rtc_ice::mdns::MulticastDnsMode;
 use rtc_ice::state::ConnectionState;
 use rtc_shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use sansio::Protocol;
-use serde::Serialize;
-use taimat_base::{SessionId, clock};
+use taimat_base::clock;
 
 use super::candidate;
+use super::info::{EndReason, Shared};
 use super::media::Media;
 use super::negotiate::Agreement;
 use super::outbox::Outbox;
@@ -32,7 +31,7 @@ use super::receiver::nominates;
 use super::rtcp::{self, Feedback};
 use super::seal::Srtp;
 use super::socket::Path;
-use crate::metrics::{ConnectFailure, ViewerMetrics};
+use crate::metrics::ViewerMetrics;
 use crate::packets::PacketBatch;
 use crate::track::Track;
 
@@ -51,140 +50,6 @@ const DTLS_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOC
 const MAX_PATHS: usize = 16;
 /// Errors in a handshake before it is given up.
 const MAX_DTLS_ERRORS: u32 = 8;
-
-/// Why a session ended. A closed set: each is a metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndReason {
-    /// The viewer asked for it (DELETE).
-    Deleted,
-    /// The viewer closed the connection.
-    PeerClosed,
-    /// No sign of the viewer for too long.
-    Silent,
-    /// No connectivity in time.
-    NoConnectivity,
-    /// The handshake failed or did not finish.
-    HandshakeFailed,
-    /// The camera was removed, or its stream changed so that viewers have to come again.
-    SourceChanged,
-    /// The router stops.
-    Shutdown,
-    /// The viewer may not watch any more.
-    Revoked,
-}
-
-impl EndReason {
-    /// The word in metrics and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Deleted => "deleted",
-            Self::PeerClosed => "peer_closed",
-            Self::Silent => "silent",
-            Self::NoConnectivity => "no_connectivity",
-            Self::HandshakeFailed => "handshake_failed",
-            Self::SourceChanged => "source_changed",
-            Self::Shutdown => "shutdown",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    /// As a reason why the viewer could not be connected, if it is one.
-    pub(crate) const fn connect_failure(self) -> Option<ConnectFailure> {
-        match self {
-            Self::NoConnectivity => Some(ConnectFailure::Ice),
-            Self::HandshakeFailed => Some(ConnectFailure::Dtls),
-            _ => None,
-        }
-    }
-}
-
-const CONNECTING: u8 = 0;
-const CONNECTED: u8 = 1;
-
-/// What others may know of a session.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) id: SessionId,
-    pub(crate) created: SystemTime,
-    pub(crate) video_codec: &'static str,
-    state: AtomicU8,
-    pub(super) packets: AtomicU64,
-    pub(super) bytes: AtomicU64,
-    pub(super) retransmits: AtomicU64,
-    fraction_lost: AtomicU8,
-    rtt_micros: AtomicU32,
-    connect_micros: AtomicU64,
-}
-
-/// A session as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SessionInfo {
-    /// Number within this run of the router.
-    pub id: u64,
-    /// The commune.
-    pub commune: String,
-    /// The camera.
-    pub camera: String,
-    /// Which of its encodings.
-    pub profile: String,
-    /// `connecting` or `connected`.
-    pub state: &'static str,
-    /// Since when, in seconds since 1970.
-    pub created: f64,
-    /// How long connecting took, in seconds.
-    pub connect_seconds: Option<f64>,
-    /// The video codec.
-    pub codec: &'static str,
-    /// Packets sent.
-    pub packets: u64,
-    /// Bytes sent.
-    pub bytes: u64,
-    /// Packets sent again.
-    pub retransmits: u64,
-    /// Share of packets that the viewer missed of late, 0 to 1.
-    pub loss: f64,
-    /// Round trip time in seconds, once known.
-    pub round_trip_seconds: Option<f64>,
-}
-
-impl Shared {
-    pub(super) fn new(id: SessionId, video_codec: &'static str) -> Self {
-        Self {
-            id,
-            created: clock::wall(),
-            video_codec,
-            state: AtomicU8::new(CONNECTING),
-            packets: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            retransmits: AtomicU64::new(0),
-            fraction_lost: AtomicU8::new(0),
-            rtt_micros: AtomicU32::new(0),
-            connect_micros: AtomicU64::new(0),
-        }
-    }
-
-    pub(super) fn info(&self, key: &taimat_hub::ChannelKey) -> SessionInfo {
-        let connected = self.state.load(Ordering::Relaxed) == CONNECTED;
-        let connect = self.connect_micros.load(Ordering::Relaxed);
-        let rtt = self.rtt_micros.load(Ordering::Relaxed);
-        SessionInfo {
-            id: self.id.0,
-            commune: key.camera.commune.to_string(),
-            camera: key.camera.camera.to_string(),
-            profile: key.profile.to_string(),
-            state: if connected { "connected" } else { "connecting" },
-            created: clock::unix_seconds(self.created),
-            connect_seconds: connected.then_some(connect as f64 / 1e6),
-            codec: self.video_codec,
-            packets: self.packets.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            retransmits: self.retransmits.load(Ordering::Relaxed),
-            loss: f64::from(self.fraction_lost.load(Ordering::Relaxed)) / 256.0,
-            round_trip_seconds: (rtt > 0).then(|| f64::from(rtt) / 1e6),
-        }
-    }
-}
 
 /// What a session is made of.
 pub(crate) struct Seed {
@@ -311,7 +176,7 @@ impl Session {
     }
 
     pub(crate) fn connect_time(&self) -> Duration {
-        Duration::from_micros(self.shared.connect_micros.load(Ordering::Relaxed))
+        self.shared.connect_time()
     }
 
     /// The viewer's addresses that have proven to be its own.
@@ -432,10 +297,8 @@ impl Session {
                 self.media.tag_len(srtp.rtp.tag_len());
                 self.srtp = Some(srtp);
                 self.phase = Phase::Ready;
-                let took = now.saturating_duration_since(self.created).as_micros();
-                let took = u64::try_from(took).unwrap_or(u64::MAX);
-                self.shared.connect_micros.store(took, Ordering::Relaxed);
-                self.shared.state.store(CONNECTED, Ordering::Relaxed);
+                self.shared
+                    .connected(now.saturating_duration_since(self.created));
             }
             Err(error) => {
                 tracing::warn!(%error, "handshake gave no usable keys");
@@ -477,9 +340,7 @@ impl Session {
         if report.ssrc != self.media.video_ssrc() {
             return;
         }
-        self.shared
-            .fraction_lost
-            .store(report.fraction_lost, Ordering::Relaxed);
+        self.shared.lost(report.fraction_lost);
         if report.last_sender_report != 0 {
             // RFC 3550 section 6.4.1: in units of 1/65536 s.
             let middle = (clock::ntp(clock::wall()) >> 16) & 0xFFFF_FFFF;
@@ -489,8 +350,7 @@ impl Session {
                 .wrapping_sub(report.delay);
             if trip < 30 << 16 {
                 let micros = (u64::from(trip) * 1_000_000) >> 16;
-                let micros = u32::try_from(micros).unwrap_or(u32::MAX).max(1);
-                self.shared.rtt_micros.store(micros, Ordering::Relaxed);
+                self.shared.round_trip(Duration::from_micros(micros));
             }
         }
     }

@@ -9,21 +9,18 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rtc_crypto::RTCCryptoProvider;
-use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType};
-use rtc_dtls::crypto::Certificate;
-use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use sha2::{Digest, Sha256};
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Profile, SessionId};
 use taimat_hub::{Channel, ChannelKey, Hub, Status};
 use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
+use super::identity::Identity;
+use super::info::{EndReason, SessionInfo, Shared};
 use super::negotiate::{Agreement, Local, Mismatch, agree};
 use super::offer::{MAX_CANDIDATES, Offer, OfferError};
 use super::receiver::{ReceiverTask, make_pwd, make_ufrag};
-use super::session::{EndReason, Seed, SessionInfo, Shared};
+use super::session::Seed;
 use super::socket::{RtcSocket, reachable};
 use super::worker::{Command, OnEnd, QUEUE, Routes, Worker};
 use crate::live::live;
@@ -130,9 +127,7 @@ pub struct Whep {
     tasks: Tasks,
     next_thread: AtomicUsize,
     metrics: Arc<Metrics>,
-    provider: Arc<dyn RTCCryptoProvider>,
-    certificate: Certificate,
-    fingerprint: String,
+    identity: Identity,
     sockets: Arc<[RtcSocket]>,
     addresses: Vec<SocketAddr>,
     locals: Vec<SocketAddr>,
@@ -147,10 +142,6 @@ impl std::fmt::Debug for Whep {
     }
 }
 
-fn internal(error: impl std::fmt::Display) -> io::Error {
-    io::Error::other(error.to_string())
-}
-
 impl Whep {
     /// Binds and starts the threads.
     pub fn start(
@@ -160,11 +151,7 @@ impl Whep {
         metrics: Arc<Metrics>,
         stop: &Stop,
     ) -> io::Result<Self> {
-        let provider = rtc_crypto::default_provider().map_err(internal)?;
-        let certificate =
-            Certificate::generate_self_signed(vec!["taimat".to_owned()], provider.crypto())
-                .map_err(internal)?;
-        let fingerprint = fingerprint_of(&certificate);
+        let identity = Identity::generate().map_err(io::Error::other)?;
         let sockets: Arc<[RtcSocket]> = bind(&config.bind)?.into();
         let bound: Vec<SocketAddr> = sockets.iter().map(RtcSocket::local_addr).collect();
         let locals = bound.iter().map(|a| stand_in(*a)).collect();
@@ -227,9 +214,7 @@ impl Whep {
             tasks,
             next_thread: AtomicUsize::new(0),
             metrics,
-            provider,
-            certificate,
-            fingerprint,
+            identity,
             sockets,
             addresses,
             locals,
@@ -346,7 +331,7 @@ impl Whep {
         let local = Local {
             ufrag: make_ufrag(thread),
             pwd: make_pwd(),
-            fingerprint: self.fingerprint.clone(),
+            fingerprint: self.identity.fingerprint().to_owned(),
             addresses: self.addresses.clone(),
         };
         let track: Arc<Track> = self.tracks.watch(channel, info);
@@ -358,8 +343,8 @@ impl Whep {
             remote_ufrag: offer.ufrag.clone(),
             remote_pwd: offer.pwd.clone(),
             candidates: offer.candidates.clone(),
-            dtls: self.handshake(offer.fingerprint).map_err(fail)?,
-            provider: Arc::clone(&self.provider),
+            dtls: self.identity.handshake(offer.fingerprint).map_err(fail)?,
+            provider: Arc::clone(self.identity.provider()),
             locals: self.locals.clone(),
             metrics: self.metrics.viewer(track.key()),
             track,
@@ -396,35 +381,6 @@ impl Whep {
             id,
             profile,
         })
-    }
-
-    fn handshake(
-        &self,
-        fingerprint: [u8; 32],
-    ) -> Result<Arc<rtc_dtls::config::HandshakeConfig>, String> {
-        let profiles = vec![
-            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-        ];
-        ConfigBuilder::default()
-            .with_crypto_provider(Arc::clone(&self.provider))
-            .with_certificates(vec![self.certificate.clone()])
-            .with_srtp_protection_profiles(profiles)
-            .with_client_auth(ClientAuthType::RequireAnyClientCert)
-            // Browsers' certificates are self-signed; the offer's fingerprint is what counts.
-            .with_insecure_skip_verify(true)
-            .with_verify_peer_certificate(Some(Arc::new(move |chain: &[Vec<u8>], _| {
-                let first = chain.first().map(Sha256::digest);
-                if first.is_some_and(|hash| hash.as_slice() == fingerprint) {
-                    Ok(())
-                } else {
-                    Err(rtc_shared::error::Error::ErrNoMatchingCertificateFingerprint)
-                }
-            })))
-            .with_extended_master_secret(ExtendedMasterSecretType::Require)
-            .build(false, None)
-            .map(Arc::new)
-            .map_err(|e| e.to_string())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {
@@ -648,20 +604,6 @@ fn stand_in(bound: SocketAddr) -> SocketAddr {
         return SocketAddr::new(ip, bound.port());
     }
     bound
-}
-
-/// The SHA-256 fingerprint as SDP writes it (RFC 8122 section 5).
-fn fingerprint_of(certificate: &Certificate) -> String {
-    let der = certificate
-        .certificate
-        .first()
-        .map(|c| c.as_ref())
-        .unwrap_or_default();
-    let bytes: Vec<String> = Sha256::digest(der)
-        .iter()
-        .map(|b| format!("{b:02X}"))
-        .collect();
-    bytes.join(":")
 }
 
 #[cfg(test)]

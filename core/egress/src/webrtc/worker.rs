@@ -12,8 +12,9 @@ use taimat_base::{SessionId, clock};
 use taimat_hub::{Cursor, Read};
 use tokio::sync::oneshot;
 
+use super::info::EndReason;
 use super::outbox::Outbox;
-use super::session::{EndReason, Seed, Session};
+use super::session::{Seed, Session};
 use super::socket::{Path, RtcSocket};
 use crate::metrics::{DropCause, Metrics};
 use crate::packets::PacketBatch;
