@@ -31,7 +31,15 @@ pub struct Track {
     listeners: Mutex<Vec<Arc<dyn Listener>>>,
     /// The stream changed so that viewers have to be set up anew.
     superseded: AtomicBool,
+    /// Fires when the last holder lets go.
+    gone: Stop,
     _reader: Reader,
+}
+
+impl Drop for Track {
+    fn drop(&mut self) {
+        self.gone.cancel();
+    }
 }
 
 impl fmt::Debug for Track {
@@ -119,27 +127,32 @@ impl Tracks {
             ring: Arc::new(Ring::new(self.limits)),
             listeners: Mutex::default(),
             superseded: AtomicBool::new(false),
+            gone: Stop::new(),
             _reader: channel.join(),
         });
         live.insert(channel.key().clone(), Arc::downgrade(&track));
         let span = tracing::info_span!("track", channel = %channel.key());
-        let weak = Arc::downgrade(&track);
+        let (weak, gone) = (Arc::downgrade(&track), track.gone.clone());
         let channel = Arc::clone(channel);
-        self.tasks
-            .spawn("packetize", span, |stop| packetize(weak, channel, stop));
+        self.tasks.spawn("packetize", span, |stop| {
+            packetize(weak, channel, gone, stop)
+        });
         track
     }
 }
 
 /// Fills the track's ring until nobody holds the track, the channel ends, or its codecs change.
-async fn packetize(track: Weak<Track>, channel: Arc<Channel>, stop: Stop) {
+async fn packetize(track: Weak<Track>, channel: Arc<Channel>, gone: Stop, stop: Stop) {
     let mut cursor = channel.read();
     let mut info: watch::Receiver<Option<Arc<StreamInfo>>> = channel.watch_info();
+    // It may have changed since the track was made.
+    info.mark_changed();
     loop {
         let read = tokio::select! {
             read = cursor.next() => read,
             () = stop.cancelled() => Read::Closed,
-            () = abandoned(&track) => return,
+            // A track without media has nothing else to wake it.
+            () = gone.cancelled() => return,
         };
         let Some(track) = track.upgrade() else { return };
         if info.has_changed().unwrap_or(false) {
@@ -171,14 +184,90 @@ async fn packetize(track: Weak<Track>, channel: Arc<Channel>, stop: Stop) {
     }
 }
 
-/// Ends a while after the last holder is gone: a track without media has nothing else to wake it.
-async fn abandoned(track: &Weak<Track>) {
-    const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
-    let mut interval = tokio::time::interval(LOOK);
-    loop {
-        interval.tick().await;
-        if track.strong_count() == 0 {
-            return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::time::Duration;
+    use taimat_base::{CameraKey, Profile, clock};
+    use taimat_hub::Hub;
+    use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec, VideoParams, VideoTrack};
+
+    fn info(codec: VideoCodec) -> StreamInfo {
+        let params = VideoParams {
+            codec,
+            vps: Vec::new(),
+            sps: vec![Bytes::from_static(&[0x67, 0x42, 0, 0x1F])],
+            pps: Vec::new(),
+            width: 64,
+            height: 64,
+        };
+        let video = VideoTrack {
+            codec,
+            params: Arc::new(params),
+        };
+        StreamInfo {
+            video: Some(video),
+            audio: None,
         }
+    }
+
+    fn key_frame() -> AccessUnit {
+        let mut data = bytes::BytesMut::new();
+        taimat_media::nal::push(&mut data, &[0x65; 3000]);
+        AccessUnit {
+            track: TrackKind::Video,
+            media_time: MediaTime::new(0, 90_000),
+            wall_time: clock::wall(),
+            received: clock::now(),
+            keyframe: true,
+            params: None,
+            data: data.freeze(),
+            lost_packets: 0,
+        }
+    }
+
+    fn channel() -> Arc<Channel> {
+        let camera = CameraKey::new("c".parse().unwrap(), "a".parse().unwrap());
+        let hub = Hub::new();
+        let channel = hub.ensure(&ChannelKey::new(camera, Profile::Main), Limits::default());
+        channel.set_info(info(VideoCodec::H264));
+        channel
+    }
+
+    #[tokio::test]
+    async fn packetizes_once_for_all_and_ends_with_the_last_holder() {
+        let (channel, tracks) = (channel(), Tracks::new(&Stop::new(), Limits::default()));
+        let known = channel.info().unwrap();
+        let first = tracks.watch(&channel, &known);
+        let second = tracks.watch(&channel, &known);
+        assert!(Arc::ptr_eq(&first, &second));
+        let mut cursor = first.ring().from_start();
+        channel.publish(key_frame());
+        let Read::Item(_, batch) = cursor.next().await else {
+            panic!("nothing came")
+        };
+        assert_eq!((batch.payloads.len(), channel.readers()), (3, 1));
+        drop((first, second));
+        let mut readers = channel.watch_readers();
+        tokio::time::timeout(Duration::from_secs(5), readers.wait_for(|n| *n == 0))
+            .await
+            .expect("the task still holds the channel")
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_codec_ends_the_track() {
+        let (channel, tracks) = (channel(), Tracks::new(&Stop::new(), Limits::default()));
+        let known = channel.info().unwrap();
+        let track = tracks.watch(&channel, &known);
+        // Before the track's task has had a chance to look.
+        channel.set_info(info(VideoCodec::H265));
+        let mut cursor = track.ring().from_start();
+        channel.publish(key_frame());
+        assert!(matches!(cursor.next().await, Read::Closed));
+        assert!(track.is_superseded());
+        let now = channel.info().unwrap();
+        assert!(!Arc::ptr_eq(&track, &tracks.watch(&channel, &now)));
     }
 }

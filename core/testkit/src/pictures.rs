@@ -1,8 +1,6 @@
 //! From a viewer's RTP packets to the numbers in the pictures: depacketizes, decodes with openh264,
 //! reads.
 
-use std::time::{Duration, Instant};
-
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 use taimat_media::VideoCodec;
@@ -15,8 +13,8 @@ pub struct Pictures {
     depacketizer: Depacketizer,
     decoder: Decoder,
     frames: Vec<Frame>,
-    /// RTP time of each picture read, its number, and when it came.
-    pub seen: Vec<(u32, u32, Instant)>,
+    /// RTP time of each picture read, and its number.
+    pub seen: Vec<(u32, u32)>,
     /// Frames that came whole.
     pub whole: u32,
     /// Key frames among them.
@@ -58,8 +56,7 @@ impl Pictures {
             self.whole += 1;
             self.keyframes += u32::from(frame.keyframe);
             if let Some(number) = self.decode(&frame) {
-                self.seen
-                    .push((frame.timestamp, number, taimat_base::clock::now()));
+                self.seen.push((frame.timestamp, number));
             }
         }
     }
@@ -85,15 +82,6 @@ impl Pictures {
 
     /// The numbers in the order in which they came.
     pub fn numbers(&self) -> Vec<u32> {
-        self.seen.iter().map(|(_, number, _)| *number).collect()
-    }
-
-    /// Time between two pictures' arrivals at most.
-    pub fn longest_gap(&self) -> Duration {
-        let pairs = self.seen.windows(2);
-        pairs
-            .map(|w| w[1].2.duration_since(w[0].2))
-            .max()
-            .unwrap_or_default()
+        self.seen.iter().map(|(_, number)| *number).collect()
     }
 }

@@ -231,7 +231,7 @@ impl WhepClient {
 
     /// The next packet; `None` if none comes for a while.
     pub async fn packet(&mut self) -> Option<Packet> {
-        tokio::time::timeout(Duration::from_secs(5), self.packets.recv())
+        tokio::time::timeout(Duration::from_secs(20), self.packets.recv())
             .await
             .ok()
             .flatten()

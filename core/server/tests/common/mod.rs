@@ -17,7 +17,7 @@ pub(crate) struct Bench {
     _temporary: tempfile::TempDir,
 }
 
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
 impl Bench {
     /// A router that serves one commune `thu` with these cameras: name and the lines of its section.
