@@ -4,6 +4,8 @@
 //! path. Requests have bounded bodies and a time limit; errors are problem+json (RFC 9457).
 //! Not here: what a request means. That is asked of `egress`, `hub` and the [`Directory`].
 
+mod admin;
+mod detections;
 mod directory;
 mod guard;
 mod problem;
@@ -19,11 +21,14 @@ use prometheus::Registry;
 use taimat_egress::webrtc::Whep;
 use taimat_hub::Hub;
 use taimat_ingest::Ingest;
+use taimat_sandbox::Sandbox;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub use admin::{Admin, AdminError};
+pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
 pub use problem::ProblemJson;
 
@@ -41,6 +46,12 @@ pub struct State {
     pub ingest: Arc<Ingest>,
     /// WebRTC viewers.
     pub whep: Arc<Whep>,
+    /// Plugins.
+    pub sandbox: Arc<Sandbox>,
+    /// What plugins see.
+    pub detections: Arc<Detections>,
+    /// Who writes configuration.
+    pub admin: Arc<dyn Admin>,
     /// What communes and cameras there are.
     pub directory: Arc<Directory>,
     /// All metrics.
@@ -77,11 +88,14 @@ pub fn router(state: State) -> Router {
         .route("/{commune}/{camera}/whep", whep)
         .route("/{commune}/{camera}/whep/{token}", session)
         .merge(routes::rest::routes())
+        .merge(routes::plugins::routes())
         .route("/metrics", get(routes::ops::metrics))
         .route("/healthz", get(routes::ops::healthz))
         .route("/readyz", get(routes::ops::readyz))
         .route("/", get(routes::console::index))
         .fallback(routes::console::fallback)
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .merge(routes::plugins::uploads())
         .layer(axum::middleware::from_fn_with_state(
             state.clone(),
             guard::check,
@@ -90,7 +104,6 @@ pub fn router(state: State) -> Router {
             StatusCode::GATEWAY_TIMEOUT,
             REQUEST_DEADLINE,
         ))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))

@@ -4,7 +4,9 @@
 //! only room that knows everyone.
 //! Not here: what any part does.
 
+mod admin;
 pub mod config;
+pub mod plugin;
 mod process;
 mod reload;
 pub mod router;

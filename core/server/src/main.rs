@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+use taimat_sandbox::compile::{self, Where};
 use taimat_server::router::rtc_addresses;
 use taimat_server::simulate::SimulateArgs;
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router, config, plugin};
 use taimat_simulate::Fleet;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -45,6 +46,12 @@ enum Command {
     },
     /// Run a fleet of synthetic cameras
     Simulate(Box<SimulateArgs>),
+    /// Write, test, sign and look into plugins
+    #[command(subcommand)]
+    Plugin(plugin::Command),
+    /// Compile a component from standard input; what the router starts for itself
+    #[command(hide = true, name = compile::WORKER_ARGUMENT)]
+    Compile,
 }
 
 /// What can be said on the command line or in a file.
@@ -85,6 +92,10 @@ struct ServeArgs {
     /// WebRTC viewers at most [default: 2000]
     #[arg(long)]
     max_viewers: Option<usize>,
+    /// Folder for what is kept between runs: plugins' state and compiled code
+    /// [default: taimat-data]
+    #[arg(long, env = "TAIMAT_DATA")]
+    data: Option<PathBuf>,
 }
 
 impl ServeArgs {
@@ -114,6 +125,7 @@ impl ServeArgs {
         self.insecure |= file.insecure;
         self.sender_threads = self.sender_threads.or(file.sender_threads);
         self.max_viewers = self.max_viewers.or(file.max_viewers);
+        self.data = self.data.or(file.data);
         Ok(self)
     }
 
@@ -136,6 +148,8 @@ impl ServeArgs {
             insecure: self.insecure,
             sender_threads: self.sender_threads.unwrap_or(0),
             max_viewers: self.max_viewers.unwrap_or(2000),
+            data: Some(self.data.unwrap_or("taimat-data".into())),
+            compile: std::env::current_exe().map_or(Where::Here, Where::Child),
         }
     }
 }
@@ -154,6 +168,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => runtime.block_on(serve(*args)),
         Command::Check { folders } => check(&folders),
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
+        Command::Plugin(command) => plugin::run(&command),
+        Command::Compile => return ExitCode::from(compile::worker()),
     };
     // Blocking tasks that hang must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));

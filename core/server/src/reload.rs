@@ -1,6 +1,7 @@
 //! Watches the communes' folders. What changes is read, checked and reconciled; what is wrong is
 //! told, and what ran goes on.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,12 +38,36 @@ pub(crate) async fn watch(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop
             tracing::error!(folder = %folder.display(), %error, "folder can not be watched");
         }
     }
+    let mut plugins = PluginFolders::default();
     loop {
+        plugins.watch(&folders, &mut watcher);
         tokio::select! {
             change = changes.recv() => if change.is_none() { return },
             () = stop.cancelled() => return,
         }
         while tokio::time::timeout(QUIET, changes.recv()).await.is_ok() {}
         router.reload(&folders).await;
+    }
+}
+
+/// Folders with components. They may come later than the commune's own.
+#[derive(Default)]
+struct PluginFolders(BTreeSet<PathBuf>);
+
+impl PluginFolders {
+    fn watch(&mut self, communes: &[PathBuf], watcher: &mut impl Watcher) {
+        for folder in communes.iter().map(|f| f.join("plugins")) {
+            if !folder.is_dir() {
+                self.0.remove(&folder);
+            } else if !self.0.contains(&folder) {
+                match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                    Ok(()) => drop(self.0.insert(folder)),
+                    Err(error) => {
+                        let folder = folder.display();
+                        tracing::error!(%folder, %error, "folder can not be watched");
+                    }
+                }
+            }
+        }
     }
 }

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::{IntCounter, IntGauge, Registry};
-use taimat_api::{Access, Directory, Snapshot, State};
+use taimat_api::{Access, Detections, Directory, Snapshot, State};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
+use taimat_contract::{DetectionSink, FrameSource};
 use taimat_egress::metrics::Metrics;
 use taimat_egress::rtsp::{Mounts, RtspServer};
 use taimat_egress::track::Tracks;
@@ -19,10 +20,18 @@ use taimat_egress::webrtc::Whep;
 use taimat_egress::{rtsp, webrtc};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
+use taimat_sandbox::Sandbox;
+use taimat_sandbox::compile::Where;
+use taimat_vision::Vision;
 use tokio::net::TcpListener;
 
+use crate::admin::Files;
 use crate::config::{self, Commune};
 use crate::{process, reload};
+
+/// Instances of plugins at most: two thousand cameras with one each. Only address space is reserved
+/// for them.
+const MAX_INSTANCES: u32 = 2000;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -47,6 +56,10 @@ pub struct Options {
     pub sender_threads: usize,
     /// WebRTC viewers at most.
     pub max_viewers: usize,
+    /// Where plugins' compiled code and state are kept; `None` keeps nothing.
+    pub data: Option<PathBuf>,
+    /// Where components are compiled.
+    pub compile: Where,
 }
 
 impl Options {
@@ -64,6 +77,8 @@ impl Options {
             insecure: false,
             sender_threads: 0,
             max_viewers: 2000,
+            data: None,
+            compile: Where::Here,
         }
     }
 
@@ -100,17 +115,25 @@ enum Phase {
     Viewers,
     /// RTSP clients are disconnected.
     Rtsp,
+    /// Plugins end, then the decoding for them.
+    Plugins,
     /// Cameras are told TEARDOWN.
     Sources,
 }
 
 impl Phase {
-    const ORDER: [Self; 4] = [Self::Http, Self::Viewers, Self::Rtsp, Self::Sources];
+    const ORDER: [Self; 5] = [
+        Self::Http,
+        Self::Viewers,
+        Self::Rtsp,
+        Self::Plugins,
+        Self::Sources,
+    ];
 
     const fn deadline(self) -> Duration {
         match self {
             Self::Http => Duration::from_secs(1),
-            Self::Viewers | Self::Rtsp => Duration::from_secs(2),
+            Self::Viewers | Self::Rtsp | Self::Plugins => Duration::from_secs(2),
             Self::Sources => Duration::from_secs(3),
         }
     }
@@ -130,6 +153,8 @@ pub struct Router {
     ingest: Arc<Ingest>,
     whep: Arc<Whep>,
     rtsp: RtspServer,
+    vision: Arc<Vision>,
+    sandbox: Arc<Sandbox>,
     directory: Arc<Directory>,
     metrics: ConfigMetrics,
     http: Tasks,
@@ -199,10 +224,15 @@ impl Router {
         let mounts = Arc::new(HubMounts(Arc::clone(&hub)));
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
         let directory = Arc::new(Directory::default());
+        let detections = Arc::new(Detections::default());
+        let (vision, sandbox) = plugins(&options, &hub, &detections, &registry, &stop)?;
         let state = State {
             hub: Arc::clone(&hub),
             ingest: Arc::clone(&ingest),
             whep: Arc::clone(&whep),
+            sandbox: Arc::clone(&sandbox),
+            detections,
+            admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),
             registry,
             access: Arc::new(Access {
@@ -220,6 +250,8 @@ impl Router {
             ingest,
             whep,
             rtsp,
+            vision,
+            sandbox,
             directory,
             metrics: config_metrics,
             http: Tasks::under(&stop),
@@ -276,6 +308,11 @@ impl Router {
         &self.whep
     }
 
+    /// The plugins.
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
+    }
+
     /// The channels.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
@@ -292,6 +329,8 @@ impl Router {
             Err(problems) => {
                 self.metrics.refused.inc();
                 self.refuse(problems);
+                // A component's file may have changed all the same.
+                self.sandbox.refresh();
             }
         }
     }
@@ -314,6 +353,8 @@ impl Router {
             .flat_map(|camera| camera.sources.iter().cloned())
             .collect();
         self.ingest.reconcile(sources).await;
+        let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
+        self.sandbox.reconcile(plugins.collect());
         self.metrics.problems.set(0);
         let communes = communes.into_iter().map(listed).collect();
         self.directory.replace(Snapshot {
@@ -322,7 +363,7 @@ impl Router {
         });
     }
 
-    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, cameras.
+    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, cameras.
     pub async fn stop(&self) {
         self.background.stop(Duration::from_secs(1)).await;
         for phase in Phase::ORDER {
@@ -331,12 +372,41 @@ impl Router {
                 Phase::Http => drop(self.http.stop(phase.deadline()).await),
                 Phase::Viewers => self.whep.shut_down(phase.deadline()).await,
                 Phase::Rtsp => self.rtsp.stop(phase.deadline()).await,
+                Phase::Plugins => {
+                    self.sandbox.stop(phase.deadline() / 2).await;
+                    self.vision.stop(phase.deadline() / 2).await;
+                }
                 Phase::Sources => self.ingest.stop(phase.deadline()).await,
             }
         }
         self.stop.cancel();
         tracing::info!("stopped");
     }
+}
+
+/// Decoding and plugins.
+fn plugins(
+    options: &Options,
+    hub: &Arc<Hub>,
+    detections: &Arc<Detections>,
+    registry: &Registry,
+    stop: &Stop,
+) -> anyhow::Result<(Arc<Vision>, Arc<Sandbox>)> {
+    if let Some(data) = &options.data {
+        std::fs::create_dir_all(data)
+            .with_context(|| format!("the data folder {}", data.display()))?;
+    }
+    let vision = Vision::start(Arc::clone(hub), 0, registry, stop)?;
+    let config = taimat_sandbox::Config {
+        threads: 0,
+        instances: MAX_INSTANCES,
+        compile: options.compile.clone(),
+        data: options.data.clone(),
+    };
+    let source: Arc<dyn FrameSource> = Arc::clone(&vision) as _;
+    let sink: Arc<dyn DetectionSink> = Arc::clone(detections) as _;
+    let sandbox = Sandbox::start(config, source, sink, registry, stop)?;
+    Ok((vision, Arc::new(sandbox)))
 }
 
 fn config_metrics(registry: &Registry) -> Result<ConfigMetrics, prometheus::Error> {

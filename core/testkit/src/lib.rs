@@ -8,6 +8,7 @@ pub mod fuzz;
 pub mod gstreamer;
 pub mod lossy;
 pub mod pictures;
+pub mod plugins;
 pub mod wait;
 pub mod whep;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::console;
-use crate::run::{cargo, command, root, say};
+use crate::run::{self, cargo, command, root, say};
 
 /// Options of the demo.
 #[derive(Debug, Clone, clap::Args)]
@@ -23,6 +23,8 @@ pub(crate) struct DemoArgs {
 }
 
 const EXAMPLE: &str = "examples/hoa-lac";
+/// Plugins that the example runs.
+const PLUGINS: [&str; 1] = ["detect-motion"];
 const PAGE: &str = "http://127.0.0.1:8080/";
 
 /// Ends with its owner.
@@ -49,6 +51,19 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().map(|r| r.join("target")), |t| Ok(t.into()))?;
     let taimat = target.join(profile).join("taimat");
+
+    say("building the example's plugins");
+    run::run(command("rustup").args(["target", "add", "wasm32-wasip2"]))?;
+    for plugin in PLUGINS {
+        let output = format!("{EXAMPLE}/plugins/{plugin}.wasm");
+        let mut build = command(&taimat.to_string_lossy());
+        build
+            .args(["plugin", "build", &format!("plugins/{plugin}")])
+            .args(["--profile", "plugin", "--output", &output])
+            // Beside the router's own: other flags and another target would rebuild that.
+            .env("CARGO_TARGET_DIR", target.join("plugins"));
+        run::run(&mut build)?;
+    }
 
     say("drawing and encoding the cameras' scenes");
     let _cameras = start(
@@ -94,14 +109,14 @@ fn check() -> anyhow::Result<()> {
     let now = Instant::now;
     let deadline = now() + Duration::from_secs(30);
     loop {
-        let answer = overview().unwrap_or_default();
+        let answer = ask("/api/v1/overview").unwrap_or_default();
         let live = answer["communes"][0]["cameras"].as_array().map(|cameras| {
             let is_live = |c: &&serde_json::Value| c["profiles"][0]["state"] == "live";
             (cameras.iter().filter(is_live).count(), cameras.len())
         });
         match live {
-            Some((live, all)) if live == all && all > 0 => {
-                say(&format!("{live} of {all} cameras are live"));
+            Some((live, all)) if live == all && all > 0 && plugins_run() => {
+                say(&format!("{live} of {all} cameras are live, plugins run"));
                 return Ok(());
             }
             _ if now() > deadline => anyhow::bail!("cameras live: {live:?} after 30 s"),
@@ -110,11 +125,19 @@ fn check() -> anyhow::Result<()> {
     }
 }
 
-/// Asks the router for its overview.
-fn overview() -> anyhow::Result<serde_json::Value> {
+/// Whether every plugin of the example runs.
+fn plugins_run() -> bool {
+    let plugins = ask("/api/v1/communes/hoa-lac/plugins").unwrap_or_default();
+    plugins.as_array().is_some_and(|plugins| {
+        plugins.len() == PLUGINS.len() && plugins.iter().all(|p| p["state"] == "running")
+    })
+}
+
+/// Asks the router.
+fn ask(path: &str) -> anyhow::Result<serde_json::Value> {
     let mut stream = TcpStream::connect("127.0.0.1:8080")?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(b"GET /api/v1/overview HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;

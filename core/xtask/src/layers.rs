@@ -35,8 +35,13 @@ const FLOORS: [(u32, &[&str]); 7] = [
 /// Outside the house: used by tests only, or by nobody.
 const OUTSIDE: [&str; 2] = ["taimat-testkit", "taimat-xtask"];
 
+/// Where plugins live: they know the SDK, and nothing of the house.
+const PLUGIN_FOLDERS: [&str; 2] = ["/plugins/", "/examples/plugins/"];
+const PLUGIN: &str = "plugin ";
+const SDK: &str = "taimat-sdk";
+
 /// Dependencies that only one room may know (and what stands outside the house).
-const DOORS: [(&str, &[&str]); 7] = [
+const DOORS: [(&str, &[&str]); 9] = [
     ("webrtc", &["taimat-testkit", "taimat-server"]),
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),
@@ -44,6 +49,8 @@ const DOORS: [(&str, &[&str]); 7] = [
     ("openh264", &["taimat-simulate", "taimat-testkit"]),
     ("axum", &["taimat-api", "taimat-server"]),
     ("wasmtime", &["taimat-sandbox"]),
+    ("rusty_h264-decoder", &["taimat-vision"]),
+    ("rusty_h265", &["taimat-vision"]),
 ];
 
 /// A package's name and the names of what it depends on, without dev-dependencies.
@@ -71,13 +78,21 @@ fn read(metadata: &Value) -> anyhow::Result<Arrows> {
     let packages = metadata["packages"].as_array().context("no packages")?;
     let name = |v: &Value| v["name"].as_str().unwrap_or("").to_owned();
     let one = |package: &Value| {
+        let own = name(package);
+        let path = package["manifest_path"].as_str().unwrap_or("");
+        let plugin = PLUGIN_FOLDERS.iter().any(|folder| path.contains(folder));
+        let own = if plugin {
+            format!("{PLUGIN}{own}")
+        } else {
+            own
+        };
         let dependencies = package["dependencies"]
             .as_array()
             .cloned()
             .unwrap_or_default();
         // Tests may reach for anything: they are not part of the house.
         let counted = dependencies.iter().filter(|d| d["kind"] != "dev");
-        (name(package), counted.map(name).collect())
+        (own, counted.map(name).collect())
     };
     Ok(packages.iter().map(one).collect())
 }
@@ -93,6 +108,12 @@ fn judge(arrows: &Arrows) -> Vec<String> {
     let mut wrong = Vec::new();
     for (from, dependencies) in arrows {
         if OUTSIDE.contains(&from.as_str()) {
+            continue;
+        }
+        if from.starts_with(PLUGIN) || from == SDK {
+            let house = |to: &&String| floor(to).is_some() || OUTSIDE.contains(&to.as_str());
+            let known = dependencies.iter().filter(house);
+            wrong.extend(known.map(|to| format!("{from} -> {to}: plugins know the SDK only")));
             continue;
         }
         let Some(own) = floor(from) else {
@@ -153,6 +174,8 @@ mod tests {
         assert!(wrong("taimat-api", "taimat-testkit")[0].contains("only tests"));
         assert!(wrong("taimat-new", "serde")[0].contains("has no floor"));
         assert!(wrong("taimat-server", "taimat-api").is_empty());
+        assert!(wrong("plugin detect-motion", "taimat-sdk").is_empty());
+        assert!(wrong("plugin detect-motion", "taimat-vision")[0].contains("the SDK only"));
     }
 
     #[test]

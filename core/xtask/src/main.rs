@@ -6,6 +6,7 @@ mod debian;
 mod demo;
 mod layers;
 mod run;
+mod wit;
 
 use clap::{Parser, Subcommand};
 
@@ -34,6 +35,8 @@ enum Chore {
     Deny,
     /// Check that imports only go down the floor plan
     Layers,
+    /// Check that the contract breaks no released version without a new one
+    Wit,
     /// Build the web console
     Console,
     /// Measure
@@ -53,13 +56,21 @@ fn main() -> anyhow::Result<()> {
         Chore::Lint => lint(),
         Chore::Deny => deny(),
         Chore::Layers => layers::check(&root()?).map(|n| say(&format!("layers: {n} arrows, good"))),
+        Chore::Wit => wit::check(&root()?)
+            .map(|n| say(&format!("wit: compatible with {n} released versions"))),
         Chore::Console => console::build(true),
         Chore::Bench { what, rest } => bench(&what, &rest),
     }
 }
 
 /// Packages whose tests need no wasm, WebRTC, encoder or browser.
-const LIGHT: [&str; 4] = ["taimat-base", "taimat-media", "taimat-hub", "taimat-ingest"];
+const LIGHT: [&str; 5] = [
+    "taimat-base",
+    "taimat-contract",
+    "taimat-media",
+    "taimat-hub",
+    "taimat-ingest",
+];
 
 fn test(light: bool) -> anyhow::Result<()> {
     if light {
@@ -106,6 +117,10 @@ fn lint() -> anyhow::Result<()> {
     )?;
     let arrows = layers::check(&root()?)?;
     say(&format!("layers: {arrows} arrows, good"));
+    let released = wit::check(&root()?)?;
+    say(&format!(
+        "wit: compatible with {released} released versions"
+    ));
     Ok(())
 }
 

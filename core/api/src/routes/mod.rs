@@ -2,5 +2,6 @@
 
 pub(crate) mod console;
 pub(crate) mod ops;
+pub(crate) mod plugins;
 pub(crate) mod rest;
 pub(crate) mod whep;

@@ -136,7 +136,9 @@ struct Description;
 
 async fn openapi() -> Response {
     let json = HeaderValue::from_static("application/json");
-    let body = Description::openapi().to_json().unwrap_or_default();
+    let mut description = Description::openapi();
+    description.merge(super::plugins::Description::openapi());
+    let body = description.to_json().unwrap_or_default();
     ([(header::CONTENT_TYPE, json)], body).into_response()
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 use taimat_base::redact::SourceUrl;
 use taimat_base::units::Span;
 use taimat_base::{CameraId, CameraKey, CommuneId, Problem, Profile, Secret};
+use taimat_contract::package::PublicKey;
 use taimat_hub::{ChannelKey, Limits};
 use taimat_ingest::{Credentials, Mode, SourceSpec, Transport};
+use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 use url::Url;
 
@@ -17,7 +19,7 @@ use super::reader::{Reader, Section, key_span};
 const MAX_CAMERAS: usize = 2000;
 
 /// A commune as its folder says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Commune {
     /// Its name in URLs: the folder's.
     pub id: CommuneId,
@@ -27,6 +29,8 @@ pub struct Commune {
     pub time_zone: String,
     /// Its cameras, in the file's order.
     pub cameras: Vec<Camera>,
+    /// Its plugins.
+    pub plugins: Vec<PluginSpec>,
 }
 
 /// A camera as the file says it.
@@ -60,11 +64,11 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         name: "the file".into(),
         span: None,
     };
-    reader.only(&root, &["commune", "camera"]);
+    reader.only(&root, &["commune", "camera", "plugin"]);
     let about = reader.section(&root, "commune", "[commune]".into());
-    let (mut name, mut zone) = (String::new(), String::new());
+    let (mut name, mut zone, mut keys) = (String::new(), String::new(), Vec::new());
     match about {
-        Some(section) => (name, zone) = read_about(&mut reader, &section),
+        Some(section) => (name, zone, keys) = read_about(&mut reader, &section),
         None if root.table.get("commune").is_none() => {
             let hint = "begin with [commune] and name = \"Phường Hòa Lạc\"";
             reader.problem(None, "there is no [commune]", hint);
@@ -75,12 +79,18 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         Some(section) => read_cameras(&mut reader, &section, &id),
         None => Vec::new(),
     };
+    let ids: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
+    let plugins = match reader.section(&root, "plugin", "[plugin]".into()) {
+        Some(section) => super::plugin::read(&mut reader, &section, &id, &ids, &keys),
+        None => Vec::new(),
+    };
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
             name,
             time_zone: zone,
             cameras,
+            plugins,
         })
     } else {
         reader.problems.sort();
@@ -88,8 +98,11 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     }
 }
 
-fn read_about<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> (String, String) {
-    reader.only(section, &["name", "time-zone"]);
+fn read_about<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+) -> (String, String, Vec<PublicKey>) {
+    reader.only(section, &["name", "time-zone", "trusted-keys"]);
     let name = reader
         .required(section, "name", "\"Phường Hòa Lạc\"")
         .unwrap_or("");
@@ -106,7 +119,21 @@ fn read_about<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> (String, St
         let hint = "an IANA name such as \"Asia/Ho_Chi_Minh\"";
         reader.problem(span, format!("time-zone {zone:?} is not a time zone"), hint);
     }
-    (name.to_owned(), zone.to_owned())
+    let keys = section.table.get("trusted-keys");
+    let keys = keys.map_or(Vec::new(), |item| {
+        reader.texts(section, "trusted-keys", item)
+    });
+    let mut trusted = Vec::new();
+    for (text, span) in keys {
+        match text.parse() {
+            Ok(key) => trusted.push(key),
+            Err(error) => {
+                let hint = "as `taimat plugin keygen` shows it";
+                reader.problem(span, format!("trusted key {text:?}: {error}"), hint);
+            }
+        }
+    }
+    (name.to_owned(), zone.to_owned(), trusted)
 }
 
 fn read_cameras<'a>(
@@ -408,6 +435,60 @@ titel = "x"
             );
         }
         assert!(!shown.iter().any(|s| s.contains("hunter2")), "{shown:#?}");
+    }
+
+    const PLUGIN: &str = r#"
+[plugin.motion]
+component = "plugins/detect-motion.wasm"
+cameras = ["nguyen-*"]
+settings = { sensitivity = 0.6, zones = [[[0, 0.5], [1, 1]]] }
+grant = { frames = { width = 640, fps = 5 }, state = "1MiB" }
+limit = { memory = "32MiB", call = "20ms" }
+"#;
+
+    #[test]
+    fn reads_plugins() {
+        let commune = read(&format!("{GOOD}{PLUGIN}")).unwrap();
+        let [plugin] = &commune.plugins[..] else {
+            panic!()
+        };
+        assert_eq!(
+            plugin.component,
+            Path::new("hoa-lac/plugins/detect-motion.wasm")
+        );
+        let cameras: Vec<&str> = plugin.cameras.iter().map(|c| c.camera.as_str()).collect();
+        assert_eq!(cameras, ["nguyen-du-1"]);
+        let settings = r#"{"sensitivity":0.6,"zones":[[[0,0.5],[1,1]]]}"#;
+        assert_eq!(plugin.settings, settings);
+        assert_eq!(plugin.grant.frames, Some((640, 5.0)));
+        assert_eq!(plugin.limits.memory_bytes, Some(32 << 20));
+        assert!(plugin.enabled);
+    }
+
+    #[test]
+    fn what_is_wrong_with_plugins() {
+        let wrong = PLUGIN
+            .replace("plugins/detect-motion.wasm", "../detect-motion.wasm")
+            .replace("nguyen-*", "le-loi-*")
+            .replace("fps = 5", "fps = 500")
+            .replace("limit =", "limits =");
+        let keys = "time-zone = \"Asia/Ho_Chi_Minh\"\ntrusted-keys = [\"ed25519:x\"]";
+        let good = GOOD.replace("time-zone = \"Asia/Ho_Chi_Minh\"", keys);
+        let problems = read(&format!("{good}{wrong}")).unwrap_err();
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        for expected in [
+            "hoa-lac/commune.toml:5:17: trusted key \"ed25519:x\"",
+            "`component` of [plugin.motion] leads out of the folder",
+            "no camera is \"le-loi-*\" (hint: there are nguyen-du-1, cong-truong;",
+            "has to be a number (hint: between 0.01 and 60)",
+            "[plugin.motion] has no setting `limits` (hint: did you mean `limit`?)",
+        ] {
+            assert!(
+                shown.iter().any(|s| s.contains(expected)),
+                "{expected}\nin {shown:#?}"
+            );
+        }
+        assert_eq!(shown.len(), 5, "{shown:#?}");
     }
 
     #[test]

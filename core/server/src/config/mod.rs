@@ -1,6 +1,7 @@
 //! What operators write: commune folders.
 
 pub mod commune;
+mod plugin;
 mod reader;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Reads TOML tables key by key and collects everything that is wrong, with its place.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -155,6 +155,41 @@ impl<'a> Reader<'a> {
             self.problem(span, message, format!("{key} = true"));
         }
         value
+    }
+
+    /// A number within bounds.
+    pub(super) fn number(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        bounds: RangeInclusive<f64>,
+    ) -> Option<f64> {
+        let item = section.table.get(key)?;
+        let number = item.as_float().or(item.as_integer().map(|n| n as f64));
+        if number.is_none_or(|n| !bounds.contains(&n)) {
+            let (least, most) = (bounds.start(), bounds.end());
+            let message = format!("`{key}` of {} has to be a number", section.name);
+            self.problem(item.span(), message, format!("between {least} and {most}"));
+            return None;
+        }
+        number
+    }
+
+    /// A list of texts with their places.
+    pub(super) fn texts(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        item: &'a Item,
+    ) -> Vec<(String, Option<Range<usize>>)> {
+        let values = item.as_array().map(|a| a.iter().collect::<Vec<_>>());
+        let text = |v: &&'a Value| Some((v.as_str()?.to_owned(), v.span()));
+        let texts = values.and_then(|v| v.iter().map(text).collect::<Option<Vec<_>>>());
+        texts.unwrap_or_else(|| {
+            let message = format!("`{key}` of {} has to be a list of texts", section.name);
+            self.problem(item.span(), message, format!("{key} = [\"…\"]"));
+            Vec::new()
+        })
     }
 
     /// One of some words.

@@ -1,0 +1,57 @@
+//! Detections on their way to browsers: a bounded broadcast; who is late misses the oldest.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use taimat_base::CameraKey;
+use taimat_contract::{Detection, DetectionSink};
+use tokio::sync::broadcast;
+
+/// Messages kept for a reader that is late: some seconds of a busy commune.
+const KEPT: usize = 1024;
+
+/// What a plugin saw on a camera.
+#[derive(Debug, Clone, Serialize)]
+pub struct Seen {
+    /// The commune.
+    pub commune: String,
+    /// The camera.
+    pub camera: String,
+    /// The plugin.
+    pub plugin: String,
+    /// What it saw.
+    pub detections: Vec<Detection>,
+}
+
+/// All detections of this moment.
+#[derive(Debug)]
+pub struct Detections(broadcast::Sender<Arc<Seen>>);
+
+impl Default for Detections {
+    fn default() -> Self {
+        Self(broadcast::Sender::new(KEPT))
+    }
+}
+
+impl Detections {
+    /// Follows what is seen from now on.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Seen>> {
+        self.0.subscribe()
+    }
+}
+
+impl DetectionSink for Detections {
+    fn publish(&self, camera: &CameraKey, plugin: &str, detections: &[Detection]) {
+        if self.0.receiver_count() == 0 {
+            return;
+        }
+        let seen = Seen {
+            commune: camera.commune.to_string(),
+            camera: camera.camera.to_string(),
+            plugin: plugin.to_owned(),
+            detections: detections.to_vec(),
+        };
+        // The last reader may have gone in the meantime.
+        let _readers = self.0.send(Arc::new(seen));
+    }
+}

@@ -1,0 +1,256 @@
+//! `/api/v1/communes/{commune}/plugins` and `…/detections`.
+
+use std::convert::Infallible;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use taimat_base::CommuneId;
+use taimat_contract::Package;
+use taimat_contract::package::MAX_BYTES;
+use taimat_sandbox::{Line, PluginStatus};
+use tokio::sync::broadcast::error::RecvError;
+use tower_http::limit::RequestBodyLimitLayer;
+use utoipa::{OpenApi, ToSchema};
+
+use crate::{AdminError, ProblemJson};
+
+/// A plugin.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PluginView {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    status: PluginStatus,
+    /// The newest lines of its log, the oldest first.
+    #[schema(value_type = Vec<Object>)]
+    log: Vec<Line>,
+}
+
+/// What can be changed about a plugin.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PluginChange {
+    /// Whether it is to run; written to `commune.toml`.
+    enabled: bool,
+}
+
+/// A component that was taken over.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Uploaded {
+    /// The component's own name.
+    name: String,
+    /// Its version.
+    version: String,
+    /// SHA-256 of the file.
+    digest: String,
+    /// Who signed it.
+    signer: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Chosen {
+    camera: Option<String>,
+}
+
+#[derive(OpenApi)]
+#[openapi(paths(list, one, upload, change, detections))]
+pub(crate) struct Description;
+
+pub(crate) fn routes() -> Router<crate::State> {
+    Router::new()
+        .route("/api/v1/communes/{commune}/plugins", get(list))
+        .route(
+            "/api/v1/communes/{commune}/plugins/{plugin}",
+            get(one).patch(change),
+        )
+        .route("/api/v1/communes/{commune}/detections", get(detections))
+}
+
+/// Routes whose bodies are larger than others may be.
+pub(crate) fn uploads() -> Router<crate::State> {
+    Router::new()
+        .route("/api/v1/communes/{commune}/plugins/{plugin}", put(upload))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(MAX_BYTES))
+}
+
+fn commune(state: &crate::State, id: &str) -> Result<CommuneId, ProblemJson> {
+    let snapshot = state.directory.snapshot();
+    let found = snapshot.communes.iter().find(|c| c.id.as_str() == id);
+    found
+        .map(|c| c.id.clone())
+        .ok_or_else(|| ProblemJson::not_found("such commune"))
+}
+
+/// A commune's plugins
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/plugins",
+    responses((status = 200, body = [Object]), (status = 404, body = ProblemJson))
+)]
+async fn list(
+    State(state): State<crate::State>,
+    Path(id): Path<String>,
+) -> Result<Json<Vec<PluginStatus>>, ProblemJson> {
+    Ok(Json(state.sandbox.list(&commune(&state, &id)?)))
+}
+
+/// One plugin and its log
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/plugins/{plugin}",
+    responses((status = 200, body = PluginView), (status = 404, body = ProblemJson))
+)]
+async fn one(
+    State(state): State<crate::State>,
+    Path((id, plugin)): Path<(String, String)>,
+) -> Result<Json<PluginView>, ProblemJson> {
+    let found = state.sandbox.get(&commune(&state, &id)?, &plugin);
+    found
+        .map(|(status, log)| Json(PluginView { status, log }))
+        .ok_or_else(|| ProblemJson::not_found("such plugin"))
+}
+
+/// Replace a plugin's component
+///
+/// The file is put where `commune.toml` says the plugin's component is, and hot-loaded from there;
+/// what becomes of it stands in the plugin's status.
+#[utoipa::path(
+    put,
+    path = "/api/v1/communes/{commune}/plugins/{plugin}",
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses(
+        (status = 202, body = Uploaded), (status = 404, body = ProblemJson),
+        (status = 422, body = ProblemJson)
+    )
+)]
+async fn upload(
+    State(state): State<crate::State>,
+    Path((id, plugin)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Uploaded>), ProblemJson> {
+    let commune = commune(&state, &id)?;
+    let file = state.sandbox.file(&commune, &plugin).ok_or_else(|| {
+        let mut problem = ProblemJson::not_found("such plugin");
+        problem.detail = format!(
+            "commune {commune} has no plugin {plugin}; add to its commune.toml: [plugin.{plugin}] \
+             component = \"plugins/{plugin}.wasm\""
+        );
+        problem
+    })?;
+    let package = Package::read(&body).map_err(|error| {
+        ProblemJson::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not-a-plugin",
+            "Not a plugin",
+            error.to_string(),
+        )
+    })?;
+    let put = tokio::task::spawn_blocking(move || write(&file, &body)).await;
+    put.unwrap_or_else(|e| Err(std::io::Error::other(e)))
+        .map_err(|error| {
+            let detail = format!("the component's file can not be written: {error}");
+            ProblemJson::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "storage",
+                "Not written",
+                detail,
+            )
+        })?;
+    tracing::info!(%commune, plugin, digest = package.digest.short(), "component uploaded");
+    state.sandbox.refresh();
+    let uploaded = Uploaded {
+        name: package.manifest.name,
+        version: package.manifest.version,
+        digest: package.digest.to_string(),
+        signer: package.signer.map(|key| key.to_string()),
+    };
+    Ok((StatusCode::ACCEPTED, Json(uploaded)))
+}
+
+/// Whole or not at all, and still there after a power cut.
+fn write(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let folder = file.parent().unwrap_or(std::path::Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let temporary = file.with_extension("wasm.new");
+    let mut new = std::fs::File::create(&temporary)?;
+    new.write_all(bytes)?;
+    new.sync_all()?;
+    std::fs::rename(&temporary, file)?;
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Switch a plugin on or off
+#[utoipa::path(
+    patch,
+    path = "/api/v1/communes/{commune}/plugins/{plugin}",
+    request_body = PluginChange,
+    responses((status = 204), (status = 404, body = ProblemJson), (status = 409, body = ProblemJson))
+)]
+async fn change(
+    State(state): State<crate::State>,
+    Path((id, plugin)): Path<(String, String)>,
+    Json(change): Json<PluginChange>,
+) -> Result<StatusCode, ProblemJson> {
+    let commune = commune(&state, &id)?;
+    let admin = std::sync::Arc::clone(&state.admin);
+    let enable = move || admin.enable_plugin(&commune, &plugin, change.enabled);
+    let done = tokio::task::spawn_blocking(enable).await;
+    match done {
+        Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
+        Ok(Err(AdminError::Unknown)) => Err(ProblemJson::not_found("such plugin")),
+        Ok(Err(AdminError::Refused(why))) => Err(ProblemJson::new(
+            StatusCode::CONFLICT,
+            "configuration",
+            "Not changed",
+            why,
+        )),
+        Err(panicked) => Err(ProblemJson::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Not changed",
+            panicked.to_string(),
+        )),
+    }
+}
+
+/// What plugins see, as it happens (server-sent events)
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/detections",
+    params(("camera" = Option<String>, Query, description = "this camera only")),
+    responses((status = 200, content_type = "text/event-stream"), (status = 404, body = ProblemJson))
+)]
+async fn detections(
+    State(state): State<crate::State>,
+    Path(id): Path<String>,
+    Query(chosen): Query<Chosen>,
+) -> Result<Sse<impl futures_core::Stream<Item = Result<Event, Infallible>>>, ProblemJson> {
+    let commune = commune(&state, &id)?.to_string();
+    let follow = state.detections.follow();
+    let stream = async_stream::stream! {
+        let mut follow = follow;
+        loop {
+            match follow.recv().await {
+                Ok(seen) => {
+                    let wanted = chosen.camera.as_ref().is_none_or(|c| *c == seen.camera);
+                    if seen.commune == commune && wanted
+                        && let Ok(event) = Event::default().json_data(&*seen)
+                    {
+                        yield Ok(event);
+                    }
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    yield Ok(Event::default().event("missed").data(missed.to_string()));
+                }
+                Err(RecvError::Closed) => break,
+            }
+        }
+    };
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}

@@ -1,0 +1,189 @@
+//! What a plugin's author says of it and asks for: `plugin.toml`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use taimat_base::units::{ByteSize, Span};
+
+/// What kind of plugin it is: which world it targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Looks at frames.
+    Detector,
+    /// Decides where segments go.
+    Storage,
+    /// Tells people.
+    Alerter,
+    /// Says who may do what.
+    Policy,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Detector => "detector",
+            Self::Storage => "storage",
+            Self::Alerter => "alerter",
+            Self::Policy => "policy",
+        })
+    }
+}
+
+/// A manifest. What it asks for is granted only where the commune grants it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The plugin's name: 1 to 64 of a-z, 0-9 and `-`.
+    pub name: String,
+    /// Its semantic version.
+    pub version: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// One line for who decides about it.
+    pub summary: String,
+    /// Its licence, as an SPDX expression.
+    pub license: String,
+    /// What it asks for.
+    pub requests: Requests,
+    /// What it would like of the limits.
+    pub limits: Wishes,
+}
+
+/// What a plugin asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Requests {
+    /// Decoded frames.
+    pub frames: Option<FramesRequest>,
+    /// A memory that outlives instances, of this size.
+    pub state: Option<ByteSize>,
+}
+
+/// How large and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FramesRequest {
+    /// Width in pixels at most.
+    pub width: u32,
+    /// Frames per second at most.
+    pub fps: u32,
+}
+
+/// Limits that the author thinks are right. The commune's come first; the router's ceiling stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wishes {
+    /// Linear memory of an instance.
+    pub memory: Option<ByteSize>,
+    /// CPU time of one call.
+    pub call: Option<Span>,
+    /// Time of one call, waiting included.
+    pub wall: Option<Span>,
+    /// Calls after which an instance is replaced, its state handed over; for runtimes that grow.
+    pub recycle: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    plugin: About,
+    #[serde(default)]
+    requests: Requests,
+    #[serde(default)]
+    limits: Wishes,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    name: String,
+    version: String,
+    kind: Kind,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    license: String,
+}
+
+impl FromStr for Manifest {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim().to_owned())?;
+        let File {
+            plugin,
+            requests,
+            limits,
+        } = file;
+        plugin
+            .name
+            .parse::<taimat_base::CameraId>()
+            .map_err(|e| format!("plugin.name {:?}: {e}", plugin.name))?;
+        let numeric = |part: &str| part.parse::<u64>().is_ok();
+        let core = plugin.version.split(['-', '+']).next().unwrap_or("");
+        if core.split('.').count() != 3 || !core.split('.').all(numeric) {
+            return Err(format!(
+                "plugin.version {:?} is not a semantic version such as \"1.4.0\"",
+                plugin.version
+            ));
+        }
+        if let Some(frames) = requests.frames
+            && !((16..=3840).contains(&frames.width) && (1..=60).contains(&frames.fps))
+        {
+            return Err("requests.frames: width is 16 to 3840, fps 1 to 60".into());
+        }
+        Ok(Self {
+            name: plugin.name,
+            version: plugin.version,
+            kind: plugin.kind,
+            summary: plugin.summary,
+            license: plugin.license,
+            requests,
+            limits,
+        })
+    }
+}
+
+/// A manifest as authors write it.
+pub(super) const EXAMPLE: &str = r#"[plugin]
+name = "detect-motion"
+version = "1.4.0"
+kind = "detector"
+summary = "Finds movement"
+license = "Apache-2.0"
+
+[requests]
+frames = { width = 640, fps = 5 }
+state = "1MiB"
+
+[limits]
+memory = "32MiB"
+call = "20ms"
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_authors_write() {
+        let manifest: Manifest = EXAMPLE.parse().unwrap();
+        let frames = manifest.requests.frames.unwrap();
+        assert_eq!((frames.width, frames.fps), (640, 5));
+        assert_eq!(manifest.requests.state, Some(ByteSize(1 << 20)));
+        assert_eq!(manifest.kind, Kind::Detector);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let wrong = |from: &str, to: &str| {
+            let text = EXAMPLE.replace(from, to);
+            text.parse::<Manifest>().unwrap_err()
+        };
+        assert!(wrong("1.4.0", "1.4").contains("semantic version"));
+        assert!(wrong("\"detector\"", "\"camera\"").contains("expected one of"));
+        assert!(wrong("fps = 5", "fps = 500").contains("fps 1 to 60"));
+        assert!(wrong("[limits]", "[limit]").contains("line 12"));
+        assert!(wrong("20ms", "20 ms or so").contains("not a unit"));
+    }
+}

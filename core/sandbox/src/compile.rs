@@ -1,0 +1,326 @@
+//! Compiles components, one at a time, away from everything that is in a hurry, and keeps what came
+//! out on disk.
+//!
+//! What is kept is native code: it is used only if this installation's own key made its tag, so
+//! that nobody who can write to the folder, and no plugin, can bring code of their own.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, setrlimit};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use taimat_contract::package::PackageDigest;
+use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// A component that takes longer was made to.
+const MAX_TIME: Duration = Duration::from_secs(120);
+/// Memory that compiling may take.
+const MAX_BYTES: u64 = 2 << 30;
+const TAG_BYTES: usize = 32;
+
+/// Why a component was not compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// It is not valid.
+    #[error("it is not valid: {0}")]
+    Invalid(String),
+    /// It took too long.
+    #[error("compiling took longer than {MAX_TIME:?}")]
+    TooLong,
+    /// The compiler died: most likely of too little memory.
+    #[error("the compiler gave up ({0}); compiling may take {mib} MiB", mib = MAX_BYTES >> 20)]
+    Died(String),
+    /// The compiler could not be started.
+    #[error("the compiler can not be started: {0}")]
+    Start(String),
+}
+
+/// Where compiling happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Where {
+    /// In a child process with a cap on time and memory: this program, called with
+    /// [`WORKER_ARGUMENT`].
+    Child(PathBuf),
+    /// On a thread of this process, for tools that run one component of their user's.
+    Here,
+}
+
+/// The argument that makes the program a compiler; see [`worker`].
+pub const WORKER_ARGUMENT: &str = "compile-component";
+
+/// Compiles and remembers.
+#[derive(Debug)]
+pub(crate) struct Compiler {
+    engine: Engine,
+    place: Where,
+    cache: Option<Cache>,
+    turn: Semaphore,
+}
+
+#[derive(Debug)]
+struct Cache {
+    folder: PathBuf,
+    key: hmac::Key,
+    /// The engine's settings and version: code made by another does not fit.
+    engine: String,
+}
+
+/// How a component was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Compiled,
+    Cached,
+}
+
+impl Compiler {
+    pub(crate) fn new(engine: Engine, place: Where, cache: Option<&Path>) -> io::Result<Self> {
+        let cache = cache.map(|f| Cache::open(f, &engine)).transpose()?;
+        Ok(Self {
+            engine,
+            place,
+            cache,
+            turn: Semaphore::new(1),
+        })
+    }
+
+    pub(crate) async fn compile(
+        &self,
+        bytes: &Arc<Vec<u8>>,
+        digest: PackageDigest,
+    ) -> Result<(Component, Source), CompileError> {
+        let failed = |why: &str| CompileError::Died(why.to_owned());
+        let _turn = self
+            .turn
+            .acquire()
+            .await
+            .map_err(|_closed| failed("stopping"))?;
+        if let Some(code) = self.cache.as_ref().and_then(|c| c.get(digest))
+            && let Ok(component) = component(&self.engine, &code)
+        {
+            return Ok((component, Source::Cached));
+        }
+        let code = match &self.place {
+            Where::Child(program) => compile_in_child(program, bytes).await?,
+            Where::Here => {
+                let (engine, bytes) = (self.engine.clone(), Arc::clone(bytes));
+                let compile = move || engine.precompile_component(&bytes);
+                tokio::task::spawn_blocking(compile)
+                    .await
+                    .map_err(|_panicked| failed("it panicked"))?
+                    .map_err(|e| CompileError::Invalid(one_line(&format!("{e:#}"))))?
+            }
+        };
+        let component = component(&self.engine, &code)
+            .map_err(|e| CompileError::Died(one_line(&format!("{e:#}"))))?;
+        if let Some(cache) = &self.cache {
+            cache.put(digest, &code);
+        }
+        Ok((component, Source::Compiled))
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(400).collect()
+}
+
+#[expect(unsafe_code, reason = "wasmtime's own way to load what it compiled")]
+fn component(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes come from this engine's compiler: from this process, from the child that it
+    // started, or from the cache, which has checked that this installation's key made their tag.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+async fn compile_in_child(program: &Path, bytes: &Arc<Vec<u8>>) -> Result<Vec<u8>, CompileError> {
+    let start = |e: io::Error| CompileError::Start(e.to_string());
+    let mut child = tokio::process::Command::new(program)
+        .arg(WORKER_ARGUMENT)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(start)?;
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(mut stdin), Some(mut stdout), Some(stderr)) = pipes else {
+        return Err(CompileError::Start("no pipes".into()));
+    };
+    let work = async {
+        let (mut code, mut said) = (Vec::new(), String::new());
+        let mut stderr = stderr.take(4096);
+        let give = async {
+            // A child that does not read to the end says why at its own end.
+            let _given = tokio::io::AsyncWriteExt::write_all(&mut stdin, bytes).await;
+            drop(stdin);
+        };
+        let (_, read, _) = tokio::join!(
+            give,
+            stdout.read_to_end(&mut code),
+            stderr.read_to_string(&mut said)
+        );
+        let status = child.wait().await.map_err(start)?;
+        match (status.code(), read) {
+            (Some(0), Ok(_)) => Ok(code),
+            (Some(1), _) => Err(CompileError::Invalid(one_line(&said))),
+            _ => Err(CompileError::Died(status.to_string())),
+        }
+    };
+    tokio::time::timeout(MAX_TIME, work)
+        .await
+        .unwrap_or(Err(CompileError::TooLong))
+}
+
+/// What the child does: a component on its standard input becomes native code on its output.
+/// Returns the process's exit code.
+pub fn worker() -> u8 {
+    let run = || -> Result<(), String> {
+        // A compiler that asks for more is given nothing, and dies; what it compiled is refused.
+        setrlimit(Resource::RLIMIT_DATA, MAX_BYTES, MAX_BYTES).map_err(|e| e.to_string())?;
+        let mut bytes = Vec::new();
+        let limit = taimat_contract::package::MAX_BYTES as u64;
+        io::stdin()
+            .take(limit)
+            .read_to_end(&mut bytes)
+            .map_err(|e| e.to_string())?;
+        let engine = Engine::new(&crate::engine::config(1)).map_err(|e| format!("{e:#}"))?;
+        let code = engine
+            .precompile_component(&bytes)
+            .map_err(|e| format!("{e:#}"))?;
+        io::stdout().write_all(&code).map_err(|e| e.to_string())
+    };
+    match run() {
+        Ok(()) => 0,
+        Err(why) => {
+            // Nobody is left to tell if this fails.
+            let _told = writeln!(io::stderr(), "{why}");
+            1
+        }
+    }
+}
+
+impl Cache {
+    fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
+        let file = folder.join("key");
+        let key = match std::fs::read(&file) {
+            Ok(key) if key.len() == 32 => key,
+            _ => {
+                let mut key = vec![0; 32];
+                SystemRandom::new()
+                    .fill(&mut key)
+                    .map_err(|_unspecified| io::Error::other("no randomness"))?;
+                let mut new = std::fs::File::options()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&file)?;
+                new.write_all(&key)?;
+                key
+            }
+        };
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Ok(Self {
+            folder: folder.to_owned(),
+            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            engine: format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish()),
+        })
+    }
+
+    fn file(&self, digest: PackageDigest) -> PathBuf {
+        self.folder.join(format!("{digest}-{}.cwasm", self.engine))
+    }
+
+    /// What the tag covers: the code, and which component and engine it is for.
+    fn signed(&self, digest: PackageDigest, code: &[u8]) -> Vec<u8> {
+        [format!("{digest} {}\n", self.engine).as_bytes(), code].concat()
+    }
+
+    fn get(&self, digest: PackageDigest) -> Option<Vec<u8>> {
+        let mut kept = std::fs::read(self.file(digest)).ok()?;
+        let code = kept.split_off(TAG_BYTES.min(kept.len()));
+        let verified = hmac::verify(&self.key, &self.signed(digest, &code), &kept);
+        if verified.is_err() {
+            tracing::warn!(%digest, "compiled code in the cache is not ours; compiling again");
+            return None;
+        }
+        Some(code)
+    }
+
+    fn put(&self, digest: PackageDigest, code: &[u8]) {
+        let tag = hmac::sign(&self.key, &self.signed(digest, code));
+        let file = self.file(digest);
+        let temporary = file.with_extension("new");
+        let written = std::fs::write(&temporary, [tag.as_ref(), code].concat())
+            .and_then(|()| std::fs::rename(&temporary, &file));
+        if let Err(error) = written {
+            tracing::warn!(%error, "compiled code can not be kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The smallest component.
+    const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    fn engine() -> Engine {
+        Engine::new(&crate::engine::config(1)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_compiled_is_kept_and_what_was_altered_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = Arc::new(EMPTY.to_vec());
+        let digest = PackageDigest::of(EMPTY);
+        let compile = async || {
+            let compiler = Compiler::new(engine(), Where::Here, Some(folder.path())).unwrap();
+            compiler.compile(&bytes, digest).await.unwrap().1
+        };
+        assert_eq!(compile().await, Source::Compiled);
+        assert_eq!(compile().await, Source::Cached);
+        let kept = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .find(|p| p.extension().is_some_and(|e| e == "cwasm"))
+            .unwrap();
+        let mut code = std::fs::read(&kept).unwrap();
+        let last = code.len() - 1;
+        code[last] ^= 1;
+        std::fs::write(&kept, code).unwrap();
+        assert_eq!(compile().await, Source::Compiled);
+        // Another installation's.
+        std::fs::write(folder.path().join("key"), [7; 32]).unwrap();
+        assert_eq!(compile().await, Source::Compiled);
+    }
+
+    #[tokio::test]
+    async fn says_why_it_can_not() {
+        let compiler = Compiler::new(engine(), Where::Here, None).unwrap();
+        let bytes = Arc::new(b"\0asm\x0d\0\x01\0\x07\x01".to_vec());
+        let error = compiler.compile(&bytes, PackageDigest::of(&bytes)).await;
+        assert!(matches!(error, Err(CompileError::Invalid(_))), "{error:?}");
+        let child = Where::Child("/does/not/exist".into());
+        let compiler = Compiler::new(engine(), child, None).unwrap();
+        let error = compiler.compile(&bytes, PackageDigest::of(&bytes)).await;
+        assert!(matches!(error, Err(CompileError::Start(_))), "{error:?}");
+    }
+}

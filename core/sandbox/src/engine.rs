@@ -1,0 +1,95 @@
+//! The engine: how components are compiled and run, and the clock that interrupts them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+/// How often running code is looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(5);
+/// Stack of a guest.
+const MAX_STACK_BYTES: usize = 512 << 10;
+/// No instance may have more, whatever was granted: the pool reserves address space for it.
+pub(crate) const MAX_MEMORY_BYTES: usize = 1 << 30;
+
+/// The engine and its clock.
+pub(crate) struct Running {
+    pub(crate) engine: Engine,
+    ended: Arc<AtomicBool>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running").finish_non_exhaustive()
+    }
+}
+
+/// Settings that a compiled component depends on; the cache's key has the engine's own hash of
+/// them.
+pub(crate) fn config(instances: u32) -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(MAX_STACK_BYTES)
+        .async_stack_size(MAX_STACK_BYTES + (512 << 10))
+        .wasm_component_model(true)
+        // The contract is synchronous; this makes an empty call three times as fast.
+        .concurrency_support(false);
+    let mut pool = PoolingAllocationConfig::new();
+    // What the guests of all five languages need to load; see the notes on each limit in wasmtime.
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(8))
+        .total_memories(instances.saturating_mul(2))
+        .total_tables(instances.saturating_mul(4))
+        .total_stacks(instances)
+        .max_core_instances_per_component(64)
+        .max_memories_per_component(16)
+        .max_tables_per_component(32)
+        .table_elements(60_000)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .max_memory_size(MAX_MEMORY_BYTES)
+        .max_unused_warm_slots(16);
+    config.memory_reservation(MAX_MEMORY_BYTES as u64);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+impl Running {
+    /// Makes an engine for so many instances at once.
+    pub(crate) fn start(instances: u32) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(instances))?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let (ticked, until) = (engine.weak(), Arc::clone(&ended));
+        let ticker = std::thread::Builder::new()
+            .name("plugin-epoch".into())
+            .spawn(move || {
+                while !until.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(TICK);
+                    let Some(engine) = ticked.upgrade() else {
+                        return;
+                    };
+                    engine.increment_epoch();
+                }
+            })?;
+        Ok(Self {
+            engine,
+            ended,
+            ticker: Some(ticker),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(ticker) = self.ticker.take() {
+            ticker.thread().unpark();
+            // It only counts; there is nothing that it could have failed at.
+            let _ended = ticker.join();
+        }
+    }
+}

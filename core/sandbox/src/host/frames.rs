@@ -1,0 +1,67 @@
+//! Capability `frames`: granted by `grant = { frames = { width = …, fps = … } }`.
+
+use std::sync::Arc;
+
+use taimat_contract::{CellStats, FrameError, FrameId, FrameInfo, Frames as Source, Plane, Region};
+
+/// An instance's part: the frames of the present call, and none between calls.
+#[derive(Debug, Default)]
+pub(crate) struct Frames {
+    current: Option<Arc<dyn Source>>,
+}
+
+impl Frames {
+    pub(crate) fn lend(&mut self, frames: Arc<dyn Source>) {
+        self.current = Some(frames);
+    }
+
+    pub(crate) fn take_back(&mut self) {
+        self.current = None;
+    }
+
+    fn now(&self) -> Result<&dyn Source, FrameError> {
+        self.current.as_deref().ok_or(FrameError::Expired)
+    }
+
+    pub(crate) fn previous(&self, id: u64, back: u32) -> Option<FrameInfo> {
+        self.now().ok()?.previous(FrameId(id), back)
+    }
+
+    pub(crate) fn read_plane(
+        &self,
+        id: u64,
+        plane: Plane,
+        region: Region,
+    ) -> Result<Vec<u8>, FrameError> {
+        self.now()?.read_plane(FrameId(id), plane, region)
+    }
+
+    pub(crate) fn gray(&self, id: u64, r: Region, w: u32, h: u32) -> Result<Vec<u8>, FrameError> {
+        self.now()?.gray(FrameId(id), r, w, h)
+    }
+
+    pub(crate) fn rgb(&self, id: u64, r: Region, w: u32, h: u32) -> Result<Vec<u8>, FrameError> {
+        self.now()?.rgb(FrameId(id), r, w, h)
+    }
+
+    pub(crate) fn grid(
+        &self,
+        id: u64,
+        against: Option<u64>,
+        columns: u32,
+        rows: u32,
+    ) -> Result<CellStats, FrameError> {
+        self.now()?
+            .grid(FrameId(id), against.map(FrameId), columns, rows)
+    }
+
+    pub(crate) fn jpeg(
+        &self,
+        id: u64,
+        region: Option<Region>,
+        width: u32,
+        quality: u8,
+    ) -> Result<Vec<u8>, FrameError> {
+        self.now()?.jpeg(FrameId(id), region, width, quality)
+    }
+}

@@ -1,0 +1,168 @@
+//! What is counted about plugins.
+
+use std::sync::Arc;
+
+use prometheus::core::{AtomicF64, GenericCounter, GenericCounterVec};
+use prometheus::{Histogram, HistogramVec};
+use taimat_base::CommuneId;
+use taimat_base::metrics::{
+    Error, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Register, Registry,
+};
+use taimat_contract::Cause;
+
+const LABELS: [&str; 2] = ["commune", "plugin"];
+const NAMED: [&str; 4] = ["commune", "plugin", "camera", "name"];
+
+/// All plugins' metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    calls: HistogramVec,
+    cpu: GenericCounterVec<AtomicF64>,
+    ended: IntCounterVec,
+    said: IntCounterVec,
+    detections: IntCounterVec,
+    detections_dropped: IntCounterVec,
+    frames_skipped: IntCounterVec,
+    log_lines: IntCounterVec,
+    log_dropped: IntCounterVec,
+    values_ignored: IntCounterVec,
+    loads: IntCounterVec,
+    refusals: IntCounterVec,
+    swaps: IntCounterVec,
+    rollbacks: IntCounterVec,
+    suspensions: IntCounterVec,
+    instances: IntGaugeVec,
+    memory: IntGaugeVec,
+    generation: IntGaugeVec,
+    up: IntGaugeVec,
+    counts: GenericCounterVec<AtomicF64>,
+    values: GaugeVec,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
+        let r = Register(registry);
+        let buckets = [
+            0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3,
+        ];
+        Ok(Self {
+            calls: r.histograms("taimat_plugin_call_seconds", "Time of calls of plugins.", &LABELS, &buckets)?,
+            cpu: r.counters("taimat_plugin_cpu_seconds_total", "CPU time of calls of plugins.", &LABELS)?,
+            ended: r.counters("taimat_plugin_instances_ended_total", "Instances that a limit or their own fault ended, by cause.", &["commune", "plugin", "cause"])?,
+            said: r.counters("taimat_plugin_errors_total", "Calls that a plugin answered with an error.", &LABELS)?,
+            detections: r.counters("taimat_plugin_detections_total", "Detections taken over.", &LABELS)?,
+            detections_dropped: r.counters("taimat_plugin_detections_dropped_total", "Detections beyond what a minute may have.", &LABELS)?,
+            frames_skipped: r.counters("taimat_plugin_frames_skipped_total", "Frames not looked at: the plugin was busy, suspended, or had used up its CPU share.", &LABELS)?,
+            log_lines: r.counters("taimat_plugin_log_lines_total", "Lines that plugins wrote.", &LABELS)?,
+            log_dropped: r.counters("taimat_plugin_log_lines_dropped_total", "Lines beyond the granted rate.", &LABELS)?,
+            values_ignored: r.counters("taimat_plugin_values_ignored_total", "Numbers with a wrong name, or one too many.", &LABELS)?,
+            loads: r.counters("taimat_plugin_loads_total", "Components loaded.", &LABELS)?,
+            refusals: r.counters("taimat_plugin_refusals_total", "Components refused.", &LABELS)?,
+            swaps: r.counters("taimat_plugin_swaps_total", "Instances replaced by those of another generation.", &LABELS)?,
+            rollbacks: r.counters("taimat_plugin_rollbacks_total", "Generations taken back because they failed on probation.", &LABELS)?,
+            suspensions: r.counters("taimat_plugin_suspensions_total", "Times a plugin was suspended at a camera after failing again and again.", &LABELS)?,
+            instances: r.gauges("taimat_plugin_instances", "Instances.", &LABELS)?,
+            memory: r.gauges("taimat_plugin_memory_bytes", "Linear memory of all instances.", &LABELS)?,
+            generation: r.gauges("taimat_plugin_generation", "Which load of the plugin is running, counted from 1.", &LABELS)?,
+            up: r.gauges("taimat_plugin_up", "1 when a plugin runs, 0 when it is refused or suspended anywhere.", &LABELS)?,
+            counts: r.counters("taimat_plugin_count_total", "What plugins count themselves.", &NAMED)?,
+            values: r.gauges("taimat_plugin_value", "What plugins measure themselves.", &NAMED)?,
+        })
+    }
+
+    pub(crate) fn of(self: &Arc<Self>, commune: &CommuneId, plugin: &str) -> PluginMetrics {
+        let labels = [commune.as_str(), plugin];
+        for cause in Cause::ALL {
+            let _at_zero = self
+                .ended
+                .with_label_values(&[labels[0], labels[1], cause.as_str()]);
+        }
+        PluginMetrics {
+            calls: self.calls.with_label_values(&labels),
+            cpu: self.cpu.with_label_values(&labels),
+            said: self.said.with_label_values(&labels),
+            detections: self.detections.with_label_values(&labels),
+            detections_dropped: self.detections_dropped.with_label_values(&labels),
+            frames_skipped: self.frames_skipped.with_label_values(&labels),
+            log_lines: self.log_lines.with_label_values(&labels),
+            log_dropped: self.log_dropped.with_label_values(&labels),
+            values_ignored: self.values_ignored.with_label_values(&labels),
+            loads: self.loads.with_label_values(&labels),
+            refusals: self.refusals.with_label_values(&labels),
+            swaps: self.swaps.with_label_values(&labels),
+            rollbacks: self.rollbacks.with_label_values(&labels),
+            suspensions: self.suspensions.with_label_values(&labels),
+            instances: self.instances.with_label_values(&labels),
+            memory: self.memory.with_label_values(&labels),
+            generation: self.generation.with_label_values(&labels),
+            up: self.up.with_label_values(&labels),
+            commune: commune.clone(),
+            plugin: plugin.into(),
+            all: Arc::clone(self),
+        }
+    }
+}
+
+/// One plugin's.
+#[derive(Debug)]
+pub(crate) struct PluginMetrics {
+    pub(crate) calls: Histogram,
+    pub(crate) cpu: GenericCounter<AtomicF64>,
+    pub(crate) said: IntCounter,
+    pub(crate) detections: IntCounter,
+    pub(crate) detections_dropped: IntCounter,
+    pub(crate) frames_skipped: IntCounter,
+    pub(crate) log_lines: IntCounter,
+    pub(crate) log_dropped: IntCounter,
+    pub(crate) values_ignored: IntCounter,
+    pub(crate) loads: IntCounter,
+    pub(crate) refusals: IntCounter,
+    pub(crate) swaps: IntCounter,
+    pub(crate) rollbacks: IntCounter,
+    pub(crate) suspensions: IntCounter,
+    pub(crate) instances: IntGauge,
+    pub(crate) memory: IntGauge,
+    pub(crate) generation: IntGauge,
+    pub(crate) up: IntGauge,
+    commune: CommuneId,
+    plugin: Arc<str>,
+    all: Arc<Metrics>,
+}
+
+impl PluginMetrics {
+    fn labels(&self) -> [&str; 2] {
+        [self.commune.as_str(), &self.plugin]
+    }
+
+    pub(crate) fn ended(&self, cause: Cause) {
+        let [commune, plugin] = self.labels();
+        self.all
+            .ended
+            .with_label_values(&[commune, plugin, cause.as_str()])
+            .inc();
+    }
+
+    pub(crate) fn ended_count(&self, cause: Cause) -> u64 {
+        let [commune, plugin] = self.labels();
+        self.all
+            .ended
+            .with_label_values(&[commune, plugin, cause.as_str()])
+            .get()
+    }
+
+    pub(crate) fn count(&self, camera: &str, name: &str, delta: f64) {
+        let [commune, plugin] = self.labels();
+        self.all
+            .counts
+            .with_label_values(&[commune, plugin, camera, name])
+            .inc_by(delta);
+    }
+
+    pub(crate) fn value(&self, camera: &str, name: &str, value: f64) {
+        let [commune, plugin] = self.labels();
+        self.all
+            .values
+            .with_label_values(&[commune, plugin, camera, name])
+            .set(value);
+    }
+}

@@ -1,0 +1,622 @@
+//! One plugin of one commune: loads its file, makes generations of it, runs them at its cameras.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::Serialize;
+use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{CameraId, CameraKey, CommuneId, clock};
+use taimat_contract::package::PublicKey;
+use taimat_contract::{Cause, UnixMicros};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::House;
+use crate::compile::Source;
+use crate::generation::{ComponentFactory, Generation};
+use crate::host::Shared;
+use crate::host::log::{Level, Line, Tail};
+use crate::limits::{Bucket, LimitSettings, Limits};
+use crate::load::{self, Grant, LoadError, Loaded, Stamp, Surface};
+use crate::metrics::PluginMetrics;
+use crate::runner::{Context, Report, RunState, RunStatus, Runner};
+use crate::served::Served;
+
+/// How soon to look again at a file that is being written.
+const WRITING: Duration = Duration::from_millis(200);
+/// Reports waiting for the plugin's task; further ones are dropped, the next says the same.
+const REPORTS: usize = 256;
+
+/// What a commune says about one of its plugins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSpec {
+    /// The commune.
+    pub commune: CommuneId,
+    /// The plugin's name there.
+    pub name: String,
+    /// Its file.
+    pub component: PathBuf,
+    /// Whether it is to run.
+    pub enabled: bool,
+    /// Where it is to run.
+    pub cameras: Vec<CameraKey>,
+    /// Its settings, as JSON.
+    pub settings: String,
+    /// What it is granted.
+    pub grant: Grant,
+    /// Its limits.
+    pub limits: LimitSettings,
+    /// Whose signatures the commune trusts; empty for not asking.
+    pub trusted_keys: Vec<PublicKey>,
+}
+
+/// How a plugin is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginState {
+    /// The commune has switched it off.
+    Disabled,
+    /// Its file is being read and compiled for the first time.
+    Loading,
+    /// It runs.
+    Running,
+    /// Its file was not accepted, and none was before.
+    Refused,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: UnixMicros,
+    /// What.
+    pub text: String,
+}
+
+/// What is known about a plugin.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginStatus {
+    /// Its name.
+    pub name: String,
+    /// How it is doing.
+    pub state: PluginState,
+    /// Which load runs, counted from 1; 0 for none.
+    pub generation: u64,
+    /// The component that runs.
+    pub component: Option<ComponentStatus>,
+    /// What went wrong last.
+    pub last_error: Option<LastError>,
+    /// How it is doing at each camera.
+    pub cameras: BTreeMap<CameraId, RunStatus>,
+    /// What it uses.
+    pub usage: Usage,
+}
+
+/// What is known about a component.
+#[derive(Debug, Clone, Serialize)]
+pub struct ComponentStatus {
+    /// Its own name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the file.
+    pub digest: String,
+    /// Who signed it.
+    pub signer: Option<String>,
+    /// Size of the file.
+    pub bytes: usize,
+    /// Which version of the contract it is for.
+    pub contract: Served,
+    /// What it imports and exports.
+    pub surface: Surface,
+    /// Memory of an instance at most.
+    pub memory_limit_bytes: usize,
+    /// CPU time of a call at most, in milliseconds.
+    pub call_limit_ms: f64,
+    /// Part of a core at most.
+    pub cpu_share: f64,
+}
+
+/// What a plugin uses and has done since the router started.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Usage {
+    /// Instances.
+    pub instances: i64,
+    /// Linear memory of all instances.
+    pub memory_bytes: i64,
+    /// CPU time.
+    pub cpu_seconds: f64,
+    /// Calls.
+    pub calls: u64,
+    /// Detections.
+    pub detections: u64,
+    /// Frames not looked at.
+    pub frames_skipped: u64,
+    /// Instances ended, by cause.
+    pub ended: BTreeMap<&'static str, u64>,
+}
+
+/// What can be asked of a plugin from outside of its task.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) spec: watch::Sender<Arc<PluginSpec>>,
+    pub(crate) refresh: Arc<Notify>,
+    pub(crate) stop: Stop,
+    pub(crate) face: Arc<Face>,
+}
+
+/// What the task shows.
+#[derive(Debug)]
+pub(crate) struct Face {
+    name: String,
+    tail: Arc<Tail>,
+    metrics: Arc<PluginMetrics>,
+    state: Mutex<Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    state: PluginState,
+    generation: u64,
+    component: Option<ComponentStatus>,
+    last_error: Option<LastError>,
+    cameras: BTreeMap<CameraId, Arc<Mutex<RunStatus>>>,
+}
+
+impl Face {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// The newest lines of its log.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.tail.lines()
+    }
+
+    pub(crate) fn status(&self) -> PluginStatus {
+        let shown = self.lock();
+        let cameras = shown.cameras.iter().map(|(camera, status)| {
+            let status = status.lock().unwrap_or_else(|e| e.into_inner());
+            (camera.clone(), status.clone())
+        });
+        let ended = Cause::ALL
+            .iter()
+            .map(|cause| (cause.as_str(), self.metrics.ended_count(*cause)))
+            .filter(|(_, count)| *count > 0);
+        PluginStatus {
+            name: self.name.clone(),
+            state: shown.state,
+            generation: shown.generation,
+            component: shown.component.clone(),
+            last_error: shown.last_error.clone(),
+            cameras: cameras.collect(),
+            usage: Usage {
+                instances: self.metrics.instances.get(),
+                memory_bytes: self.metrics.memory.get(),
+                cpu_seconds: self.metrics.cpu.get(),
+                calls: self.metrics.calls.get_sample_count(),
+                detections: self.metrics.detections.get(),
+                frames_skipped: self.metrics.frames_skipped.get(),
+                ended: ended.collect(),
+            },
+        }
+    }
+}
+
+/// The plugin's task.
+struct Plugin {
+    house: Arc<House>,
+    spec: Arc<PluginSpec>,
+    face: Arc<Face>,
+    tasks: Tasks,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    /// What the file was like when it was last looked at.
+    stamp: Option<Stamp>,
+    /// The component that is to run, and what it runs with.
+    running: Option<Running>,
+    /// What ran before, until the present one has passed its probation.
+    before: Option<Running>,
+    generations: u64,
+    runners: BTreeMap<CameraKey, Stop>,
+    desired: Option<watch::Sender<Arc<Generation>>>,
+}
+
+#[derive(Clone)]
+struct Running {
+    loaded: Loaded,
+    generation: Arc<Generation>,
+    component: ComponentStatus,
+    limits: Limits,
+    spec: Arc<PluginSpec>,
+}
+
+/// Starts a plugin's task.
+pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Handle {
+    let metrics = Arc::new(house.metrics.of(&spec.commune, &spec.name));
+    let face = Arc::new(Face {
+        name: spec.name.clone(),
+        tail: Arc::default(),
+        metrics,
+        state: Mutex::new(Shown {
+            state: PluginState::Loading,
+            generation: 0,
+            component: None,
+            last_error: None,
+            cameras: BTreeMap::new(),
+        }),
+    });
+    let span = tracing::info_span!("plugin", commune = %spec.commune, plugin = spec.name);
+    let (specs, mut changes) = watch::channel(Arc::new(spec));
+    let refresh = Arc::new(Notify::new());
+    let looks = Arc::clone(&refresh);
+    let own = Tasks::under(tasks.stop_signal());
+    let plugin = Plugin {
+        house: Arc::clone(house),
+        spec: changes.borrow_and_update().clone(),
+        face: Arc::clone(&face),
+        tasks: own.clone(),
+        reports: mpsc::channel(REPORTS),
+        stamp: None,
+        running: None,
+        before: None,
+        generations: 0,
+        runners: BTreeMap::new(),
+        desired: None,
+    };
+    let stop = own.stop_signal().clone();
+    tasks.spawn("plugin", span, |_stop| plugin.run(changes, looks));
+    Handle {
+        spec: specs,
+        refresh,
+        stop,
+        face,
+    }
+}
+
+impl Plugin {
+    async fn run(mut self, mut changes: watch::Receiver<Arc<PluginSpec>>, refresh: Arc<Notify>) {
+        let stop = self.tasks.stop_signal().clone();
+        self.look(false).await;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = changes.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    self.spec = changes.borrow_and_update().clone();
+                    self.look(true).await;
+                }
+                () = refresh.notified() => self.look(false).await,
+                Some(report) = self.reports.1.recv() => self.heard(report),
+            }
+        }
+        self.tasks.stop(Duration::from_secs(1)).await;
+    }
+
+    /// Does what the spec and the file ask for.
+    async fn look(&mut self, spec_changed: bool) {
+        if !self.spec.enabled {
+            self.halt();
+            self.face.lock().state = PluginState::Disabled;
+            return;
+        }
+        let now = Stamp::now(&self.spec.component);
+        let same_file = self
+            .running
+            .as_ref()
+            .is_some_and(|r| r.spec.component == self.spec.component);
+        if self.stamp.is_some() && self.stamp == now && (same_file || !spec_changed) {
+            if spec_changed {
+                self.respecify();
+            }
+            return;
+        }
+        self.stamp.clone_from(&now);
+        match self.load().await {
+            Ok(Some(loaded)) => self.take_over(loaded),
+            Ok(None) => self.respecify(),
+            Err(LoadError::BeingWritten) => {
+                self.stamp = None;
+                let again = self.house.later(WRITING);
+                again.await;
+                self.house.refresh(&self.spec.commune, &self.spec.name);
+            }
+            Err(error) => self.refuse(&error.to_string()),
+        }
+    }
+
+    /// Reads and compiles the file; `None` when it is what runs already.
+    async fn load(&mut self) -> Result<Option<Loaded>, LoadError> {
+        let (path, trusted) = (self.spec.component.clone(), self.spec.trusted_keys.clone());
+        let read = move || {
+            let (bytes, stamp) = load::read(&path)?;
+            let package = load::check(&bytes, &trusted)?;
+            Ok::<_, LoadError>((bytes, package, stamp))
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        let (bytes, package, stamp) = read.unwrap_or(Err(LoadError::BeingWritten))?;
+        self.stamp = Some(stamp);
+        let digest = package.digest;
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|r| r.loaded.digest == digest)
+        {
+            return Ok(None);
+        }
+        tracing::info!(
+            digest = digest.short(),
+            version = package.manifest.version,
+            "loading"
+        );
+        let bytes = Arc::new(bytes);
+        let begin = clock::now();
+        let (component, source) = self.house.compiler.compile(&bytes, digest).await?;
+        tracing::info!(
+            digest = digest.short(),
+            seconds = (clock::now() - begin).as_secs_f64(),
+            cached = source == Source::Cached,
+            "compiled"
+        );
+        let engine = &self.house.engine;
+        let prepared = load::link(
+            engine,
+            &component,
+            &package,
+            &self.spec.grant,
+            &self.spec.name,
+        )?;
+        Ok(Some(Loaded {
+            surface: Surface::of(engine, &component),
+            component,
+            package: Arc::new(package),
+            prepared,
+            digest,
+            bytes: bytes.len(),
+        }))
+    }
+
+    fn refuse(&self, why: &str) {
+        tracing::error!(why, "refused");
+        self.face.metrics.refusals.inc();
+        self.error(why);
+        let mut shown = self.face.lock();
+        if self.running.is_none() {
+            shown.state = PluginState::Refused;
+        }
+        self.face.metrics.up.set(0);
+    }
+
+    fn error(&self, why: &str) {
+        self.face.tail.push(Level::Error, "", why.to_owned());
+        self.face.lock().last_error = Some(LastError {
+            at: clock::wall().into(),
+            text: why.to_owned(),
+        });
+    }
+
+    /// A new component is to run.
+    fn take_over(&mut self, loaded: Loaded) {
+        self.face.metrics.loads.inc();
+        let shared = self.shared(&loaded);
+        self.generations += 1;
+        let manifest = &loaded.package.manifest;
+        let limits = shared.limits;
+        let component = ComponentStatus {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: loaded.digest.to_string(),
+            signer: loaded.package.signer.map(|key| key.to_string()),
+            bytes: loaded.bytes,
+            contract: loaded.prepared.served,
+            surface: loaded.surface.clone(),
+            memory_limit_bytes: limits.memory_bytes,
+            call_limit_ms: limits.cpu.as_secs_f64() * 1000.0,
+            cpu_share: limits.cpu_share,
+        };
+        let generation = Arc::new(Generation {
+            number: self.generations,
+            version: manifest.version.clone(),
+            recycle: limits.recycle,
+            factory: Arc::new(ComponentFactory {
+                loaded: loaded.clone(),
+                shared,
+                settings: self.spec.settings.clone(),
+                grant: self.spec.grant,
+            }),
+        });
+        tracing::info!(
+            generation = generation.number,
+            version = generation.version,
+            digest = loaded.digest.short(),
+            "goes live"
+        );
+        let text = format!(
+            "generation {}: version {}, {}",
+            generation.number,
+            generation.version,
+            loaded.digest.short()
+        );
+        self.face.tail.push(Level::Info, "", text);
+        let running = Running {
+            loaded,
+            generation,
+            component,
+            limits,
+            spec: Arc::clone(&self.spec),
+        };
+        let before = self.running.replace(running.clone());
+        if before.is_some() {
+            self.before = before;
+        }
+        self.go(&running);
+    }
+
+    fn shared(&self, loaded: &Loaded) -> Shared {
+        let limits = Limits::resolve(&loaded.package.manifest, &self.spec.limits);
+        let asked = loaded.package.manifest.requests.state;
+        let granted = self.spec.grant.state_bytes;
+        Shared {
+            tail: Arc::clone(&self.face.tail),
+            metrics: Arc::clone(&self.face.metrics),
+            store: Arc::clone(&self.house.store),
+            state_bytes: asked.zip(granted).map(|(a, g)| a.0.min(g)),
+            limits,
+            plugin: self.spec.name.as_str().into(),
+        }
+    }
+
+    /// The file is the same and what the commune says about it may not be.
+    fn respecify(&mut self) {
+        let Some(running) = self.running.clone() else {
+            return;
+        };
+        let (was, is) = (&running.spec, &self.spec);
+        let same = was.settings == is.settings
+            && was.grant == is.grant
+            && was.limits == is.limits
+            && was.trusted_keys == is.trusted_keys;
+        if same {
+            self.go(&running);
+            return;
+        }
+        let loaded = &running.loaded;
+        let signer = loaded.package.signer;
+        let trusted = &self.spec.trusted_keys;
+        if !trusted.is_empty() && !signer.is_some_and(|key| trusted.contains(&key)) {
+            let why = LoadError::Untrusted(signer).to_string();
+            self.halt();
+            self.refuse(&why);
+            return;
+        }
+        let engine = &self.house.engine;
+        let linked = load::link(
+            engine,
+            &loaded.component,
+            &loaded.package,
+            &self.spec.grant,
+            &self.spec.name,
+        );
+        match linked {
+            Ok(prepared) => self.take_over(Loaded {
+                prepared,
+                ..loaded.clone()
+            }),
+            Err(error) => {
+                // A grant that was taken back is not used on.
+                self.halt();
+                self.refuse(&error.to_string());
+            }
+        }
+    }
+
+    /// Makes this generation the desired one at all cameras of the spec.
+    fn go(&mut self, running: &Running) {
+        let generation = &running.generation;
+        let desired = match &self.desired {
+            Some(desired) => {
+                desired.send_if_modified(|current| {
+                    let differs = current.number != generation.number;
+                    current.clone_from(generation);
+                    differs
+                });
+                desired.clone()
+            }
+            None => {
+                let desired = watch::Sender::new(Arc::clone(generation));
+                self.desired = Some(desired.clone());
+                desired
+            }
+        };
+        let share = running.limits.cpu_share;
+        let share = Arc::new(Mutex::new(Bucket::new(share, share * 10.0)));
+        let wanted = &self.spec.cameras;
+        self.runners.retain(|camera, stop| {
+            let stays = wanted.contains(camera);
+            if !stays {
+                stop.cancel();
+                self.face.lock().cameras.remove(&camera.camera);
+            }
+            stays
+        });
+        for camera in wanted {
+            if self.runners.contains_key(camera) {
+                continue;
+            }
+            let context = Context {
+                plugin: self.spec.name.as_str().into(),
+                source: Arc::clone(&self.house.source),
+                sink: Arc::clone(&self.house.sink),
+                metrics: Arc::clone(&self.face.metrics),
+                tail: Arc::clone(&self.face.tail),
+                share: Arc::clone(&share),
+                detections: running.limits.detections,
+                reports: self.reports.0.clone(),
+            };
+            let (runner, status) = Runner::new(camera.clone(), context);
+            self.face
+                .lock()
+                .cameras
+                .insert(camera.camera.clone(), status);
+            let stop = self.tasks.stop_signal().child_token();
+            self.runners.insert(camera.clone(), stop.clone());
+            let follow = desired.subscribe();
+            let span = tracing::info_span!("at", camera = %camera.camera);
+            self.tasks
+                .spawn("plugin at camera", span, |_stop| runner.run(follow, stop));
+        }
+        let mut shown = self.face.lock();
+        shown.state = PluginState::Running;
+        shown.generation = generation.number;
+        shown.component = Some(running.component.clone());
+        self.face.metrics.up.set(1);
+        let number = i64::try_from(generation.number).unwrap_or(i64::MAX);
+        self.face.metrics.generation.set(number);
+    }
+
+    /// Nothing of it runs any more.
+    fn halt(&mut self) {
+        for (camera, stop) in std::mem::take(&mut self.runners) {
+            stop.cancel();
+            self.face.lock().cameras.remove(&camera.camera);
+        }
+        self.running = None;
+        self.before = None;
+        self.desired = None;
+        self.stamp = None;
+        let mut shown = self.face.lock();
+        shown.generation = 0;
+        shown.component = None;
+        self.face.metrics.up.set(0);
+    }
+
+    fn heard(&mut self, report: Report) {
+        let current = self.running.as_ref().map(|r| r.generation.number);
+        match report {
+            Report::RolledBack { generation, why } | Report::Refused { generation, why } => {
+                self.error(&format!("generation {generation}: {why}"));
+                if current == Some(generation)
+                    && let Some(before) = self.before.take()
+                {
+                    // The file stays refused until it changes.
+                    tracing::warn!(generation, why, "taken back");
+                    self.face.metrics.refusals.inc();
+                    self.running = Some(before.clone());
+                    self.go(&before);
+                }
+            }
+            Report::Confirmed { generation } => {
+                let all = self.face.lock().cameras.values().all(|status| {
+                    let status = status.lock().unwrap_or_else(|e| e.into_inner());
+                    status.generation == generation && status.state == RunState::Running
+                });
+                if current == Some(generation) && all {
+                    self.before = None;
+                }
+            }
+            Report::Failed { why } => self.error(&why),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Plugins in a sandbox, with frames that the test makes.
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a set-up that fails fails its test"
+)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use taimat_base::metrics::Registry;
+use taimat_base::tasks::Stop;
+use taimat_base::{CameraKey, clock};
+use taimat_contract::{
+    Delivery, Detection, DetectionSink, FrameId, FrameInfo, FrameReader, FrameSource, UnixMicros,
+    Want,
+};
+use taimat_sandbox::compile::Where;
+use taimat_sandbox::limits::LimitSettings;
+use taimat_sandbox::{Config, Grant, Line, PluginSpec, PluginStatus, Sandbox};
+use taimat_testkit::eventually;
+use taimat_vision::{Frame, History, Picture};
+use tokio::sync::Notify;
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A detector's place: the newest frame wins, as in the router.
+#[derive(Debug, Default)]
+struct Slot {
+    waiting: Mutex<(Option<Delivery>, u32)>,
+    arrived: Notify,
+}
+
+/// Frames that the test makes.
+#[derive(Debug, Default)]
+pub(crate) struct Feed {
+    slots: Mutex<Vec<(CameraKey, std::sync::Weak<Slot>)>>,
+}
+
+#[derive(Debug)]
+struct Reader(Arc<Slot>);
+
+#[async_trait]
+impl FrameReader for Reader {
+    async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            {
+                let mut waiting = self.0.waiting.lock().unwrap();
+                if let Some(delivery) = waiting.0.take() {
+                    waiting.1 = 0;
+                    return Some(delivery);
+                }
+            }
+            self.0.arrived.notified().await;
+        }
+    }
+}
+
+impl FrameSource for Feed {
+    fn watch(&self, camera: &CameraKey, _want: &Want) -> Box<dyn FrameReader> {
+        let slot = Arc::new(Slot::default());
+        let mut slots = self.slots.lock().unwrap();
+        slots.retain(|(_, slot)| slot.strong_count() > 0);
+        slots.push((camera.clone(), Arc::downgrade(&slot)));
+        Box::new(Reader(slot))
+    }
+}
+
+impl Feed {
+    /// Shows a frame to all who watch; returns to how many.
+    pub(crate) fn show(&self, number: u64) -> usize {
+        let slots = self.slots.lock().unwrap();
+        let mut shown = 0;
+        for (camera, slot) in slots.iter() {
+            let Some(slot) = slot.upgrade() else { continue };
+            shown += 1;
+            let mut waiting = slot.waiting.lock().unwrap();
+            if waiting.0.is_some() {
+                waiting.1 += 1;
+            }
+            let info = FrameInfo {
+                id: FrameId(number),
+                camera: camera.camera.clone(),
+                at: UnixMicros(i64::try_from(number).unwrap() * 40_000),
+                width: 64,
+                height: 36,
+                key: number == 0,
+                dropped_before: waiting.1,
+            };
+            let picture = Arc::new(Picture::gray(64, 36, 100));
+            let frame = Arc::new(Frame {
+                info: info.clone(),
+                picture,
+            });
+            let frames = Arc::new(History::new(vec![frame]));
+            waiting.0 = Some(Delivery { info, frames });
+            drop(waiting);
+            slot.arrived.notify_one();
+        }
+        shown
+    }
+}
+
+/// Detections as they came: by camera and plugin.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<BTreeMap<(String, String), Vec<Detection>>>);
+
+impl DetectionSink for Seen {
+    fn publish(&self, camera: &CameraKey, plugin: &str, detections: &[Detection]) {
+        let key = (camera.camera.to_string(), plugin.to_owned());
+        let mut all = self.0.lock().unwrap();
+        all.entry(key).or_default().extend_from_slice(detections);
+    }
+}
+
+impl Seen {
+    pub(crate) fn of(&self, camera: &str, plugin: &str) -> Vec<Detection> {
+        let all = self.0.lock().unwrap();
+        let key = (camera.to_owned(), plugin.to_owned());
+        all.get(&key).cloned().unwrap_or_default()
+    }
+}
+
+/// A sandbox with a folder for components.
+pub(crate) struct Bench {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) registry: Registry,
+    pub(crate) folder: tempfile::TempDir,
+    specs: Mutex<Vec<PluginSpec>>,
+}
+
+impl Bench {
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (feed, seen) = (Arc::new(Feed::default()), Arc::new(Seen::default()));
+        let registry = Registry::new();
+        let config = Config {
+            threads: 2,
+            instances: 200,
+            compile: Where::Here,
+            data: Some(folder.path().join("data")),
+        };
+        let source: Arc<dyn FrameSource> = Arc::clone(&feed) as _;
+        let sink: Arc<dyn DetectionSink> = Arc::clone(&seen) as _;
+        let sandbox = Sandbox::start(config, source, sink, &registry, &Stop::new()).unwrap();
+        Self {
+            sandbox,
+            feed,
+            seen,
+            registry,
+            folder,
+            specs: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts a file where plugins are, as careful people do.
+    pub(crate) fn put(&self, name: &str, bytes: &[u8]) {
+        let new = self.path("new");
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(new, self.path(name)).unwrap();
+        self.sandbox.refresh();
+    }
+
+    /// A plugin at these cameras, with everything granted.
+    pub(crate) fn spec(&self, name: &str, cameras: usize) -> PluginSpec {
+        let camera = |n| CameraKey::new("thu".parse().unwrap(), format!("c{n}").parse().unwrap());
+        PluginSpec {
+            commune: "thu".parse().unwrap(),
+            name: name.into(),
+            component: self.path(&format!("{name}.wasm")),
+            enabled: true,
+            cameras: (0..cameras).map(camera).collect(),
+            settings: "{}".into(),
+            grant: Grant {
+                frames: Some((640, 60.0)),
+                state_bytes: Some(64 << 10),
+            },
+            limits: LimitSettings {
+                cpu_share: Some(4.0),
+                detections: Some(1_000_000),
+                ..LimitSettings::default()
+            },
+            trusted_keys: Vec::new(),
+        }
+    }
+
+    /// Runs a plugin beside the others, or in the place of the one of its name.
+    pub(crate) fn run(&self, spec: PluginSpec) {
+        let mut specs = self.specs.lock().unwrap();
+        specs.retain(|s| s.name != spec.name);
+        specs.push(spec);
+        self.sandbox.reconcile(specs.clone());
+    }
+
+    pub(crate) fn status(&self, name: &str) -> PluginStatus {
+        self.sandbox.get(&"thu".parse().unwrap(), name).unwrap().0
+    }
+
+    pub(crate) fn lines(&self, name: &str) -> Vec<Line> {
+        self.sandbox.get(&"thu".parse().unwrap(), name).unwrap().1
+    }
+
+    /// Waits for what a plugin's status has to say.
+    pub(crate) async fn until<T>(
+        &self,
+        name: &str,
+        what: &str,
+        probe: impl Fn(&PluginStatus) -> Option<T>,
+    ) -> T {
+        let found = tokio::time::timeout(
+            LIMIT,
+            eventually(what, LIMIT * 2, async || probe(&self.status(name))),
+        );
+        match found.await {
+            Ok(found) => found,
+            Err(_elapsed) => {
+                let (status, lines) = (self.status(name), self.lines(name));
+                panic!("{name}: not {what}: {status:#?} {lines:#?}")
+            }
+        }
+    }
+
+    /// Shows frames at this rate until the probe gives something.
+    pub(crate) async fn show_until<T>(
+        &self,
+        first: u64,
+        fps: u32,
+        mut probe: impl FnMut(u64) -> Option<T>,
+    ) -> (u64, T) {
+        let mut interval = tokio::time::interval(Duration::from_secs(1) / fps);
+        let begin = clock::now();
+        let mut number = first;
+        loop {
+            interval.tick().await;
+            self.feed.show(number);
+            number += 1;
+            if let Some(found) = probe(number) {
+                return (number, found);
+            }
+            assert!(clock::now() - begin < LIMIT, "it did not come");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! `[plugin.…]`: which components run at which cameras, with what settings, grants and limits.
+
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use taimat_base::units::{ByteSize, Span};
+use taimat_base::{CameraId, CameraKey, CommuneId};
+use taimat_contract::package::PublicKey;
+use taimat_sandbox::limits::LimitSettings;
+use taimat_sandbox::{Grant, PluginSpec};
+use toml_edit::{Item, Value};
+
+use super::reader::{Reader, Section, key_span};
+
+/// Plugins in a commune at most.
+const MAX_PLUGINS: usize = 64;
+
+/// Reads `[plugin]`. Cameras are those that the same file names.
+pub(super) fn read<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    commune: &CommuneId,
+    cameras: &[CameraId],
+    trusted_keys: &[PublicKey],
+) -> Vec<PluginSpec> {
+    let mut plugins = Vec::new();
+    for (key, _) in section.table.iter() {
+        let span = key_span(section.table, key);
+        if plugins.len() >= MAX_PLUGINS {
+            let hint = "one plugin can look at all cameras";
+            reader.problem(span, format!("more than {MAX_PLUGINS} plugins"), hint);
+            break;
+        }
+        // The same letters as cameras: it is a metric label and a part of URLs.
+        if let Err(error) = key.parse::<CameraId>() {
+            let hint = "for example [plugin.motion]";
+            reader.problem(span, format!("plugin name {key:?}: {error}"), hint);
+            continue;
+        }
+        let Some(section) = reader.section(section, key, format!("[plugin.{key}]")) else {
+            continue;
+        };
+        let spec = read_one(reader, &section, commune, key, cameras);
+        plugins.extend(spec.map(|spec| PluginSpec {
+            trusted_keys: trusted_keys.to_vec(),
+            ..spec
+        }));
+    }
+    plugins
+}
+
+fn read_one<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    commune: &CommuneId,
+    name: &str,
+    cameras: &[CameraId],
+) -> Option<PluginSpec> {
+    let known = [
+        "component",
+        "cameras",
+        "settings",
+        "grant",
+        "limit",
+        "enabled",
+    ];
+    reader.only(section, &known);
+    let example = format!("\"plugins/{name}.wasm\"");
+    let component = reader.required(section, "component", &example);
+    let component = component.and_then(|path| {
+        let inside = Path::new(path)
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        if !inside {
+            let span = section.table.get("component").and_then(Item::span);
+            let message = format!("`component` of {} leads out of the folder", section.name);
+            reader.problem(span, message, format!("component = {example}"));
+        }
+        let folder = reader.place(None).file;
+        inside.then(|| folder.parent().unwrap_or(Path::new(".")).join(path))
+    });
+    let cameras = read_cameras(reader, section, commune, cameras);
+    let settings = match section.table.get("settings") {
+        None => "{}".to_owned(),
+        Some(item) => match json(item) {
+            Some(value) if value.is_object() => value.to_string(),
+            _ => {
+                let message = format!("`settings` of {} has to be a table", section.name);
+                reader.problem(item.span(), message, "settings = { sensitivity = 0.6 }");
+                "{}".to_owned()
+            }
+        },
+    };
+    let grant = reader
+        .section(section, "grant", format!("`grant` of {}", section.name))
+        .map(|at| read_grant(reader, &at))
+        .unwrap_or_default();
+    let limits = reader
+        .section(section, "limit", format!("`limit` of {}", section.name))
+        .map(|at| read_limits(reader, &at))
+        .unwrap_or_default();
+    Some(PluginSpec {
+        commune: commune.clone(),
+        name: name.to_owned(),
+        component: component?,
+        enabled: reader.flag(section, "enabled").unwrap_or(true),
+        cameras,
+        settings,
+        grant,
+        limits,
+        trusted_keys: Vec::new(),
+    })
+}
+
+/// The cameras that the patterns name; `*` stands for any characters.
+fn read_cameras<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    commune: &CommuneId,
+    cameras: &[CameraId],
+) -> Vec<CameraKey> {
+    let patterns = match section.table.get("cameras") {
+        None => vec![("*".to_owned(), None)],
+        Some(item) => reader.texts(section, "cameras", item),
+    };
+    let mut chosen: Vec<&CameraId> = Vec::new();
+    for (pattern, span) in patterns {
+        let matcher = wildmatch::WildMatch::new(&pattern);
+        let before = chosen.len();
+        chosen.extend(cameras.iter().filter(|c| matcher.matches(c.as_str())));
+        if chosen.len() == before && !cameras.is_empty() {
+            let names: Vec<&str> = cameras.iter().take(5).map(CameraId::as_str).collect();
+            let hint = format!(
+                "there are {}; * stands for any characters",
+                names.join(", ")
+            );
+            let message = format!("`cameras` of {}: no camera is {pattern:?}", section.name);
+            reader.problem(span, message, hint);
+        }
+    }
+    chosen.sort();
+    chosen.dedup();
+    let key = |camera: &CameraId| CameraKey::new(commune.clone(), camera.clone());
+    chosen.into_iter().map(key).collect()
+}
+
+fn read_grant<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Grant {
+    reader.only(at, &["frames", "state"]);
+    let frames = reader.section(at, "frames", format!("`frames` in {}", at.name));
+    let frames = frames.and_then(|at| {
+        reader.only(&at, &["width", "fps"]);
+        let width = reader.number(&at, "width", 16.0..=3840.0)?;
+        let fps = reader.number(&at, "fps", 0.01..=60.0)?;
+        Some((width as u32, fps as f32))
+    });
+    let state: Option<ByteSize> = reader.parsed(at, "state", "state = \"1MiB\"");
+    Grant {
+        frames,
+        state_bytes: state.map(|s| s.0),
+    }
+}
+
+fn read_limits<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> LimitSettings {
+    reader.only(
+        at,
+        &[
+            "memory",
+            "call",
+            "wall",
+            "cpu-share",
+            "log-lines",
+            "detections",
+            "recycle",
+        ],
+    );
+    let memory: Option<ByteSize> = reader.parsed(at, "memory", "memory = \"32MiB\"");
+    let span = |reader: &mut Reader<'a>, key| -> Option<Duration> {
+        let span: Span = reader.parsed(at, key, &format!("{key} = \"20ms\""))?;
+        Some(span.0)
+    };
+    LimitSettings {
+        memory_bytes: memory.map(|m| m.0),
+        cpu: span(reader, "call"),
+        wall: span(reader, "wall"),
+        cpu_share: reader.number(at, "cpu-share", 0.001..=64.0),
+        log_lines: reader
+            .number(at, "log-lines", 0.0..=1000.0)
+            .map(|n| n as u32),
+        detections: reader.number(at, "detections", 1.0..=1e6).map(|n| n as u32),
+        recycle: reader.number(at, "recycle", 0.0..=1e12).map(|n| n as u64),
+    }
+}
+
+/// A TOML value as JSON.
+fn json(item: &Item) -> Option<serde_json::Value> {
+    match item {
+        Item::Value(value) => value_json(value),
+        Item::Table(table) => {
+            let pair = |(key, item): (&str, &Item)| Some((key.to_owned(), json(item)?));
+            table.iter().map(pair).collect()
+        }
+        Item::ArrayOfTables(tables) => {
+            let one = |table: &toml_edit::Table| json(&Item::Table(table.clone()));
+            tables.iter().map(one).collect()
+        }
+        Item::None => None,
+    }
+}
+
+fn value_json(value: &Value) -> Option<serde_json::Value> {
+    Some(match value {
+        Value::String(text) => text.value().as_str().into(),
+        Value::Integer(number) => (*number.value()).into(),
+        Value::Float(number) => (*number.value()).into(),
+        Value::Boolean(flag) => (*flag.value()).into(),
+        Value::Datetime(time) => time.value().to_string().into(),
+        Value::Array(array) => array.iter().map(value_json).collect::<Option<_>>()?,
+        Value::InlineTable(table) => {
+            let pair = |(key, value): (&str, &Value)| Some((key.to_owned(), value_json(value)?));
+            table.iter().map(pair).collect::<Option<_>>()?
+        }
+    })
+}

@@ -1,0 +1,200 @@
+//! Plugins in the whole router: a real camera, a component built from this repository, live
+//! viewers beside it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a set-up that fails fails its test"
+)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Bench, LIMIT, main_only};
+use serde_json::Value;
+use taimat_testkit::gstreamer::write_commune;
+use taimat_testkit::{GstCamera, GstOptions, eventually, plugins};
+
+const PLUGIN: &str = r#"
+[plugin.count]
+component = "plugins/count.wasm"
+cameras = ["ch*"]
+grant = { frames = { width = 640, fps = 30 } }
+"#;
+
+async fn bench() -> (GstCamera, Bench) {
+    let camera = GstCamera::start(&GstOptions::default()).await.unwrap();
+    let cameras = [("cho", main_only(&camera.url()) + PLUGIN)];
+    let bench = Bench::start(&cameras).await;
+    bench.until("cho", "live", None).await;
+    (camera, bench)
+}
+
+async fn plugin(bench: &Bench) -> Value {
+    bench.get("/api/v1/communes/thu/plugins/count").await
+}
+
+async fn until_generation(bench: &Bench, generation: u64) -> Value {
+    eventually("the generation runs", LIMIT, async || {
+        let plugin = plugin(bench).await;
+        (plugin["cameras"]["cho"]["generation"] == generation).then_some(plugin)
+    })
+    .await
+}
+
+async fn put(bench: &Bench, name: &str, body: Vec<u8>) -> (u16, Value) {
+    let url = bench.url(&format!("/api/v1/communes/thu/plugins/{name}"));
+    let client = reqwest::Client::new();
+    let response = client.put(url).body(body).send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+fn version(version: &str) -> Vec<u8> {
+    let text = format!("version = \"{version}\"");
+    plugins::packed("example-smallest", |m| {
+        m.replace("version = \"0.1.0\"", &text)
+    })
+    .unwrap()
+}
+
+/// Reads server-sent events until so many frames were counted.
+async fn counts(bench: &Bench, wanted: usize) -> Vec<u64> {
+    let url = bench.url("/api/v1/communes/thu/detections?camera=cho");
+    let mut response = reqwest::get(url).await.unwrap();
+    let (mut text, mut counts) = (String::new(), Vec::new());
+    while counts.len() < wanted {
+        let chunk = tokio::time::timeout(LIMIT, response.chunk()).await.unwrap();
+        text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
+        while let Some((event, rest)) = text.split_once("\n\n") {
+            if let Some(data) = event.strip_prefix("data: ") {
+                let seen: Value = serde_json::from_str(data).unwrap();
+                assert_eq!(
+                    (&seen["plugin"], &seen["camera"]),
+                    (&"count".into(), &"cho".into())
+                );
+                let all = seen["detections"].as_array().unwrap();
+                counts.extend(all.iter().map(|d| d["track"].as_u64().unwrap()));
+            }
+            text = rest.to_owned();
+        }
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploaded_swapped_and_switched_off_while_somebody_watches() {
+    let (_camera, bench) = bench().await;
+    assert_eq!(plugin(&bench).await["state"], "refused");
+    let mut client = bench.watch("cho").await;
+    let (status, body) = put(&bench, "count", version("1.0.0")).await;
+    assert_eq!((status, &body["version"]), (202, &"1.0.0".into()));
+    let running = until_generation(&bench, 1).await;
+    assert_eq!(
+        (&running["state"], &running["component"]["contract"]),
+        (&"running".into(), &"0.2".into())
+    );
+    let first = counts(&bench, 10).await;
+    assert!(first.windows(2).all(|w| w[1] == w[0] + 1), "{first:?}");
+
+    // The file itself changes in the folder.
+    let file = bench.folder.join("plugins/count.wasm");
+    std::fs::write(file.with_extension("new"), version("1.1.0")).unwrap();
+    std::fs::rename(file.with_extension("new"), &file).unwrap();
+    until_generation(&bench, 2).await;
+    let second = counts(&bench, 10).await;
+    assert!(
+        second[0] > *first.last().unwrap(),
+        "the count was handed over: {second:?}"
+    );
+    assert!(second.windows(2).all(|w| w[1] == w[0] + 1), "{second:?}");
+
+    // A wrong file is told, and what ran goes on.
+    let (status, body) = put(&bench, "count", b"no".to_vec()).await;
+    assert_eq!(
+        (status, &body["type"]),
+        (422, &"/problems/not-a-plugin".into())
+    );
+    std::fs::write(&file, b"\0asm\x0d\0\x01\0").unwrap();
+    let refused = eventually("it is refused", LIMIT, async || {
+        let plugin = plugin(&bench).await;
+        let text = plugin["last_error"]["text"].as_str()?.to_owned();
+        text.contains("no manifest").then_some(plugin)
+    })
+    .await;
+    assert_eq!(
+        (&refused["state"], &refused["generation"]),
+        (&"running".into(), &2.into())
+    );
+    counts(&bench, 3).await;
+
+    // Off and on again, in the file.
+    let url = bench.url("/api/v1/communes/thu/plugins/count");
+    let switch = async |enabled: bool| {
+        let client = reqwest::Client::new();
+        let change = client
+            .patch(&url)
+            .header("content-type", "application/json");
+        let body = format!("{{\"enabled\":{enabled}}}");
+        change.body(body).send().await.unwrap().status().as_u16()
+    };
+    std::fs::write(&file, version("1.2.0")).unwrap();
+    until_generation(&bench, 3).await;
+    assert_eq!(switch(false).await, 204);
+    eventually("it is off", LIMIT, async || {
+        (plugin(&bench).await["state"] == "disabled").then_some(())
+    })
+    .await;
+    let written = std::fs::read_to_string(bench.folder.join("commune.toml")).unwrap();
+    assert!(written.contains("enabled = false"), "{written}");
+    assert_eq!(switch(true).await, 204);
+    eventually("it runs again", LIMIT, async || {
+        (plugin(&bench).await["cameras"]["cho"]["state"] == "running").then_some(())
+    })
+    .await;
+
+    // The viewer has missed nothing: the sequence numbers have no gap.
+    let mut numbers = Vec::new();
+    while let Ok(Some(packet)) =
+        tokio::time::timeout(Duration::from_millis(50), client.packet()).await
+    {
+        numbers.push(packet.header.sequence_number);
+        if numbers.len() > 20_000 {
+            break;
+        }
+    }
+    assert!(numbers.len() > 50, "{}", numbers.len());
+    assert!(numbers.windows(2).all(|w| w[1] == w[0].wrapping_add(1)));
+    assert_eq!(
+        bench
+            .metric("taimat_camera_reconnects_total", "camera=\"cho\"")
+            .await,
+        0.0
+    );
+    assert!(bench.metric("taimat_plugin_swaps_total", "count").await >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_in_the_configuration_is_not_uploaded() {
+    let (_camera, bench) = bench().await;
+    let (status, body) = put(&bench, "other", version("1.0.0")).await;
+    assert_eq!(status, 404);
+    let detail = body["detail"].as_str().unwrap();
+    assert!(detail.contains("[plugin.other]"), "{detail}");
+    // Too large: it is told so, or cut off while it still sends.
+    let url = bench.url("/api/v1/communes/thu/plugins/count");
+    let large = reqwest::Client::new()
+        .put(url)
+        .body(vec![0; (32 << 20) + 1]);
+    let answered = large.send().await.map(|r| r.status().as_u16());
+    assert!(answered.as_ref().is_ok_and(|s| *s == 413) || answered.is_err());
+    assert!(!bench.folder.join("plugins/count.wasm").exists());
+    // Nobody watches a camera for a plugin that the commune took away.
+    write_commune(&bench.folder, &[("cho", main_only("rtsp://127.0.0.1:9/x"))]).unwrap();
+    eventually("the plugin is gone", LIMIT, async || {
+        let all = bench.get("/api/v1/communes/thu/plugins").await;
+        all.as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+    .await;
+}

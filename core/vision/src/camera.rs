@@ -1,0 +1,272 @@
+//! One camera that is being decoded: follows its encoded stream, decodes what somebody needs,
+//! hands frames to those for whom they are due.
+
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use taimat_base::tasks::Stop;
+use taimat_base::{CameraKey, Profile, clock};
+use taimat_contract::{UnixMicros, Want};
+use taimat_hub::{Channel, ChannelKey, Hub, Read};
+use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec};
+
+use crate::decode::Resilient;
+use crate::metrics::CameraMetrics;
+use crate::picture::Picture;
+use crate::pool::{Place, Pool};
+use crate::subscription::{Moment, Slot, Subscription};
+
+/// When decoding is further behind than this, it goes on at the next key frame: an old picture is
+/// worth less than the time it costs.
+const MAX_LAG: Duration = Duration::from_secs(2);
+/// How soon to look again for a camera that is not there.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A camera that somebody watches.
+#[derive(Debug)]
+pub(crate) struct Camera {
+    key: CameraKey,
+    slots: Mutex<Vec<Arc<Slot>>>,
+    gone: Stop,
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        self.gone.cancel();
+    }
+}
+
+impl Camera {
+    pub(crate) fn new(key: CameraKey) -> Self {
+        Self {
+            key,
+            slots: Mutex::default(),
+            gone: Stop::new(),
+        }
+    }
+
+    /// Fires when nobody watches any more.
+    pub(crate) fn gone(&self) -> Stop {
+        self.gone.clone()
+    }
+
+    pub(crate) fn subscribe(self: &Arc<Self>, want: Want) -> Subscription {
+        let slot = Arc::new(Slot::new(want));
+        self.slots().push(Arc::clone(&slot));
+        Subscription {
+            slot,
+            camera: Arc::clone(self),
+        }
+    }
+
+    pub(crate) fn leave(&self, slot: &Arc<Slot>) {
+        self.slots().retain(|s| !Arc::ptr_eq(s, slot));
+    }
+
+    /// No frame will come any more.
+    pub(crate) fn close(&self) {
+        self.slots().iter().for_each(|slot| slot.close());
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+/// Follows the camera until nobody watches it.
+pub(crate) async fn run(
+    camera: Weak<Camera>,
+    gone: Stop,
+    hub: Arc<Hub>,
+    pool: Arc<Pool>,
+    metrics: CameraMetrics,
+) {
+    let mut decoding = Decoding {
+        place: pool.place(),
+        decoder: None,
+        metrics,
+        stream: StreamClock::default(),
+        behind: false,
+    };
+    loop {
+        let channel = camera.upgrade().and_then(|c| find(&hub, &c.key));
+        let follow = async {
+            match channel {
+                Some(channel) => decoding.follow(&camera, &channel).await,
+                None => clock::sleep_until(clock::now() + LOOK_AGAIN).await,
+            }
+        };
+        tokio::select! {
+            () = follow => {}
+            () = gone.cancelled() => return,
+        }
+    }
+}
+
+/// The small picture, if the camera has one.
+fn find(hub: &Hub, camera: &CameraKey) -> Option<Arc<Channel>> {
+    let of = |profile| hub.get(&ChannelKey::new(camera.clone(), profile));
+    of(Profile::Sub).or_else(|| of(Profile::Main))
+}
+
+struct Decoding {
+    place: Place,
+    /// `None` while it is away, decoding.
+    decoder: Option<Box<Resilient>>,
+    metrics: CameraMetrics,
+    stream: StreamClock,
+    behind: bool,
+}
+
+/// Frames made of one access unit, and whom they are for.
+type Made = Vec<(Arc<Slot>, Arc<Picture>)>;
+
+impl Decoding {
+    /// Decodes a channel until it ends.
+    async fn follow(&mut self, camera: &Weak<Camera>, channel: &Arc<Channel>) {
+        let _reader = channel.join();
+        let mut cursor = channel.read();
+        self.decoder = None;
+        loop {
+            match cursor.next().await {
+                Read::Item(_, unit) if unit.track == TrackKind::Video => {
+                    let Some(camera) = camera.upgrade() else {
+                        return;
+                    };
+                    self.take(&camera, channel, &unit).await;
+                }
+                Read::Item(..) => {}
+                Read::Lost(units) => {
+                    self.metrics.skipped.inc_by(units);
+                    self.wait_for_key();
+                }
+                Read::Closed => return,
+            }
+        }
+    }
+
+    fn wait_for_key(&mut self) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.wait_for_key();
+        }
+    }
+
+    async fn take(&mut self, camera: &Camera, channel: &Channel, unit: &Arc<AccessUnit>) {
+        if unit.lost_packets > 0 {
+            // The access unit before is damaged or missing; decoders are not to guess.
+            self.wait_for_key();
+        }
+        let lag = clock::now().saturating_duration_since(unit.received);
+        self.behind = lag > MAX_LAG && (self.behind || !unit.keyframe);
+        let slots = camera.slots().clone();
+        let unwanted = !unit.keyframe && slots.iter().all(|s| s.keyframes_only());
+        if self.behind || unwanted {
+            if self.behind {
+                self.metrics.skipped.inc();
+            }
+            self.wait_for_key();
+            return;
+        }
+        let Some(codec) = codec(channel, unit) else {
+            return;
+        };
+        let stream_time = self.stream.at(unit.media_time);
+        let key = unit.keyframe;
+        let due: Vec<Arc<Slot>> = slots
+            .into_iter()
+            .filter(|s| s.is_due(stream_time, key))
+            .collect();
+        let mut decoder = match self.decoder.take() {
+            Some(decoder) if decoder.codec() == codec => decoder,
+            _ => Box::new(Resilient::new(codec)),
+        };
+        let encoded = Arc::clone(unit);
+        let begin = clock::now();
+        let done = self
+            .place
+            .run(move || {
+                let begin = clock::thread_now();
+                let mut decoded = decoder.decode(&encoded);
+                let count = decoded.pictures.len();
+                let made = decoded.pictures.pop().map(|p| scaled(p, due));
+                (
+                    decoder,
+                    decoded.restart,
+                    count,
+                    made,
+                    clock::thread_now() - begin,
+                )
+            })
+            .await;
+        let Some((decoder, restart, count, made, cost)) = done else {
+            return;
+        };
+        self.decoder = Some(decoder);
+        self.metrics.decoded.inc_by(count as u64);
+        self.metrics.cpu.inc_by(cost.as_secs_f64());
+        let waited = (clock::now() - begin).saturating_sub(cost);
+        self.metrics.waited.inc_by(waited.as_secs_f64());
+        if let Some((restart, detail)) = restart {
+            tracing::warn!(cause = restart.as_str(), detail, "decoding starts over");
+            self.metrics.restart(restart);
+        }
+        let moment = Moment {
+            camera: camera.key.camera.clone(),
+            at: UnixMicros::from(unit.wall_time),
+            key,
+        };
+        for (slot, picture) in made.into_iter().flatten() {
+            slot.deliver(picture, &moment, stream_time);
+            self.metrics.delivered.inc();
+        }
+    }
+}
+
+fn codec(channel: &Channel, unit: &AccessUnit) -> Option<VideoCodec> {
+    let of_unit = unit.params.as_ref().map(|p| p.codec);
+    of_unit.or_else(|| Some(channel.info()?.video.as_ref()?.codec))
+}
+
+/// A picture at the size that each of them wants, made once per size.
+fn scaled(picture: Picture, due: Vec<Arc<Slot>>) -> Made {
+    let picture = Arc::new(picture);
+    let mut sizes: Vec<Arc<Picture>> = vec![Arc::clone(&picture)];
+    let of_size = |slot: Arc<Slot>| {
+        let (width, height) = slot.size(picture.width, picture.height);
+        let known = sizes
+            .iter()
+            .find(|p| (p.width, p.height) == (width, height));
+        let frame = known.cloned().unwrap_or_else(|| {
+            let made = Arc::new(picture.scaled(width, height));
+            sizes.push(Arc::clone(&made));
+            made
+        });
+        (slot, frame)
+    };
+    due.into_iter().map(of_size).collect()
+}
+
+/// The stream's own time, going on when the camera's jumps.
+#[derive(Debug, Default)]
+struct StreamClock {
+    last: Option<MediaTime>,
+    elapsed: Duration,
+}
+
+impl StreamClock {
+    fn at(&mut self, media_time: MediaTime) -> Duration {
+        let step = self
+            .last
+            .map_or(Duration::ZERO, |last| media_time.since(last));
+        self.last = Some(media_time);
+        // A camera that restarted has jumped; its next frame is due all the same.
+        self.elapsed += step.min(Duration::from_secs(10));
+        self.elapsed
+    }
+}
+
+impl Drop for Decoding {
+    fn drop(&mut self) {
+        self.metrics.forget();
+    }
+}

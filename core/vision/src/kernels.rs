@@ -1,0 +1,266 @@
+//! Loops over pixels, written so that the compiler turns them into SIMD: over slices of equal
+//! length, without bounds checks inside.
+
+use std::ops::Range;
+
+/// A region of a plane.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    data: &'a [u8],
+    stride: usize,
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+}
+
+impl<'a> Source<'a> {
+    /// All of a plane without padding.
+    pub fn whole(data: &'a [u8], width: usize, height: usize) -> Self {
+        Self::region(data, width, 0, 0, width, height)
+    }
+
+    /// A part of a plane. It has to lie within.
+    pub fn region(
+        data: &'a [u8],
+        stride: usize,
+        x: usize,
+        y: usize,
+        width: usize,
+        height: usize,
+    ) -> Self {
+        assert!(
+            x + width <= stride && (y + height) * stride <= data.len(),
+            "the region lies outside of its plane"
+        );
+        Self {
+            data,
+            stride,
+            x,
+            y,
+            width,
+            height,
+        }
+    }
+
+    /// A row of the region, from its left edge.
+    fn row(&self, y: usize) -> &'a [u8] {
+        let start = (self.y + y) * self.stride + self.x;
+        &self.data[start..start + self.width]
+    }
+
+    /// The region's bytes, row by row.
+    pub fn copy(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.width * self.height);
+        (0..self.height).for_each(|y| bytes.extend_from_slice(self.row(y)));
+        bytes
+    }
+}
+
+/// What part of `length` the cell `index` of `count` covers; never empty.
+fn part(index: usize, count: usize, length: usize) -> Range<usize> {
+    let start = index * length / count;
+    let end = ((index + 1) * length).div_ceil(count).min(length);
+    start..end.max(start + 1).min(length.max(1))
+}
+
+/// Scales by averaging all pixels that an output pixel covers; enlarging repeats pixels.
+pub fn scale(source: Source<'_>, width: usize, height: usize) -> Vec<u8> {
+    if (source.width, source.height) == (width, height) {
+        return source.copy();
+    }
+    if source.width == 2 * width && source.height == 2 * height {
+        return halve(source, width, height);
+    }
+    let columns: Vec<Range<usize>> = (0..width).map(|x| part(x, width, source.width)).collect();
+    let mut sums = vec![0_u32; source.width];
+    let mut scaled = Vec::with_capacity(width * height);
+    for y in 0..height {
+        let rows = part(y, height, source.height);
+        sums.fill(0);
+        for row in rows.clone() {
+            for (sum, pixel) in sums.iter_mut().zip(source.row(row)) {
+                *sum += u32::from(*pixel);
+            }
+        }
+        scaled.extend(columns.iter().map(|column| {
+            let count = u32::try_from(column.len() * rows.len()).unwrap_or(u32::MAX);
+            let sum: u32 = sums[column.clone()].iter().sum();
+            u8::try_from((sum + count / 2) / count).unwrap_or(u8::MAX)
+        }));
+    }
+    scaled
+}
+
+/// The common case, two by two.
+fn halve(source: Source<'_>, width: usize, height: usize) -> Vec<u8> {
+    let mut scaled = vec![0; width * height];
+    for (y, out) in scaled.chunks_exact_mut(width).enumerate() {
+        let (upper, lower) = (source.row(2 * y), source.row(2 * y + 1));
+        let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+        for (pixel, (a, b)) in out.iter_mut().zip(pairs) {
+            let sum = u16::from(a[0]) + u16::from(a[1]) + u16::from(b[0]) + u16::from(b[1]);
+            *pixel = ((sum + 2) >> 2) as u8;
+        }
+    }
+    scaled
+}
+
+/// Sums over one cell of a grid.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    pixels: u64,
+    luma: u64,
+    squares: u64,
+    change: u64,
+}
+
+/// Mean, standard deviation and, against another plane of the same size, mean absolute difference
+/// of `columns` × `rows` cells.
+pub fn grid(
+    plane: &[u8],
+    against: Option<&[u8]>,
+    width: usize,
+    height: usize,
+    columns: usize,
+    rows: usize,
+) -> taimat_contract::CellStats {
+    assert!(plane.len() == width * height && against.is_none_or(|a| a.len() == plane.len()));
+    let parts: Vec<Range<usize>> = (0..columns)
+        .map(|c| c * width / columns..(c + 1) * width / columns)
+        .collect();
+    let mut stats = taimat_contract::CellStats::default();
+    for row in 0..rows {
+        let mut sums = vec![Sums::default(); columns];
+        for y in row * height / rows..(row + 1) * height / rows {
+            let line = &plane[y * width..(y + 1) * width];
+            let other = against.map(|a| &a[y * width..(y + 1) * width]);
+            for (sum, part) in sums.iter_mut().zip(&parts) {
+                let cell = &line[part.clone()];
+                let (luma, squares) = sums_of(cell);
+                sum.pixels += cell.len() as u64;
+                sum.luma += u64::from(luma);
+                sum.squares += u64::from(squares);
+                if let Some(other) = other {
+                    sum.change += u64::from(difference(cell, &other[part.clone()]));
+                }
+            }
+        }
+        for sum in &sums {
+            let n = sum.pixels.max(1);
+            let mean = sum.luma as f64 / n as f64;
+            let variance = (sum.squares as f64 / n as f64 - mean * mean).max(0.0);
+            stats.mean.push(rounded(mean));
+            stats.deviation.push(rounded(variance.sqrt()));
+            if against.is_some() {
+                stats.change.push(rounded(sum.change as f64 / n as f64));
+            }
+        }
+    }
+    stats
+}
+
+fn rounded(value: f64) -> u8 {
+    value.round().clamp(0.0, 255.0) as u8
+}
+
+/// Sum and sum of squares. A row has at most 8192 pixels: neither overflows.
+fn sums_of(pixels: &[u8]) -> (u32, u32) {
+    let (mut sum, mut squares) = (0_u32, 0_u32);
+    for pixel in pixels {
+        let value = u32::from(*pixel);
+        sum += value;
+        squares += value * value;
+    }
+    (sum, squares)
+}
+
+/// Sum of absolute differences.
+pub fn difference(a: &[u8], b: &[u8]) -> u32 {
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| u32::from(a.abs_diff(*b)))
+        .sum()
+}
+
+/// BT.601 with limited range, as cameras send it, to full-range RGB, three bytes a pixel. Planes
+/// have the same size.
+pub fn rgb(y: &[u8], cb: &[u8], cr: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; y.len() * 3];
+    for (((pixel, y), cb), cr) in out.chunks_exact_mut(3).zip(y).zip(cb).zip(cr) {
+        // 16.16 fixed point: 255/219, and the chroma factors over 224.
+        let luma = (i32::from(*y) - 16) * 76_309 + 32_768;
+        let (blue, red) = (i32::from(*cb) - 128, i32::from(*cr) - 128);
+        let clamp = |v: i32| (v >> 16).clamp(0, 255) as u8;
+        pixel[0] = clamp(luma + 104_597 * red);
+        pixel[1] = clamp(luma - 25_675 * blue - 53_279 * red);
+        pixel[2] = clamp(luma + 132_201 * blue);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn scales_by_averaging() {
+        let plane = [10, 20, 30, 40, 10, 20, 30, 40];
+        assert_eq!(scale(Source::whole(&plane, 4, 2), 2, 1), [15, 35]);
+        assert_eq!(scale(Source::whole(&plane, 4, 2), 1, 1), [25]);
+        assert_eq!(
+            scale(Source::region(&plane, 4, 1, 0, 2, 2), 2, 2),
+            [20, 30, 20, 30]
+        );
+        assert_eq!(
+            scale(Source::whole(&[5, 9], 2, 1), 4, 2),
+            [5, 5, 9, 9, 5, 5, 9, 9]
+        );
+    }
+
+    #[test]
+    fn grid_of_halves() {
+        let plane = [0, 0, 100, 200];
+        let other = [0, 10, 100, 100];
+        let stats = grid(&plane, Some(&other), 4, 1, 2, 1);
+        assert_eq!(stats.mean, [0, 150]);
+        assert_eq!(stats.deviation, [0, 50]);
+        assert_eq!(stats.change, [5, 50]);
+    }
+
+    #[test]
+    fn white_black_and_red() {
+        assert_eq!(
+            rgb(&[235, 16], &[128, 128], &[128, 128]),
+            [255, 255, 255, 0, 0, 0]
+        );
+        // BT.601: pure red is 81, 90, 240.
+        let red = rgb(&[81], &[90], &[240]);
+        assert!(red[0] >= 253 && red[1] <= 2 && red[2] <= 2, "{red:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn halving_is_scaling(w in 1usize..20, h in 1usize..20, seed: u64) {
+            let plane: Vec<u8> = (0..4 * w * h).map(|i| (seed.wrapping_mul(i as u64 + 1) >> 32) as u8).collect();
+            let source = Source::whole(&plane, 2 * w, 2 * h);
+            let exact: Vec<u8> = (0..w * h).map(|i| {
+                let (x, y) = (i % w * 2, i / w * 2);
+                let at = |x: usize, y: usize| u16::from(plane[y * 2 * w + x]);
+                ((at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4) as u8
+            }).collect();
+            prop_assert_eq!(scale(source, w, h), exact);
+        }
+
+        #[test]
+        fn any_size_to_any_size(w in 1usize..40, h in 1usize..40, dw in 1usize..40, dh in 1usize..40, c in 1usize..50) {
+            let plane = vec![77; w * h];
+            let scaled = scale(Source::whole(&plane, w, h), dw, dh);
+            prop_assert!(scaled.len() == dw * dh && scaled.iter().all(|p| *p == 77));
+            let stats = grid(&plane, Some(&plane), w, h, c, c);
+            prop_assert_eq!(stats.change.len(), c * c);
+            prop_assert!(stats.change.iter().all(|v| *v == 0));
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What wit-bindgen makes of the contract.
+
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    unsafe_code,
+    unsafe_op_in_unsafe_fn,
+    clippy::all,
+    clippy::mem_forget,
+    clippy::undocumented_unsafe_blocks,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
+
+wit_bindgen::generate!({
+    path: "../../wit/plugin.wit",
+    world: "detector-plugin-with-handover",
+    pub_export_macro: true,
+    export_macro_name: "export_detector",
+    default_bindings_module: "taimat_sdk::bindings",
+    generate_all,
+});

@@ -1,0 +1,172 @@
+//! Frames of pixels, for native unit tests.
+
+use std::rc::Rc;
+
+use crate::bindings::taimat::plugin::frames::{CellStats, FrameError, FrameInfo, Region};
+use crate::frame::Frame;
+
+/// Frames in memory, the newest last.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    frames: Rc<Vec<Picture>>,
+    at: usize,
+}
+
+/// A picture in shades of gray.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// One byte a pixel, row by row.
+    pub luma: Vec<u8>,
+}
+
+impl Picture {
+    /// All of one brightness.
+    pub fn of(width: u32, height: u32, luma: u8) -> Self {
+        Self {
+            width,
+            height,
+            luma: vec![luma; (width * height) as usize],
+        }
+    }
+
+    /// With a rectangle drawn on it; parts outside are not drawn.
+    #[must_use]
+    pub fn with(mut self, x: i32, y: i32, width: i32, height: i32, luma: u8) -> Self {
+        for row in y.max(0)..(y + height).min(self.height as i32) {
+            for column in x.max(0)..(x + width).min(self.width as i32) {
+                let index = row as usize * self.width as usize + column as usize;
+                self.luma[index] = luma;
+            }
+        }
+        self
+    }
+
+    /// With noise, the same for the same seed.
+    #[must_use]
+    pub fn noisy(mut self, strength: u8, seed: u64) -> Self {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        for pixel in &mut self.luma {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let noise = (state >> 40) as i32 % (2 * i32::from(strength) + 1) - i32::from(strength);
+            *pixel = (i32::from(*pixel) + noise).clamp(0, 255) as u8;
+        }
+        self
+    }
+}
+
+/// The last of these pictures as a frame; those before are what `previous` gives. Pictures are
+/// `interval` microseconds apart.
+pub fn frame(pictures: &Rc<Vec<Picture>>, at: usize, interval: i64) -> Frame {
+    let picture = &pictures[at];
+    let info = FrameInfo {
+        id: at as u64,
+        camera: "test".into(),
+        at: at as i64 * interval,
+        width: picture.width,
+        height: picture.height,
+        key: at == 0,
+        dropped_before: 0,
+    };
+    let memory = Memory {
+        frames: Rc::clone(pictures),
+        at,
+    };
+    Frame::in_memory(info, memory)
+}
+
+impl Memory {
+    fn picture(&self) -> &Picture {
+        &self.frames[self.at]
+    }
+
+    pub(crate) fn luma(&self) -> Vec<u8> {
+        self.picture().luma.clone()
+    }
+
+    pub(crate) fn previous(&self, back: u32) -> Option<Frame> {
+        let at = self.at.checked_sub(back as usize)?;
+        Some(frame(&self.frames, at, 0))
+    }
+
+    pub(crate) fn gray(
+        &self,
+        region: Region,
+        width: u32,
+        height: u32,
+    ) -> Result<Vec<u8>, FrameError> {
+        let picture = self.picture();
+        let outside =
+            region.x + region.width > picture.width || region.y + region.height > picture.height;
+        if outside || region.width == 0 || region.height == 0 || width == 0 || height == 0 {
+            return Err(FrameError::OutOfRange);
+        }
+        let mut scaled = Vec::with_capacity((width * height) as usize);
+        for y in 0..height {
+            for x in 0..width {
+                let part = |i: u32, n: u32, length: u32| {
+                    let start = i * length / n;
+                    start..((i + 1) * length).div_ceil(n).max(start + 1)
+                };
+                let (mut sum, mut count) = (0, 0);
+                for row in part(y, height, region.height) {
+                    for column in part(x, width, region.width) {
+                        let at = (region.y + row) * picture.width + region.x + column;
+                        sum += u32::from(picture.luma[at as usize]);
+                        count += 1;
+                    }
+                }
+                scaled.push(((sum + count / 2) / count) as u8);
+            }
+        }
+        Ok(scaled)
+    }
+
+    pub(crate) fn grid(
+        &self,
+        other: Option<&Self>,
+        columns: u32,
+        rows: u32,
+    ) -> Result<CellStats, FrameError> {
+        let picture = self.picture();
+        let (width, height) = (picture.width, picture.height);
+        if columns == 0 || rows == 0 || columns > width || rows > height {
+            return Err(FrameError::OutOfRange);
+        }
+        let mut stats = CellStats {
+            mean: Vec::new(),
+            deviation: Vec::new(),
+            change: Vec::new(),
+        };
+        for row in 0..rows {
+            for column in 0..columns {
+                let (mut sum, mut squares, mut change, mut count) = (0.0, 0.0, 0.0, 0.0);
+                for y in row * height / rows..(row + 1) * height / rows {
+                    for x in column * width / columns..(column + 1) * width / columns {
+                        let at = (y * width + x) as usize;
+                        let value = f64::from(picture.luma[at]);
+                        sum += value;
+                        squares += value * value;
+                        count += 1.0;
+                        if let Some(other) = other {
+                            change += (value - f64::from(other.picture().luma[at])).abs();
+                        }
+                    }
+                }
+                let mean: f64 = sum / count;
+                let variance: f64 = (squares / count - mean * mean).max(0.0);
+                stats.mean.push(mean.round() as u8);
+                stats.deviation.push(variance.sqrt().round() as u8);
+                if other.is_some() {
+                    stats.change.push((change / count).round() as u8);
+                }
+            }
+        }
+        Ok(stats)
+    }
+}
