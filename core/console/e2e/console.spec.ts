@@ -1,7 +1,7 @@
 // The whole way in a real browser: a camera that we did not write, the router, the page.
 
 import { expect, type Page, test } from '@playwright/test';
-import { Commune, GstCamera, Router } from './stand';
+import { Commune, GstCamera, plugin, Router } from './stand';
 
 let first: GstCamera;
 let second: GstCamera;
@@ -115,7 +115,7 @@ test('a camera that freezes, dies and comes back is said as it is', async ({ pag
   await page.goto(router.page);
   await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
   first.freeze(true);
-  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'stalled', { timeout: 3500 });
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'stalled');
   await expect(picture(page, 'cho')).toContainText('Mất hình');
   first.freeze(false);
   await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
@@ -212,4 +212,48 @@ test('sound passes through as the camera sends it', async ({ page }) => {
     await own.stop();
     await camera.kill();
   }
+});
+
+test('a plugin: uploaded, seen on the picture, read, switched off', async ({ page }) => {
+  test.setTimeout(240_000);
+  const file = plugin('examples/plugins/grid');
+  const other = new Commune();
+  other.write(`[commune]
+name = "Phường Thử Nghiệm"
+[camera.cho]
+title = "Chợ – ngã ba"
+main = "${first.url}"
+[plugin.grid]
+component = "plugins/grid.wasm"
+settings = { threshold = 0 }
+grant = { frames = { width = 640, fps = 5 } }
+`);
+  const own = await new Router().start(other);
+  await page.goto(own.page);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+  await page.keyboard.press('p');
+  await expect(page.getByRole('heading', { name: 'Tiện ích' })).toBeVisible();
+  const card = page.getByTestId('plugin');
+  await expect(card).toHaveAttribute('data-state', 'refused');
+  await expect(page.getByTestId('plugin-error')).toContainText('no such file');
+
+  await card.locator('input[type=file]').setInputFiles(file);
+  await expect(card).toHaveAttribute('data-state', 'running');
+  await expect(card).toContainText('0.1.0');
+  await card.getByRole('button', { name: 'Nhật ký' }).click();
+  await expect(page.getByTestId('plugin-log')).toContainText('generation 1');
+
+  await page.keyboard.press('Escape');
+  await page.getByTestId('tile').first().click();
+  await expect(page.getByTestId('mark').first()).toBeVisible();
+  await page.keyboard.press('d');
+  await expect(page.getByTestId('mark')).toHaveCount(0);
+  await page.keyboard.press('d');
+
+  await page.goto(`${own.page}#/plugins/thu`);
+  await card.getByRole('button', { name: 'Tắt' }).click();
+  await expect(card).toHaveAttribute('data-state', 'disabled');
+  await card.getByRole('button', { name: 'Bật' }).click();
+  await expect(card).toHaveAttribute('data-state', 'running');
+  await own.stop();
 });

@@ -1,6 +1,6 @@
 // What a test needs beside the browser: GStreamer's camera, the router's binary, a commune's folder.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -75,13 +75,25 @@ export class Commune {
   }
 }
 
+/** Builds one of the repository's plugins; gives the packed file. */
+export function plugin(folder: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'taimat-')), 'plugin.wasm');
+  const args = ['plugin', 'build', folder, '--profile', 'plugin', '--output', file];
+  execFileSync(join(target, 'debug/taimat'), args, {
+    cwd: root,
+    env: { ...process.env, CARGO_TARGET_DIR: join(target, 'plugins') },
+    stdio: 'ignore',
+  });
+  return file;
+}
+
 export class Router {
   private process: ChildProcess | undefined;
   page = '';
 
   async start(commune: Commune, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
     const args = ['serve', commune.folder, '--http', http, '--rtsp', '127.0.0.1:0'];
-    args.push('--rtc', '127.0.0.1:0');
+    args.push('--rtc', '127.0.0.1:0', '--data', join(commune.folder, '../data'));
     this.process = spawn(join(target, profile, 'taimat'), args, {
       stdio: ['ignore', 'pipe', process.env.TAIMAT_LOG ? 'inherit' : 'ignore'],
     });

@@ -1,7 +1,7 @@
 //! One load of a plugin with one set of settings: what instances are made of.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use taimat_base::CameraKey;
@@ -9,6 +9,7 @@ use taimat_contract::{Detector, Failure, Want};
 
 use crate::host::Shared;
 use crate::instance::Instance;
+use crate::limits::Bucket;
 use crate::load::{Grant, Loaded, within};
 
 /// Makes detectors that are ready to look at frames.
@@ -27,6 +28,10 @@ pub(crate) struct Generation {
     pub(crate) version: String,
     /// Calls after which an instance is replaced; 0 for never.
     pub(crate) recycle: u64,
+    /// Detections a minute and camera.
+    pub(crate) detections: u32,
+    /// CPU time that is left, in seconds: all cameras together.
+    pub(crate) share: Arc<Mutex<Bucket>>,
     pub(crate) factory: Arc<dyn Factory>,
 }
 

@@ -30,7 +30,6 @@ use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_contract::{DetectionSink, FrameSource};
 use tokio::runtime::Runtime;
-use tokio::sync::Notify;
 use wasmtime::Engine;
 
 use compile::{Compiler, Where};
@@ -84,23 +83,9 @@ pub(crate) struct House {
     store: Arc<Store>,
     source: Arc<dyn FrameSource>,
     sink: Arc<dyn DetectionSink>,
-    looks: Mutex<BTreeMap<Key, Arc<Notify>>>,
 }
 
 type Key = (CommuneId, String);
-
-impl House {
-    fn refresh(&self, commune: &CommuneId, plugin: &str) {
-        let looks = self.looks.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(look) = looks.get(&(commune.clone(), plugin.to_owned())) {
-            look.notify_one();
-        }
-    }
-
-    async fn later(&self, span: Duration) {
-        taimat_base::clock::sleep_until(taimat_base::clock::now() + span).await;
-    }
-}
 
 /// All plugins of all communes.
 #[derive(Debug)]
@@ -149,7 +134,6 @@ impl Sandbox {
             store: Arc::new(store),
             source,
             sink,
-            looks: Mutex::default(),
         });
         Ok(Self {
             house,
@@ -172,7 +156,6 @@ impl Sandbox {
             let stays = wanted.contains(key);
             if !stays {
                 handle.stop.cancel();
-                self.looks().remove(key);
             }
             stays
         });
@@ -192,16 +175,10 @@ impl Sandbox {
                 }
                 None => {
                     let handle = plugin::start(&self.house, spec, &self.tasks);
-                    self.looks()
-                        .insert(key.clone(), Arc::clone(&handle.refresh));
                     plugins.insert(key, handle);
                 }
             }
         }
-    }
-
-    fn looks(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Notify>>> {
-        self.house.looks.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// Looks whether files have changed.

@@ -1,6 +1,7 @@
 //! What is counted about plugins.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use prometheus::core::{AtomicF64, GenericCounter, GenericCounterVec};
 use prometheus::{Histogram, HistogramVec};
@@ -99,6 +100,7 @@ impl Metrics {
             commune: commune.clone(),
             plugin: plugin.into(),
             all: Arc::clone(self),
+            own: Mutex::default(),
         }
     }
 }
@@ -127,9 +129,56 @@ pub(crate) struct PluginMetrics {
     commune: CommuneId,
     plugin: Arc<str>,
     all: Arc<Metrics>,
+    /// Own counters and gauges that exist: camera and name.
+    own: Mutex<BTreeSet<(String, String)>>,
+}
+
+impl Drop for PluginMetrics {
+    /// The commune has the plugin no more: its series end.
+    fn drop(&mut self) {
+        let (all, labels) = (&self.all, self.labels());
+        // Nothing is lost if a series was never there.
+        let _removed = all.calls.remove_label_values(&labels);
+        let _removed = all.cpu.remove_label_values(&labels);
+        for family in [
+            &all.said,
+            &all.detections,
+            &all.detections_dropped,
+            &all.frames_skipped,
+            &all.log_lines,
+            &all.log_dropped,
+            &all.values_ignored,
+            &all.loads,
+            &all.refusals,
+            &all.swaps,
+            &all.rollbacks,
+            &all.suspensions,
+        ] {
+            let _removed = family.remove_label_values(&labels);
+        }
+        for family in [&all.instances, &all.memory, &all.generation, &all.up] {
+            let _removed = family.remove_label_values(&labels);
+        }
+        let [commune, plugin] = labels;
+        for cause in Cause::ALL {
+            let labels = [commune, plugin, cause.as_str()];
+            let _removed = all.ended.remove_label_values(&labels);
+        }
+        for (camera, name) in self.own.lock().unwrap_or_else(|e| e.into_inner()).iter() {
+            let labels = [commune, plugin, camera.as_str(), name.as_str()];
+            let _removed = all.counts.remove_label_values(&labels);
+            let _removed = all.values.remove_label_values(&labels);
+        }
+    }
 }
 
 impl PluginMetrics {
+    /// A counter or gauge of its own is there from now on.
+    pub(crate) fn remember(&self, camera: &str, name: &str) {
+        let mut own = self.own.lock().unwrap_or_else(|e| e.into_inner());
+        own.insert((camera.to_owned(), name.to_owned()));
+    }
+
     fn labels(&self) -> [&str; 2] {
         [self.commune.as_str(), &self.plugin]
     }

@@ -213,6 +213,10 @@ struct Plugin {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     /// What the file was like when it was last looked at.
     stamp: Option<Stamp>,
+    /// The file as it was then is not what runs.
+    refused: bool,
+    /// The file is being written: look again soon.
+    again: bool,
     /// The component that is to run, and what it runs with.
     running: Option<Running>,
     /// What ran before, until the present one has passed its probation.
@@ -227,7 +231,6 @@ struct Running {
     loaded: Loaded,
     generation: Arc<Generation>,
     component: ComponentStatus,
-    limits: Limits,
     spec: Arc<PluginSpec>,
 }
 
@@ -258,6 +261,8 @@ pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Hand
         tasks: own.clone(),
         reports: mpsc::channel(REPORTS),
         stamp: None,
+        refused: false,
+        again: false,
         running: None,
         before: None,
         generations: 0,
@@ -289,6 +294,9 @@ impl Plugin {
                     self.look(true).await;
                 }
                 () = refresh.notified() => self.look(false).await,
+                () = clock::sleep_until(clock::now() + WRITING), if self.again => {
+                    self.look(false).await;
+                }
                 Some(report) = self.reports.1.recv() => self.heard(report),
             }
         }
@@ -303,26 +311,22 @@ impl Plugin {
             return;
         }
         let now = Stamp::now(&self.spec.component);
-        let same_file = self
-            .running
-            .as_ref()
-            .is_some_and(|r| r.spec.component == self.spec.component);
-        if self.stamp.is_some() && self.stamp == now && (same_file || !spec_changed) {
+        let known = self.stamp.is_some() && self.stamp == now;
+        // What was refused may fit what the commune says now.
+        let running = self.running.as_ref().filter(|_| !self.refused);
+        let same = running.is_some_and(|r| r.spec.component == self.spec.component);
+        if known && (same || !spec_changed) {
             if spec_changed {
                 self.respecify();
             }
             return;
         }
-        self.stamp.clone_from(&now);
+        self.stamp = now;
+        (self.again, self.refused) = (false, false);
         match self.load().await {
             Ok(Some(loaded)) => self.take_over(loaded),
             Ok(None) => self.respecify(),
-            Err(LoadError::BeingWritten) => {
-                self.stamp = None;
-                let again = self.house.later(WRITING);
-                again.await;
-                self.house.refresh(&self.spec.commune, &self.spec.name);
-            }
+            Err(LoadError::BeingWritten) => (self.stamp, self.again) = (None, true),
             Err(error) => self.refuse(&error.to_string()),
         }
     }
@@ -378,8 +382,9 @@ impl Plugin {
         }))
     }
 
-    fn refuse(&self, why: &str) {
+    fn refuse(&mut self, why: &str) {
         tracing::error!(why, "refused");
+        self.refused = true;
         self.face.metrics.refusals.inc();
         self.error(why);
         let mut shown = self.face.lock();
@@ -420,6 +425,12 @@ impl Plugin {
             number: self.generations,
             version: manifest.version.clone(),
             recycle: limits.recycle,
+            detections: limits.detections,
+            // Ten seconds' worth at once: the mean counts, not the moment.
+            share: Arc::new(Mutex::new(Bucket::new(
+                limits.cpu_share,
+                limits.cpu_share * 10.0,
+            ))),
             factory: Arc::new(ComponentFactory {
                 loaded: loaded.clone(),
                 shared,
@@ -444,7 +455,6 @@ impl Plugin {
             loaded,
             generation,
             component,
-            limits,
             spec: Arc::clone(&self.spec),
         };
         let before = self.running.replace(running.clone());
@@ -530,8 +540,6 @@ impl Plugin {
                 desired
             }
         };
-        let share = running.limits.cpu_share;
-        let share = Arc::new(Mutex::new(Bucket::new(share, share * 10.0)));
         let wanted = &self.spec.cameras;
         self.runners.retain(|camera, stop| {
             let stays = wanted.contains(camera);
@@ -551,8 +559,6 @@ impl Plugin {
                 sink: Arc::clone(&self.house.sink),
                 metrics: Arc::clone(&self.face.metrics),
                 tail: Arc::clone(&self.face.tail),
-                share: Arc::clone(&share),
-                detections: running.limits.detections,
                 reports: self.reports.0.clone(),
             };
             let (runner, status) = Runner::new(camera.clone(), context);
@@ -592,6 +598,13 @@ impl Plugin {
         self.face.metrics.up.set(0);
     }
 
+    fn refused_everywhere(&self) -> bool {
+        self.face.lock().cameras.values().all(|status| {
+            let status = status.lock().unwrap_or_else(|e| e.into_inner());
+            status.state == RunState::Refused
+        })
+    }
+
     fn heard(&mut self, report: Report) {
         let current = self.running.as_ref().map(|r| r.generation.number);
         match report {
@@ -603,8 +616,12 @@ impl Plugin {
                     // The file stays refused until it changes.
                     tracing::warn!(generation, why, "taken back");
                     self.face.metrics.refusals.inc();
+                    self.refused = true;
                     self.running = Some(before.clone());
                     self.go(&before);
+                } else if current == Some(generation) && self.refused_everywhere() {
+                    self.face.lock().state = PluginState::Refused;
+                    self.face.metrics.up.set(0);
                 }
             }
             Report::Confirmed { generation } => {

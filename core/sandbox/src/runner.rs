@@ -97,10 +97,6 @@ pub(crate) struct Context {
     pub(crate) sink: Arc<dyn DetectionSink>,
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) tail: Arc<Tail>,
-    /// CPU time that is left, in seconds: all cameras together.
-    pub(crate) share: Arc<Mutex<Bucket>>,
-    /// Detections a minute.
-    pub(crate) detections: u32,
     pub(crate) reports: mpsc::Sender<Report>,
 }
 
@@ -151,7 +147,6 @@ impl Runner {
             failures: 0,
             want: None,
         }));
-        let per_minute = f64::from(context.detections);
         let runner = Self {
             camera,
             status: Arc::clone(&status),
@@ -162,7 +157,7 @@ impl Runner {
             failures: VecDeque::new(),
             pauses: 0,
             resume: None,
-            detections: Bucket::new(per_minute / 60.0, per_minute),
+            detections: Bucket::new(0.0, 0.0),
             context,
         };
         (runner, status)
@@ -225,6 +220,17 @@ impl Runner {
         let comes = self.preparing.as_ref().map(|p| p.generation.number);
         if runs == Some(number) {
             self.preparing = None;
+            return;
+        }
+        let is_kept = |f: &Fallback| f.active.generation.number == number;
+        if self.fallback.as_ref().is_some_and(is_kept) {
+            // Another camera has met the fault first.
+            self.preparing = None;
+            self.fall_back();
+            self.set(|s| {
+                s.state = RunState::Running;
+                s.generation = number;
+            });
             return;
         }
         if comes != Some(number) {
@@ -333,6 +339,8 @@ impl Runner {
         }
         let number = new.generation.number;
         self.watch(new.want);
+        let per_minute = f64::from(new.generation.detections);
+        self.detections = Bucket::new(per_minute / 60.0, per_minute);
         let state = if fallback.is_some() {
             RunState::Probation
         } else {
@@ -371,7 +379,7 @@ impl Runner {
                 return;
             };
             let call = active.detector.on_frame(delivery);
-            let called = spend(&self.context.share, call).await;
+            let called = spend(&active.generation.share, call).await;
             active.calls += 1;
             self.set(|s| s.frames += 1);
             if !self.take(called).await {
@@ -389,13 +397,16 @@ impl Runner {
         let Some(active) = &mut self.active else {
             return;
         };
-        let called = spend(&self.context.share, active.detector.on_tick(now)).await;
+        let called = spend(&active.generation.share, active.detector.on_tick(now)).await;
         self.take(called).await;
     }
 
     fn has_share(&self) -> bool {
-        let mut share = self.context.share.lock().unwrap_or_else(|e| e.into_inner());
-        share.has_some(clock::now())
+        self.active.as_ref().is_some_and(|active| {
+            let share = active.generation.share.lock();
+            let mut share = share.unwrap_or_else(|e| e.into_inner());
+            share.has_some(clock::now())
+        })
     }
 
     /// Takes over what a call returned. Says whether the instance before has to do it again.
@@ -417,13 +428,8 @@ impl Runner {
                 let Some(failed) = self.active.take() else {
                     return false;
                 };
-                if let Some(fallback) = self.fallback.take() {
-                    let number = failed.generation.number;
-                    self.active = Some(fallback.active);
-                    if let Some(want) = self.active.as_ref().map(|a| a.want) {
-                        self.watch(want);
-                    }
-                    self.roll_back(number, &ended);
+                if self.fall_back() {
+                    self.roll_back(failed.generation.number, &ended);
                     return true;
                 }
                 self.report(Report::Failed {
@@ -433,6 +439,16 @@ impl Runner {
                 false
             }
         }
+    }
+
+    /// The instance that was kept takes over again, with the state that it had.
+    fn fall_back(&mut self) -> bool {
+        let Some(fallback) = self.fallback.take() else {
+            return false;
+        };
+        self.watch(fallback.active.want);
+        self.active = Some(fallback.active);
+        true
     }
 
     fn ended(&self, failure: &Failure) {

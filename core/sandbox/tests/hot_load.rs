@@ -285,3 +285,31 @@ async fn two_versions_of_the_contract_side_by_side() {
             .any(|l| l.text.starts_with("frame "))
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_for_want_of_a_grant_runs_once_it_is_granted() {
+    let bench = Bench::start();
+    bench.put("count.wasm", &version("1.0.0"));
+    let spec = bench.spec("count", 1);
+    let mut without = spec.clone();
+    without.grant.frames = None;
+    bench.run(without.clone());
+    bench
+        .until("count", "refused", |s| {
+            (s.state == PluginState::Refused).then_some(())
+        })
+        .await;
+    bench.run(spec);
+    bench
+        .until("count", "running", |s| {
+            (s.cameras.values().next()?.state == RunState::Running).then_some(())
+        })
+        .await;
+    // A grant that is taken back is not used on.
+    bench.run(without);
+    bench
+        .until("count", "ended", |s| {
+            (s.state == PluginState::Refused && s.usage.instances == 0).then_some(())
+        })
+        .await;
+}

@@ -149,7 +149,8 @@ impl ServeArgs {
             sender_threads: self.sender_threads.unwrap_or(0),
             max_viewers: self.max_viewers.unwrap_or(2000),
             data: Some(self.data.unwrap_or("taimat-data".into())),
-            compile: std::env::current_exe().map_or(Where::Here, Where::Child),
+            // This very program, even if its file has been replaced by a newer one.
+            compile: Where::Child("/proc/self/exe".into()),
         }
     }
 }

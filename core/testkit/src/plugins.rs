@@ -8,8 +8,9 @@ use anyhow::Context;
 use taimat_contract::Package;
 
 /// Folders with plugins: name of the package and where its manifest is.
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
     ("detect-motion", "plugins/detect-motion"),
+    ("detect-tamper", "plugins/detect-tamper"),
     ("example-grid", "examples/plugins/grid"),
     ("example-hostile", "examples/plugins/hostile"),
     ("example-smallest", "examples/plugins/smallest"),

@@ -24,7 +24,7 @@ pub(crate) struct DemoArgs {
 
 const EXAMPLE: &str = "examples/hoa-lac";
 /// Plugins that the example runs.
-const PLUGINS: [&str; 1] = ["detect-motion"];
+const PLUGINS: [&str; 2] = ["detect-motion", "detect-tamper"];
 const PAGE: &str = "http://127.0.0.1:8080/";
 
 /// Ends with its owner.

@@ -22,3 +22,7 @@ export function bitrate(bits: number | null): string {
 export function milliseconds(ms: number | null): string {
   return ms === null ? '–' : `${Math.round(ms)} ms`;
 }
+
+export function bytes(count: number): string {
+  return count >= 1 << 20 ? `${(count / (1 << 20)).toFixed(1)} MiB` : `${Math.round(count / 1024)} KiB`;
+}

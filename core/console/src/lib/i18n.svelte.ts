@@ -74,6 +74,47 @@ const en = {
   problems: 'The configuration was changed and has mistakes. What ran goes on.',
   routerLost: 'No answer from the router. Trying again…',
 
+  plugins: 'Plugins',
+  plugins_emptyTitle: 'No plugin yet',
+  plugins_emptyText:
+    'A plugin looks at the pictures and says what it sees. Put its file into the folder “plugins” of the commune and add to commune.toml:',
+  plugin_running: 'Running',
+  plugin_probation: 'Running, on probation',
+  plugin_loading: 'Being loaded',
+  plugin_refused: 'Refused',
+  plugin_disabled: 'Switched off',
+  plugin_suspended: 'Suspended at a camera',
+  plugin_enable: 'Switch on',
+  plugin_disable: 'Switch off',
+  plugin_upload: 'Replace file…',
+  plugin_log: 'Log',
+  plugin_version: 'Version',
+  plugin_generation: 'Loaded for the … time',
+  plugin_cameras: 'Cameras',
+  plugin_detections: 'Detections',
+  plugin_memory: 'Memory: used / allowed',
+  plugin_call: 'CPU time of a call: mean / allowed',
+  plugin_skipped: 'Frames not looked at',
+  plugin_ended: 'Ended by',
+  plugin_signer: 'Signed by',
+  plugin_unsigned: 'nobody',
+  ended_trap: 'fault',
+  ended_cpu: 'CPU time',
+  ended_wall: 'waiting',
+  ended_memory: 'memory',
+  ended_stack: 'stack',
+  ended_volume: 'too many bytes',
+  ended_contract: 'wrong answer',
+  ended_fatal: 'itself',
+  ended_start: 'start',
+  marks: 'Show what plugins see',
+  kind_motion: 'Movement',
+  kind_change: 'Change',
+  'kind_tamper-covered': 'Camera covered',
+  'kind_tamper-moved': 'Camera turned',
+  'kind_tamper-defocused': 'Out of focus',
+  'kind_tamper-frozen': 'Picture frozen',
+
   keysTitle: 'Keyboard',
   key_arrows: 'move between cameras',
   key_enter: 'open the camera',
@@ -82,6 +123,8 @@ const en = {
   key_pages: 'next and previous cameras',
   key_f: 'full screen',
   key_m: 'sound on and off',
+  key_p: 'plugins',
+  key_d: 'show what plugins see',
   key_help: 'this list',
 };
 
@@ -161,6 +204,47 @@ const vi: Record<Word, string> = {
   problems: 'Cấu hình mới có lỗi nên chưa được áp dụng. Cấu hình cũ vẫn đang chạy.',
   routerLost: 'Máy chủ không trả lời. Đang thử lại…',
 
+  plugins: 'Tiện ích',
+  plugins_emptyTitle: 'Chưa có tiện ích',
+  plugins_emptyText:
+    'Tiện ích xem hình và báo điều nó thấy. Đặt tệp vào thư mục “plugins” của phường, xã rồi thêm vào commune.toml:',
+  plugin_running: 'Đang chạy',
+  plugin_probation: 'Đang chạy thử',
+  plugin_loading: 'Đang nạp',
+  plugin_refused: 'Bị từ chối',
+  plugin_disabled: 'Đã tắt',
+  plugin_suspended: 'Tạm ngưng ở một camera',
+  plugin_enable: 'Bật',
+  plugin_disable: 'Tắt',
+  plugin_upload: 'Thay tệp…',
+  plugin_log: 'Nhật ký',
+  plugin_version: 'Phiên bản',
+  plugin_generation: 'Lần nạp thứ',
+  plugin_cameras: 'Camera',
+  plugin_detections: 'Số lần phát hiện',
+  plugin_memory: 'Bộ nhớ: đang dùng / cho phép',
+  plugin_call: 'CPU mỗi lần gọi: trung bình / cho phép',
+  plugin_skipped: 'Số hình bỏ qua',
+  plugin_ended: 'Bị dừng vì',
+  plugin_signer: 'Người ký',
+  plugin_unsigned: 'chưa ký',
+  ended_trap: 'lỗi chương trình',
+  ended_cpu: 'thời gian CPU',
+  ended_wall: 'chờ quá lâu',
+  ended_memory: 'bộ nhớ',
+  ended_stack: 'ngăn xếp',
+  ended_volume: 'quá nhiều dữ liệu',
+  ended_contract: 'trả lời sai',
+  ended_fatal: 'tự dừng',
+  ended_start: 'khởi động',
+  marks: 'Hiện điều tiện ích thấy',
+  kind_motion: 'Chuyển động',
+  kind_change: 'Thay đổi',
+  'kind_tamper-covered': 'Camera bị che',
+  'kind_tamper-moved': 'Camera bị xoay',
+  'kind_tamper-defocused': 'Hình bị mờ',
+  'kind_tamper-frozen': 'Hình đứng yên',
+
   keysTitle: 'Phím tắt',
   key_arrows: 'chuyển giữa các camera',
   key_enter: 'mở camera',
@@ -169,6 +253,8 @@ const vi: Record<Word, string> = {
   key_pages: 'các camera tiếp theo và trước đó',
   key_f: 'toàn màn hình',
   key_m: 'bật tắt tiếng',
+  key_p: 'tiện ích',
+  key_d: 'hiện điều tiện ích thấy',
   key_help: 'bảng này',
 };
 
@@ -194,6 +280,12 @@ class I18n {
   cause = (cause: string | null | undefined): string => {
     const word = `cause_${cause ?? 'other'}` as Word;
     return word in en ? this.t(word) : this.t('cause_other');
+  };
+
+  /** What a detection's kind is called; one that only its author knows is shown as it is. */
+  kind = (kind: string): string => {
+    const word = `kind_${kind}` as Word;
+    return word in en ? this.t(word) : kind;
   };
 
   toggle = (): void => {

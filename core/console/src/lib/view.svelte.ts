@@ -20,9 +20,15 @@ function cameraInAddress(): string | null {
   return match?.[1] ?? null;
 }
 
+function pluginsInAddress(): string | null {
+  return /^#\/plugins\/([a-z0-9-]+)$/.exec(location.hash)?.[1] ?? null;
+}
+
 class View {
   /** `commune/camera`, or null for the wall. */
   camera = $state<string | null>(cameraInAddress());
+  /** The commune whose plugins are shown, or null. */
+  plugins = $state<string | null>(pluginsInAddress());
   layout = $state<Layout>(storedLayout());
   theme = $state<Theme>(storedTheme());
   page = $state(0);
@@ -30,14 +36,28 @@ class View {
   focus = $state(0);
   keys = $state(false);
   muted = $state(true);
+  /** Whether detections are drawn over the picture. */
+  marks = $state(localStorage.getItem('taimat.marks') !== 'off');
 
   constructor() {
     document.documentElement.dataset.theme = this.theme;
-    addEventListener('hashchange', () => (this.camera = cameraInAddress()));
+    addEventListener('hashchange', () => {
+      this.camera = cameraInAddress();
+      this.plugins = pluginsInAddress();
+    });
   }
 
   open = (key: string): void => {
     location.hash = `#/camera/${key}`;
+  };
+
+  openPlugins = (commune: string): void => {
+    location.hash = `#/plugins/${commune}`;
+  };
+
+  toggleMarks = (): void => {
+    this.marks = !this.marks;
+    localStorage.setItem('taimat.marks', this.marks ? 'on' : 'off');
   };
 
   back = (): void => {

@@ -36,6 +36,7 @@ impl Metrics {
         }
         if good && self.names.len() < MAX_NAMES {
             self.names.insert(name.to_owned());
+            self.metrics.remember(&self.camera, name);
             return true;
         }
         self.metrics.values_ignored.inc();

@@ -1,0 +1,118 @@
+// What the router says about a commune's plugins, asked for every two seconds while the page is open.
+
+export interface RunStatus {
+  state: 'starting' | 'running' | 'probation' | 'suspended' | 'refused';
+  generation: number;
+  frames: number;
+  detections: number;
+  failures: number;
+}
+
+export interface Plugin {
+  name: string;
+  state: 'disabled' | 'loading' | 'running' | 'refused';
+  generation: number;
+  component: {
+    name: string;
+    version: string;
+    digest: string;
+    signer: string | null;
+    bytes: number;
+    contract: string;
+    memory_limit_bytes: number;
+    call_limit_ms: number;
+    cpu_share: number;
+  } | null;
+  last_error: { at: number; text: string } | null;
+  cameras: Record<string, RunStatus>;
+  usage: {
+    instances: number;
+    memory_bytes: number;
+    cpu_seconds: number;
+    calls: number;
+    detections: number;
+    frames_skipped: number;
+    ended: Record<string, number>;
+  };
+}
+
+export interface Line {
+  at: number;
+  level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+  camera: string;
+  text: string;
+}
+
+const POLL_MS = 2000;
+
+/** What went wrong, in the router's words. */
+async function refusal(response: Response): Promise<string> {
+  const problem = (await response.json().catch(() => null)) as { detail?: string } | null;
+  return problem?.detail ?? `${response.status} ${response.statusText}`;
+}
+
+export class Plugins {
+  list = $state.raw<Plugin[]>([]);
+  known = $state(false);
+  /** The plugin whose log is shown. */
+  opened = $state<string | null>(null);
+  log = $state.raw<Line[]>([]);
+  /** What the last change was refused with, by plugin. */
+  refused = $state<Record<string, string>>({});
+
+  constructor(readonly commune: string) {}
+
+  #path(plugin = ''): string {
+    return `/api/v1/communes/${this.commune}/plugins${plugin && `/${plugin}`}`;
+  }
+
+  poll = async (): Promise<void> => {
+    const response = await fetch(this.#path()).catch(() => null);
+    if (!response?.ok) return;
+    this.list = (await response.json()) as Plugin[];
+    this.known = true;
+    await this.#pollLog();
+  };
+
+  async #pollLog(): Promise<void> {
+    if (this.opened === null) return;
+    const response = await fetch(this.#path(this.opened)).catch(() => null);
+    if (response?.ok) this.log = ((await response.json()) as { log: Line[] }).log;
+  }
+
+  open = (plugin: string): void => {
+    this.opened = this.opened === plugin ? null : plugin;
+    this.log = [];
+    void this.#pollLog();
+  };
+
+  enable = async (plugin: string, enabled: boolean): Promise<void> => {
+    await this.#change(plugin, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ enabled }),
+    });
+  };
+
+  upload = async (plugin: string, file: File): Promise<void> => {
+    await this.#change(plugin, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/wasm' },
+      body: file,
+    });
+  };
+
+  async #change(plugin: string, request: RequestInit): Promise<void> {
+    const response = await fetch(this.#path(plugin), request).catch(() => null);
+    const why = response === null ? '' : response.ok ? null : await refusal(response);
+    const { [plugin]: _, ...rest } = this.refused;
+    this.refused = why === null ? rest : { ...rest, [plugin]: why };
+    await this.poll();
+  }
+
+  start = (): (() => void) => {
+    void this.poll();
+    const timer = setInterval(() => void this.poll(), POLL_MS);
+    return () => clearInterval(timer);
+  };
+}
