@@ -14,7 +14,7 @@
     reason = "generated code"
 )]
 
-/// The version that plugins are written for now.
+/// The newest version, for which the SDKs build.
 pub mod v0_2 {
     wasmtime::component::bindgen!({
         path: "../../wit/plugin.wit",

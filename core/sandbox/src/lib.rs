@@ -19,6 +19,7 @@ mod metrics;
 mod plugin;
 mod runner;
 mod served;
+mod status;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,9 +40,10 @@ use plugin::Handle;
 pub use host::log::{Level, Line};
 pub use host::state::Store;
 pub use load::{Grant, LoadError, Surface};
-pub use plugin::{ComponentStatus, LastError, PluginSpec, PluginState, PluginStatus, Usage};
+pub use plugin::PluginSpec;
 pub use runner::{RunState, RunStatus};
 pub use served::Served;
+pub use status::{ComponentStatus, LastError, PluginState, PluginStatus, Usage};
 
 /// How the sandbox runs.
 #[derive(Debug)]
@@ -213,12 +215,13 @@ impl Sandbox {
     /// Ends all plugins.
     pub async fn stop(&self, deadline: Duration) {
         self.tasks.stop(deadline).await;
-        let runtime = self
-            .runtime
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
-        if let Some(runtime) = runtime {
+        self.end_threads();
+    }
+
+    /// Does not wait: a runtime that is dropped would, where waiting may not be allowed.
+    fn end_threads(&self) {
+        let mut runtime = self.runtime.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(runtime) = runtime.take() {
             runtime.shutdown_background();
         }
     }
@@ -226,15 +229,7 @@ impl Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        // A runtime must not be dropped, which waits, where waiting is not allowed.
-        let runtime = self
-            .runtime
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
-        if let Some(runtime) = runtime {
-            runtime.shutdown_background();
-        }
+        self.end_threads();
     }
 }
 

@@ -5,23 +5,20 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::Serialize;
 use taimat_base::tasks::{Stop, Tasks};
-use taimat_base::{CameraId, CameraKey, CommuneId, clock};
+use taimat_base::{CameraKey, CommuneId, clock};
 use taimat_contract::package::PublicKey;
-use taimat_contract::{Cause, UnixMicros};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::House;
 use crate::compile::Source;
 use crate::generation::{ComponentFactory, Generation};
 use crate::host::Shared;
-use crate::host::log::{Level, Line, Tail};
+use crate::host::log::Level;
 use crate::limits::{Bucket, LimitSettings, Limits};
 use crate::load::{self, Grant, LoadError, Loaded, Stamp, Surface};
-use crate::metrics::PluginMetrics;
-use crate::runner::{Context, Report, RunState, RunStatus, Runner};
-use crate::served::Served;
+use crate::runner::{Context, Report, RunState, Runner};
+use crate::status::{ComponentStatus, Face, LastError, PluginState};
 
 /// How soon to look again at a file that is being written.
 const WRITING: Duration = Duration::from_millis(200);
@@ -51,92 +48,6 @@ pub struct PluginSpec {
     pub trusted_keys: Vec<PublicKey>,
 }
 
-/// How a plugin is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PluginState {
-    /// The commune has switched it off.
-    Disabled,
-    /// Its file is being read and compiled for the first time.
-    Loading,
-    /// It runs.
-    Running,
-    /// Its file was not accepted, and none was before.
-    Refused,
-}
-
-/// Something that went wrong.
-#[derive(Debug, Clone, Serialize)]
-pub struct LastError {
-    /// When.
-    pub at: UnixMicros,
-    /// What.
-    pub text: String,
-}
-
-/// What is known about a plugin.
-#[derive(Debug, Clone, Serialize)]
-pub struct PluginStatus {
-    /// Its name.
-    pub name: String,
-    /// How it is doing.
-    pub state: PluginState,
-    /// Which load runs, counted from 1; 0 for none.
-    pub generation: u64,
-    /// The component that runs.
-    pub component: Option<ComponentStatus>,
-    /// What went wrong last.
-    pub last_error: Option<LastError>,
-    /// How it is doing at each camera.
-    pub cameras: BTreeMap<CameraId, RunStatus>,
-    /// What it uses.
-    pub usage: Usage,
-}
-
-/// What is known about a component.
-#[derive(Debug, Clone, Serialize)]
-pub struct ComponentStatus {
-    /// Its own name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// SHA-256 of the file.
-    pub digest: String,
-    /// Who signed it.
-    pub signer: Option<String>,
-    /// Size of the file.
-    pub bytes: usize,
-    /// Which version of the contract it is for.
-    pub contract: Served,
-    /// What it imports and exports.
-    pub surface: Surface,
-    /// Memory of an instance at most.
-    pub memory_limit_bytes: usize,
-    /// CPU time of a call at most, in milliseconds.
-    pub call_limit_ms: f64,
-    /// Part of a core at most.
-    pub cpu_share: f64,
-}
-
-/// What a plugin uses and has done since the router started.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Usage {
-    /// Instances.
-    pub instances: i64,
-    /// Linear memory of all instances.
-    pub memory_bytes: i64,
-    /// CPU time.
-    pub cpu_seconds: f64,
-    /// Calls.
-    pub calls: u64,
-    /// Detections.
-    pub detections: u64,
-    /// Frames not looked at.
-    pub frames_skipped: u64,
-    /// Instances ended, by cause.
-    pub ended: BTreeMap<&'static str, u64>,
-}
-
 /// What can be asked of a plugin from outside of its task.
 #[derive(Debug)]
 pub(crate) struct Handle {
@@ -144,64 +55,6 @@ pub(crate) struct Handle {
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: Stop,
     pub(crate) face: Arc<Face>,
-}
-
-/// What the task shows.
-#[derive(Debug)]
-pub(crate) struct Face {
-    name: String,
-    tail: Arc<Tail>,
-    metrics: Arc<PluginMetrics>,
-    state: Mutex<Shown>,
-}
-
-#[derive(Debug)]
-struct Shown {
-    state: PluginState,
-    generation: u64,
-    component: Option<ComponentStatus>,
-    last_error: Option<LastError>,
-    cameras: BTreeMap<CameraId, Arc<Mutex<RunStatus>>>,
-}
-
-impl Face {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shown> {
-        self.state.lock().unwrap_or_else(|e| e.into_inner())
-    }
-
-    /// The newest lines of its log.
-    pub(crate) fn lines(&self) -> Vec<Line> {
-        self.tail.lines()
-    }
-
-    pub(crate) fn status(&self) -> PluginStatus {
-        let shown = self.lock();
-        let cameras = shown.cameras.iter().map(|(camera, status)| {
-            let status = status.lock().unwrap_or_else(|e| e.into_inner());
-            (camera.clone(), status.clone())
-        });
-        let ended = Cause::ALL
-            .iter()
-            .map(|cause| (cause.as_str(), self.metrics.ended_count(*cause)))
-            .filter(|(_, count)| *count > 0);
-        PluginStatus {
-            name: self.name.clone(),
-            state: shown.state,
-            generation: shown.generation,
-            component: shown.component.clone(),
-            last_error: shown.last_error.clone(),
-            cameras: cameras.collect(),
-            usage: Usage {
-                instances: self.metrics.instances.get(),
-                memory_bytes: self.metrics.memory.get(),
-                cpu_seconds: self.metrics.cpu.get(),
-                calls: self.metrics.calls.get_sample_count(),
-                detections: self.metrics.detections.get(),
-                frames_skipped: self.metrics.frames_skipped.get(),
-                ended: ended.collect(),
-            },
-        }
-    }
 }
 
 /// The plugin's task.
@@ -236,19 +89,8 @@ struct Running {
 
 /// Starts a plugin's task.
 pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Handle {
-    let metrics = Arc::new(house.metrics.of(&spec.commune, &spec.name));
-    let face = Arc::new(Face {
-        name: spec.name.clone(),
-        tail: Arc::default(),
-        metrics,
-        state: Mutex::new(Shown {
-            state: PluginState::Loading,
-            generation: 0,
-            component: None,
-            last_error: None,
-            cameras: BTreeMap::new(),
-        }),
-    });
+    let metrics = house.metrics.of(&spec.commune, &spec.name);
+    let face = Arc::new(Face::new(&spec.name, metrics));
     let span = tracing::info_span!("plugin", commune = %spec.commune, plugin = spec.name);
     let (specs, mut changes) = watch::channel(Arc::new(spec));
     let refresh = Arc::new(Notify::new());
