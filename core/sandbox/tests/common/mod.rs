@@ -6,7 +6,7 @@
     reason = "a set-up that fails fails its test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,10 +28,14 @@ use tokio::sync::Notify;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// A detector's place: the newest frame wins, as in the router.
+/// Frames that wait at a detector at most; the oldest goes then.
+const WAITING: usize = 1000;
+
+/// A detector's place. Other than in the router, where the newest frame wins, frames queue up: what
+/// becomes of a frame then depends on what the sandbox does and not on how busy the machine is.
 #[derive(Debug, Default)]
 struct Slot {
-    waiting: Mutex<(Option<Delivery>, u32)>,
+    waiting: Mutex<VecDeque<Delivery>>,
     arrived: Notify,
 }
 
@@ -50,8 +54,7 @@ impl FrameReader for Reader {
         loop {
             {
                 let mut waiting = self.0.waiting.lock().unwrap();
-                if let Some(delivery) = waiting.0.take() {
-                    waiting.1 = 0;
+                if let Some(delivery) = waiting.pop_front() {
                     return Some(delivery);
                 }
             }
@@ -79,9 +82,7 @@ impl Feed {
             let Some(slot) = slot.upgrade() else { continue };
             shown += 1;
             let mut waiting = slot.waiting.lock().unwrap();
-            if waiting.0.is_some() {
-                waiting.1 += 1;
-            }
+            let dropped = (waiting.len() == WAITING).then(|| waiting.pop_front());
             let info = FrameInfo {
                 id: FrameId(number),
                 camera: camera.camera.clone(),
@@ -89,7 +90,7 @@ impl Feed {
                 width: 64,
                 height: 36,
                 key: number == 0,
-                dropped_before: waiting.1,
+                dropped_before: u32::from(dropped.is_some()),
             };
             let picture = Arc::new(Picture::gray(64, 36, 100));
             let frame = Arc::new(Frame {
@@ -97,7 +98,7 @@ impl Feed {
                 picture,
             });
             let frames = Arc::new(History::new(vec![frame]));
-            waiting.0 = Some(Delivery { info, frames });
+            waiting.push_back(Delivery { info, frames });
             drop(waiting);
             slot.arrived.notify_one();
         }
