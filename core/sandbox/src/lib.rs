@@ -20,6 +20,7 @@ mod plugin;
 mod runner;
 mod served;
 mod status;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub use plugin::PluginSpec;
 pub use runner::{RunState, RunStatus};
 pub use served::Served;
 pub use status::{ComponentStatus, LastError, PluginState, PluginStatus, Usage};
+pub use trial::{Trial, TrialError};
 
 /// How the sandbox runs.
 #[derive(Debug)]

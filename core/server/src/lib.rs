@@ -8,6 +8,7 @@ mod admin;
 pub mod config;
 pub mod plugin;
 mod process;
+pub mod recording;
 mod reload;
 pub mod router;
 pub mod simulate;

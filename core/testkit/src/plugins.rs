@@ -8,7 +8,9 @@ use anyhow::Context;
 use taimat_contract::Package;
 
 /// Folders with plugins: name of the package and where its manifest is.
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 7] = [
+    ("detect-line", "plugins/detect-line"),
+    ("detect-litter", "plugins/detect-litter"),
     ("detect-motion", "plugins/detect-motion"),
     ("detect-tamper", "plugins/detect-tamper"),
     ("example-grid", "examples/plugins/grid"),

@@ -12,6 +12,7 @@ pub mod kernels;
 mod metrics;
 mod picture;
 mod pool;
+mod sampler;
 mod subscription;
 
 use std::collections::HashMap;
@@ -30,6 +31,7 @@ use pool::Pool;
 
 pub use history::{Frame, History};
 pub use picture::Picture;
+pub use sampler::Sampler;
 
 /// Decodes cameras that are watched.
 #[derive(Debug)]

@@ -130,6 +130,14 @@ impl Slot {
         self.arrived.notify_one();
     }
 
+    /// The frame that waits.
+    pub(crate) fn take(&self) -> Option<Delivery> {
+        let mut state = self.lock();
+        let delivery = state.waiting.take()?;
+        state.dropped = 0;
+        Some(delivery)
+    }
+
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.arrived.notify_one();
@@ -153,15 +161,11 @@ impl Drop for Subscription {
 impl FrameReader for Subscription {
     async fn next(&mut self) -> Option<Delivery> {
         loop {
-            {
-                let mut state = self.slot.lock();
-                if let Some(delivery) = state.waiting.take() {
-                    state.dropped = 0;
-                    return Some(delivery);
-                }
-                if state.closed {
-                    return None;
-                }
+            if let Some(delivery) = self.slot.take() {
+                return Some(delivery);
+            }
+            if self.slot.lock().closed {
+                return None;
             }
             self.slot.arrived.notified().await;
         }

@@ -6,6 +6,10 @@ use taimat_sdk::{Detection, DetectionExt, Detector, Error, Frame, Rect, Want, de
 
 const WIDTH: usize = 160;
 const HEIGHT: usize = 90;
+/// Pixels along the edge of a part that is judged by itself, and how many of them with structure a
+/// scene has to have to be judged at all.
+const BLOCK: usize = 10;
+const MIN_BLOCKS: u32 = 8;
 /// Seconds for which it only learns.
 const LEARN: f32 = 5.0;
 /// Seconds between two detections of the same thing.
@@ -78,17 +82,48 @@ fn edges(gray: &[u8]) -> Vec<u8> {
     edges
 }
 
-/// Standard deviation of a picture's gray levels: what is left of it when nothing is sharp.
-fn contrast(gray: &[u8]) -> f32 {
-    let (mut sum, mut squares) = (0_u32, 0_u32);
-    for pixel in gray {
-        sum += u32::from(*pixel);
-        squares += u32::from(*pixel) * u32::from(*pixel);
+/// A part of the picture: how strong its edges are, how strong they usually are, how much of both is
+/// in the same places, and how bright it is.
+struct Block {
+    now: u32,
+    usual: u32,
+    kept: u32,
+    mean: f32,
+}
+
+impl Block {
+    fn of(usual: &[u16], gray: &[u8], edges: &[u8], column: usize, row: usize) -> Self {
+        // Weak edges are noise.
+        const STRONG: u32 = 12;
+        let (mut now, mut before, mut kept) = (0, 0, 0);
+        let mut sum = 0;
+        for y in row * BLOCK..(row + 1) * BLOCK {
+            let line = y * WIDTH + column * BLOCK..y * WIDTH + (column + 1) * BLOCK;
+            let pixels = gray[line.clone()].iter();
+            for ((pixel, edge), usual) in pixels.zip(&edges[line.clone()]).zip(&usual[line]) {
+                let (edge, usual) = (u32::from(*edge), u32::from(*usual >> 8));
+                now += edge.saturating_sub(STRONG);
+                before += usual.saturating_sub(STRONG);
+                kept += edge.min(usual).saturating_sub(STRONG);
+                sum += u32::from(*pixel);
+            }
+        }
+        Self {
+            now,
+            usual: before,
+            kept,
+            mean: sum as f32 / (BLOCK * BLOCK) as f32,
+        }
     }
-    let mean = sum as f32 / gray.len() as f32;
-    (squares as f32 / gray.len() as f32 - mean * mean)
-        .max(0.0)
-        .sqrt()
+}
+
+/// Standard deviation: what is left of a scene when nothing in it is sharp, and of a hand on the
+/// lens not.
+fn deviation(values: &[f32]) -> f32 {
+    let count = values.len().max(1) as f32;
+    let mean = values.iter().sum::<f32>() / count;
+    let squares = values.iter().map(|v| (v - mean) * (v - mean));
+    (squares.sum::<f32>() / count).sqrt()
 }
 
 fn seconds(from: i64, to: i64) -> f32 {
@@ -96,32 +131,42 @@ fn seconds(from: i64, to: i64) -> f32 {
 }
 
 impl Watch {
-    /// What a picture's edges say, compared with what is usual.
+    /// What a picture's edges say, compared with what is usual. The picture is judged in blocks, and
+    /// by most of them: the clock and the name that cameras write into their picture stay what they
+    /// are whatever happens to the lens.
     fn judge(&self, gray: &[u8], edges: &[u8]) -> Option<Tamper> {
-        // Weak edges are noise.
-        const STRONG: i64 = 12;
-        let (mut now_sum, mut usual_sum, mut kept) = (0_i64, 0_i64, 0_i64);
-        for (now, usual) in edges.iter().zip(&self.usual) {
-            let (now, usual) = (i64::from(*now), i64::from(*usual >> 8));
-            now_sum += (now - STRONG).max(0);
-            usual_sum += (usual - STRONG).max(0);
-            kept += (now.min(usual) - STRONG).max(0);
+        let (mut structured, mut faint, mut other) = (0, 0, 0);
+        let mut flat = Vec::new();
+        for row in 0..HEIGHT / BLOCK {
+            for column in 0..WIDTH / BLOCK {
+                let block = Block::of(&self.usual, gray, edges, column, row);
+                // Without structure it says nothing.
+                if block.usual < (BLOCK * BLOCK / 20) as u32 {
+                    continue;
+                }
+                structured += 1;
+                let strength = block.now as f32 / block.usual as f32;
+                let agreement = block.kept as f32 / block.usual as f32;
+                let within = block.kept as f32 / block.now.max(1) as f32;
+                if strength < 0.08 {
+                    flat.push(block.mean);
+                } else if strength < 0.4 && within > 0.6 {
+                    faint += 1;
+                } else if agreement < 0.3 {
+                    other += 1;
+                }
+            }
         }
-        if usual_sum < (WIDTH * HEIGHT / 20) as i64 {
-            // A scene without structure says nothing.
-            return None;
-        }
-        let strength = now_sum as f32 / usual_sum as f32;
-        let agreement = kept as f32 / usual_sum as f32;
-        let within = kept as f32 / now_sum.max(1) as f32;
-        if strength < 0.08 && contrast(gray) < 10.0 {
-            Some(Tamper::Covered)
-        } else if strength < 0.08 || strength < 0.4 && within > 0.6 {
-            Some(Tamper::Defocused)
-        } else if agreement < 0.3 {
-            Some(Tamper::Moved)
-        } else {
+        let blank = flat.len() as u32;
+        let most = |count: u32| count * 10 > structured * 6;
+        if structured < MIN_BLOCKS || (blank + faint + other) * 10 <= structured * 7 {
             None
+        } else if most(blank) && deviation(&flat) < 10.0 {
+            Some(Tamper::Covered)
+        } else if most(blank + faint) {
+            Some(Tamper::Defocused)
+        } else {
+            Some(Tamper::Moved)
         }
     }
 

@@ -131,9 +131,26 @@ impl Frame {
 
     /// Luma of the whole frame, as it is.
     pub fn luma(&self) -> Result<Vec<u8>, FrameError> {
-        match &self.source {
-            Source::Host => host::read_plane(self.info.id, Plane::Luma, self.whole()),
-            Source::Memory(memory) => Ok(memory.luma()),
+        self.plane(Plane::Luma)
+    }
+
+    /// One plane of the whole frame, as it is. Those of colour are half as wide and high, rounded
+    /// up; natively, they have no colour.
+    pub fn plane(&self, plane: Plane) -> Result<Vec<u8>, FrameError> {
+        let (width, height) = match plane {
+            Plane::Luma => self.size(),
+            Plane::Cb | Plane::Cr => (self.info.width.div_ceil(2), self.info.height.div_ceil(2)),
+        };
+        let region = Region {
+            x: 0,
+            y: 0,
+            width,
+            height,
+        };
+        match (&self.source, plane) {
+            (Source::Host, plane) => host::read_plane(self.info.id, plane, region),
+            (Source::Memory(memory), Plane::Luma) => Ok(memory.luma()),
+            (Source::Memory(_), _) => Ok(vec![128; (width * height) as usize]),
         }
     }
 

@@ -86,6 +86,16 @@ pub fn overlap(a: &Rect, b: &Rect) -> f32 {
     if all > 0.0 { both / all } else { 0.0 }
 }
 
+/// Cells of a picture, each set or not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cells {
+    columns: usize,
+    rows: usize,
+    /// Width and height of a cell, as fractions of the picture.
+    size: (f32, f32),
+    set: Vec<bool>,
+}
+
 /// A group of neighbouring cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blob {
@@ -102,58 +112,111 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// As a part of the picture.
-    pub fn rect(&self, columns: usize, rows: usize) -> Rect {
-        Rect {
-            x: self.left as f32 / columns as f32,
-            y: self.top as f32 / rows as f32,
-            width: (self.right - self.left + 1) as f32 / columns as f32,
-            height: (self.bottom - self.top + 1) as f32 / rows as f32,
-        }
-    }
-}
-
-/// Groups of cells that are set and touch, also over a corner; the largest first.
-pub fn blobs(set: &[bool], columns: usize) -> Vec<Blob> {
-    let rows = set.len().checked_div(columns).unwrap_or(0);
-    let mut seen = vec![false; set.len()];
-    let mut found = Vec::new();
-    let mut open = Vec::new();
-    for start in 0..columns * rows {
-        if !set[start] || seen[start] {
-            continue;
-        }
-        seen[start] = true;
-        open.push(start);
-        let (x, y) = (start % columns, start / columns);
-        let mut blob = Blob {
+    /// Around a cell, without it.
+    pub(crate) const fn at(x: usize, y: usize) -> Self {
+        Self {
             left: x,
             top: y,
             right: x,
             bottom: y,
             cells: 0,
-        };
-        while let Some(at) = open.pop() {
-            let (x, y) = (at % columns, at / columns);
-            blob.left = blob.left.min(x);
-            blob.right = blob.right.max(x);
-            blob.top = blob.top.min(y);
-            blob.bottom = blob.bottom.max(y);
-            blob.cells += 1;
-            for ny in y.saturating_sub(1)..(y + 2).min(rows) {
-                for nx in x.saturating_sub(1)..(x + 2).min(columns) {
-                    let next = ny * columns + nx;
-                    if set[next] && !seen[next] {
-                        seen[next] = true;
-                        open.push(next);
+        }
+    }
+
+    pub(crate) fn add(&mut self, x: usize, y: usize) {
+        self.left = self.left.min(x);
+        self.right = self.right.max(x);
+        self.top = self.top.min(y);
+        self.bottom = self.bottom.max(y);
+        self.cells += 1;
+    }
+}
+
+impl Cells {
+    /// Cells that cover the whole picture, row by row. What is missing at the end is not set.
+    pub fn new(set: Vec<bool>, columns: usize) -> Self {
+        let columns = columns.max(1);
+        let rows = set.len().div_ceil(columns).max(1);
+        Self::sized(set, columns, (1.0 / columns as f32, 1.0 / rows as f32))
+    }
+
+    /// Cells of a size given as fractions of the picture.
+    pub(crate) fn sized(mut set: Vec<bool>, columns: usize, size: (f32, f32)) -> Self {
+        let columns = columns.max(1);
+        let rows = set.len().div_ceil(columns);
+        set.resize(columns * rows, false);
+        Self {
+            columns,
+            rows,
+            size,
+            set,
+        }
+    }
+
+    /// Columns and rows.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.columns, self.rows)
+    }
+
+    /// Width and height of a cell, as fractions of the picture.
+    pub fn cell(&self) -> (f32, f32) {
+        self.size
+    }
+
+    /// How many are set.
+    pub fn count(&self) -> usize {
+        self.set.iter().filter(|set| **set).count()
+    }
+
+    /// A group as a part of the picture.
+    pub fn rect(&self, blob: &Blob) -> Rect {
+        Rect {
+            x: blob.left as f32 * self.size.0,
+            y: blob.top as f32 * self.size.1,
+            width: (blob.right - blob.left + 1) as f32 * self.size.0,
+            height: (blob.bottom - blob.top + 1) as f32 * self.size.1,
+        }
+    }
+
+    /// Groups of cells that are set and touch, also over a corner; the largest first.
+    pub fn blobs(&self) -> Vec<Blob> {
+        let mut found: Vec<Blob> = self.groups().into_iter().map(|(blob, _)| blob).collect();
+        found.sort_by_key(|blob| std::cmp::Reverse(blob.cells));
+        found
+    }
+
+    /// Groups of cells that are set and touch, with the places of their cells.
+    pub(crate) fn groups(&self) -> Vec<(Blob, Vec<(usize, usize)>)> {
+        let (columns, rows) = (self.columns, self.rows);
+        let mut seen = vec![false; self.set.len()];
+        let mut found = Vec::new();
+        let mut open = Vec::new();
+        for start in 0..self.set.len() {
+            if !self.set[start] || seen[start] {
+                continue;
+            }
+            seen[start] = true;
+            open.push(start);
+            let mut blob = Blob::at(start % columns, start / columns);
+            let mut places = Vec::new();
+            while let Some(at) = open.pop() {
+                let (x, y) = (at % columns, at / columns);
+                blob.add(x, y);
+                places.push((x, y));
+                for ny in y.saturating_sub(1)..(y + 2).min(rows) {
+                    for nx in x.saturating_sub(1)..(x + 2).min(columns) {
+                        let next = ny * columns + nx;
+                        if self.set[next] && !seen[next] {
+                            seen[next] = true;
+                            open.push(next);
+                        }
                     }
                 }
             }
+            found.push((blob, places));
         }
-        found.push(blob);
+        found
     }
-    found.sort_by_key(|blob| std::cmp::Reverse(blob.cells));
-    found
 }
 
 #[cfg(test)]
@@ -192,10 +255,11 @@ mod tests {
             .lines()
             .flat_map(|l| l.chars().map(|c| c == '#'))
             .collect();
-        let blobs = blobs(&set, 5);
+        let cells = Cells::new(set, 5);
+        let blobs = cells.blobs();
         let sizes: Vec<usize> = blobs.iter().map(|b| b.cells).collect();
-        assert_eq!(sizes, [3, 1]);
+        assert_eq!((sizes, cells.count()), (vec![3, 1], 4));
         assert_eq!((blobs[0].right, blobs[0].bottom), (1, 1));
-        assert!((blobs[1].rect(5, 3).x - 0.8).abs() < 1e-6);
+        assert!((cells.rect(&blobs[1]).x - 0.8).abs() < 1e-6);
     }
 }

@@ -41,11 +41,13 @@
 pub mod bindings;
 mod detection;
 mod detector;
+pub mod foreground;
 mod frame;
 pub mod geometry;
 pub mod host;
 pub mod kernels;
 pub mod testing;
+pub mod tracks;
 
 pub use bindings::taimat::plugin::types::{Attribute, Detection, Error, Rect};
 pub use detection::DetectionExt;

@@ -1,5 +1,8 @@
 //! `taimat plugin …`: what authors of plugins, and communes that sign them, work with.
 
+mod new;
+pub mod trial;
+
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,10 @@ use taimat_contract::{Manifest, Package};
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
+    /// Make a folder with a detector that works, to begin with
+    New(new::NewArgs),
+    /// Try a plugin on a clip or a drawn scene, in the real sandbox
+    Test(trial::TestArgs),
     /// Put a manifest behind a component
     Pack {
         /// The component, as a compiler made it
@@ -64,6 +71,8 @@ pub enum Command {
 /// Does it.
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
+        Command::New(args) => new::command(args),
+        Command::Test(args) => trial::command(args),
         Command::Pack {
             component,
             manifest,

@@ -1,0 +1,150 @@
+//! `taimat plugin new`: a folder with a detector that works, and the SDK that fits this router.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rust_embed::RustEmbed;
+
+use super::say;
+
+/// The SDK and its template, as they were when this router was built.
+#[derive(RustEmbed)]
+#[folder = "../../sdk/rust/"]
+#[include = "src/*"]
+#[include = "template/*"]
+#[include = "README.md"]
+struct Sdk;
+
+/// The contract that the SDK is generated from.
+#[derive(RustEmbed)]
+#[folder = "../../wit/"]
+#[include = "plugin.wit"]
+struct Wit;
+
+/// What to make.
+#[derive(Debug, clap::Args)]
+pub struct NewArgs {
+    /// The plugin's folder; its last part is the plugin's name
+    folder: PathBuf,
+    /// The language
+    #[arg(long, value_enum, default_value = "rust")]
+    lang: Language,
+}
+
+/// Languages that there is a template for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Language {
+    /// Rust.
+    Rust,
+}
+
+/// Where a file of the template goes.
+const TEMPLATE: [(&str, &str); 6] = [
+    ("template/Cargo.toml.in", "Cargo.toml"),
+    ("template/sdk.toml.in", "sdk/rust/Cargo.toml"),
+    ("template/plugin.toml.in", "plugin.toml"),
+    ("template/settings.schema.json.in", "settings.schema.json"),
+    ("template/lib.rs.in", "src/lib.rs"),
+    ("template/README.md.in", "README.md"),
+];
+
+pub(super) fn command(args: &NewArgs) -> anyhow::Result<()> {
+    let Language::Rust = args.lang;
+    let folder = &args.folder;
+    let name = folder
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    anyhow::ensure!(
+        !name.is_empty()
+            && name.len() <= 64
+            && name.chars().all(fits)
+            && name.starts_with(|c: char| c.is_ascii_lowercase()),
+        "a plugin's name is 1 to 64 of a-z, 0-9 and '-' and begins with a letter: {name:?}"
+    );
+    anyhow::ensure!(
+        !folder.exists(),
+        "{} is there already; nothing was changed",
+        folder.display()
+    );
+    let fill = |text: String| {
+        text.replace("{{name}}", name)
+            .replace("{{sdk-version}}", env!("CARGO_PKG_VERSION"))
+    };
+    for (from, to) in TEMPLATE {
+        write(&folder.join(to), fill(text::<Sdk>(from)?))?;
+    }
+    for file in Sdk::iter().filter(|f| f.starts_with("src/") || f == "README.md") {
+        write(&folder.join("sdk/rust").join(&*file), text::<Sdk>(&file)?)?;
+    }
+    write(&folder.join("wit/plugin.wit"), text::<Wit>("plugin.wit")?)?;
+    write(&folder.join(".gitignore"), "target\n*.wasm\n".into())?;
+    say(&format!(
+        "{} is a detector that works; next:",
+        folder.display()
+    ))?;
+    say(&format!("  cd {}", folder.display()))?;
+    say("  rustup target add wasm32-wasip2\n  taimat plugin test street")
+}
+
+fn text<E: RustEmbed>(name: &str) -> anyhow::Result<String> {
+    let file = E::get(name).with_context(|| format!("{name} is not in this router"))?;
+    Ok(String::from_utf8(file.data.into_owned())?)
+}
+
+fn write(file: &Path, text: String) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> toml::Table {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_template_asks_for_what_the_workspace_has() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let workspace = parse(&std::fs::read_to_string(root.join("Cargo.toml")).unwrap());
+        let shared = &workspace["workspace"]["dependencies"];
+        let sdk = parse(&std::fs::read_to_string(root.join("sdk/rust/Cargo.toml")).unwrap());
+        let template = parse(&text::<Sdk>("template/sdk.toml.in").unwrap());
+        let names = |t: &toml::Table| -> Vec<String> {
+            t["dependencies"]
+                .as_table()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect()
+        };
+        assert_eq!(names(&sdk), names(&template));
+        for name in names(&template) {
+            assert_eq!(template["dependencies"][&name], shared[&name], "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_none_and_folders_that_are_there() {
+        let temporary = tempfile::tempdir().unwrap();
+        let new = |name: &str| {
+            command(&NewArgs {
+                folder: temporary.path().join(name),
+                lang: Language::Rust,
+            })
+        };
+        assert!(new("My Detector").unwrap_err().to_string().contains("a-z"));
+        new("my-detector").unwrap();
+        let error = new("my-detector").unwrap_err().to_string();
+        assert!(error.contains("nothing was changed"), "{error}");
+        let folder = temporary.path().join("my-detector");
+        assert!(folder.join("sdk/rust/src/kernels.rs").is_file());
+        let manifest = std::fs::read_to_string(folder.join("plugin.toml")).unwrap();
+        assert!(manifest.contains("name = \"my-detector\""));
+    }
+}

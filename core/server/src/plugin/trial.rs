@@ -1,0 +1,360 @@
+//! `taimat plugin test`: a plugin on a recording, in the real sandbox.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::Serialize;
+use taimat_base::clock;
+use taimat_contract::{Delivery, Detection, UnixMicros};
+use taimat_sandbox::Trial;
+use taimat_sandbox::limits::LimitSettings;
+use taimat_vision::Sampler;
+
+use super::{build, read, say};
+use crate::recording::{Film, Recording};
+
+/// When recordings begin: 2026-01-01T00:00:00Z. Plugins see times, and are to see the same ones
+/// every time.
+const BEGIN: i64 = 1_767_225_600_000_000;
+/// Differences shown at most.
+const SHOWN: usize = 40;
+
+/// What to try.
+#[derive(Debug, clap::Args)]
+pub struct TestArgs {
+    /// A clip (.mp4, .h264, .h265) or a scene with a seed: street, night, bag:7, covered
+    recording: String,
+    /// The plugin, or the folder of one, which is built first
+    #[arg(long, default_value = ".", conflicts_with = "compare")]
+    plugin: PathBuf,
+    /// Settings as JSON, or @FILE
+    #[arg(long, default_value = "{}")]
+    settings: String,
+    /// Fail unless it sees what this file says
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// Write what it sees to this file, for --expect
+    #[arg(long, value_name = "FILE", conflicts_with = "expect")]
+    write: Option<PathBuf>,
+    /// Say what another version sees differently
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["expect", "write"])]
+    compare: Option<Vec<PathBuf>>,
+    /// Size of a scene's picture
+    #[arg(long, default_value = "640x360")]
+    size: String,
+    /// Pictures a second of a scene
+    #[arg(long, default_value_t = 10)]
+    rate: u32,
+    /// Length of a scene in seconds
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// CPU time of a call in milliseconds, if not what the plugin wishes
+    #[arg(long, value_name = "MS")]
+    cpu: Option<u64>,
+}
+
+/// What a plugin made of a recording.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The plugin's version.
+    pub version: String,
+    /// What it saw, with the time in the recording.
+    pub seen: Vec<(Duration, Detection)>,
+    /// CPU time of its calls, in order.
+    pub calls: Vec<Duration>,
+    /// Times of the frames that it looked at.
+    pub frames: Vec<Duration>,
+    /// Linear memory at the end.
+    pub memory_bytes: u64,
+    /// What it wrote to its log.
+    pub log: Vec<String>,
+}
+
+/// A detection as it is compared: what does not matter is rounded away.
+#[derive(Serialize)]
+struct Row<'a> {
+    time: f64,
+    kind: &'a str,
+    confidence: f64,
+    regions: Vec<[f64; 4]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    text: &'a str,
+    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    extra: std::collections::BTreeMap<&'a str, &'a str>,
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+impl Outcome {
+    /// One line of JSON for each detection.
+    pub fn rows(&self) -> anyhow::Result<Vec<String>> {
+        let row = |(time, seen): &(Duration, Detection)| {
+            let region = |r: &taimat_contract::Rect| {
+                [r.x, r.y, r.width, r.height].map(|v| round(f64::from(v)))
+            };
+            let row = Row {
+                time: round(time.as_secs_f64()),
+                kind: &seen.kind,
+                confidence: round(f64::from(seen.confidence)),
+                regions: seen.regions.iter().map(region).collect(),
+                track: seen.track,
+                text: &seen.text,
+                extra: seen
+                    .extra
+                    .iter()
+                    .map(|a| (&a.key[..], &a.value[..]))
+                    .collect(),
+            };
+            Ok(serde_json::to_string(&row)?)
+        };
+        self.seen.iter().map(row).collect()
+    }
+
+    /// The CPU time that so many of a hundred calls stay within.
+    pub fn percentile(&self, of_hundred: usize) -> Duration {
+        let mut calls = self.calls.clone();
+        calls.sort_unstable();
+        let at = (calls.len().saturating_sub(1)) * of_hundred / 100;
+        calls.get(at).copied().unwrap_or_default()
+    }
+
+    fn summary(&self) -> String {
+        let us = |of| self.percentile(of).as_secs_f64() * 1e6;
+        format!(
+            "version {}: {} frames, {} detections; a call takes {:.0} µs (p50), {:.0} µs (p99); {} KiB of memory",
+            self.version,
+            self.frames.len(),
+            self.seen.len(),
+            us(50),
+            us(99),
+            self.memory_bytes / 1024,
+        )
+    }
+}
+
+/// Shows a recording to a packed plugin. A call that fails ends it, as in the router.
+pub async fn run(
+    plugin: &[u8],
+    settings: &str,
+    limits: &LimitSettings,
+    recording: &Recording,
+) -> anyhow::Result<Outcome> {
+    let mut trial = Trial::start(plugin, settings, limits).await?;
+    let sampler = Sampler::new("camera".parse()?, trial.want());
+    let mut outcome = Outcome {
+        version: trial.version().to_owned(),
+        seen: Vec::new(),
+        calls: Vec::new(),
+        frames: Vec::new(),
+        memory_bytes: 0,
+        log: Vec::new(),
+    };
+    let mut next_tick = Duration::from_secs(1);
+    for shown in recording.pictures() {
+        while next_tick <= shown.time {
+            let begin = clock::thread_now();
+            let seen = trial.tick(at(next_tick)).await;
+            let took = clock::thread_now() - begin;
+            outcome.add(
+                next_tick,
+                took,
+                seen.map_err(|e| failed(&trial, next_tick, &e))?,
+            );
+            next_tick += Duration::from_secs(1);
+        }
+        let delivery: Option<Delivery> =
+            sampler.offer(&shown.picture, shown.time, at(shown.time), shown.key);
+        let Some(delivery) = delivery else { continue };
+        let begin = clock::thread_now();
+        let seen = trial.frame(&delivery).await;
+        let took = clock::thread_now() - begin;
+        outcome.frames.push(shown.time);
+        outcome.add(
+            shown.time,
+            took,
+            seen.map_err(|e| failed(&trial, shown.time, &e))?,
+        );
+    }
+    outcome.memory_bytes = trial.memory_bytes();
+    outcome.log = trial.lines().into_iter().map(|line| line.text).collect();
+    Ok(outcome)
+}
+
+impl Outcome {
+    fn add(&mut self, time: Duration, took: Duration, seen: Vec<Detection>) {
+        self.calls.push(took);
+        self.seen.extend(seen.into_iter().map(|d| (time, d)));
+    }
+}
+
+fn at(time: Duration) -> UnixMicros {
+    UnixMicros(BEGIN).after(time)
+}
+
+fn failed(trial: &Trial, time: Duration, failure: &taimat_contract::Failure) -> anyhow::Error {
+    let log: Vec<String> = trial
+        .lines()
+        .into_iter()
+        .map(|l| format!("  {}", l.text))
+        .collect();
+    anyhow::anyhow!(
+        "at {:.2} s: {failure}\n{}",
+        time.as_secs_f64(),
+        log.join("\n")
+    )
+}
+
+/// The command.
+pub(super) fn command(args: &TestArgs) -> anyhow::Result<()> {
+    let (width, height) = args
+        .size
+        .split_once('x')
+        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
+        .context("--size is WIDTHxHEIGHT")?;
+    let film = Film {
+        size: (width, height),
+        rate: args.rate,
+        seconds: args.seconds,
+    };
+    let settings = match args.settings.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?,
+        None => args.settings.clone(),
+    };
+    let limits = LimitSettings {
+        cpu: args.cpu.map(Duration::from_millis),
+        ..LimitSettings::default()
+    };
+    let recording = Recording::open(&args.recording, film)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let run = |plugin: &Path| {
+        let bytes = plugin_bytes(plugin)?;
+        let outcome = runtime.block_on(run(&bytes, &settings, &limits, &recording));
+        outcome.with_context(|| plugin.display().to_string())
+    };
+    if let Some([old, new]) = args.compare.as_deref() {
+        return compare(&run(old)?, &run(new)?);
+    }
+    let outcome = run(&args.plugin)?;
+    let rows = outcome.rows()?;
+    let said = match (&args.expect, &args.write) {
+        (Some(file), _) => {
+            let text = std::fs::read_to_string(file)
+                .with_context(|| format!("reading {}", file.display()))?;
+            let expected: Vec<String> = text.lines().map(str::to_owned).collect();
+            let differences = differences(&expected, &rows);
+            say(&differences.join("\n"))?;
+            anyhow::ensure!(
+                differences.is_empty(),
+                "it does not see what {} says: {} lines differ (- expected, + seen)",
+                file.display(),
+                differences.len()
+            );
+            format!("as expected by {}", file.display())
+        }
+        (None, Some(file)) => {
+            let mut text = rows.join("\n");
+            text.push('\n');
+            std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+            format!("written to {}", file.display())
+        }
+        (None, None) => {
+            rows.iter().try_for_each(|row| say(row))?;
+            String::new()
+        }
+    };
+    let mut out = std::io::stderr();
+    for line in &outcome.log {
+        writeln!(out, "log: {line}")?;
+    }
+    writeln!(out, "{}", outcome.summary())?;
+    if !said.is_empty() {
+        writeln!(out, "{said}")?;
+    }
+    Ok(())
+}
+
+/// A packed plugin; a folder is built.
+fn plugin_bytes(plugin: &Path) -> anyhow::Result<Vec<u8>> {
+    if !plugin.is_dir() {
+        return read(plugin);
+    }
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("plugin.wasm");
+    build(plugin, Some(&file), "release")?;
+    read(&file)
+}
+
+fn compare(old: &Outcome, new: &Outcome) -> anyhow::Result<()> {
+    let differences = differences(&old.rows()?, &new.rows()?);
+    for line in differences.iter().take(SHOWN) {
+        say(line)?;
+    }
+    if differences.len() > SHOWN {
+        say(&format!("… and {} more", differences.len() - SHOWN))?;
+    }
+    say(&format!("- {}", old.summary()))?;
+    say(&format!("+ {}", new.summary()))?;
+    anyhow::ensure!(
+        differences.is_empty(),
+        "they do not see the same: {} lines differ (- old, + new)",
+        differences.len()
+    );
+    Ok(())
+}
+
+/// Lines that are in one and not in the other, in order of time; both are in that order.
+fn differences(expected: &[String], seen: &[String]) -> Vec<String> {
+    let mut left: std::collections::HashMap<&str, usize> = std::collections::HashMap::new();
+    for line in seen {
+        *left.entry(line).or_default() += 1;
+    }
+    let mut missing = Vec::new();
+    for line in expected {
+        match left.get_mut(&line[..]).filter(|n| **n > 0) {
+            Some(count) => *count -= 1,
+            None => missing.push(line),
+        }
+    }
+    let time = |line: &str| {
+        let row: Option<serde_json::Value> = serde_json::from_str(line).ok();
+        row.and_then(|row| row["time"].as_f64()).unwrap_or(0.0)
+    };
+    let mut all: Vec<(f64, String)> = missing
+        .into_iter()
+        .map(|line| (time(line), format!("- {line}")))
+        .collect();
+    for line in seen {
+        if let Some(count) = left.get_mut(&line[..]).filter(|n| **n > 0) {
+            *count -= 1;
+            all.push((time(line), format!("+ {line}")));
+        }
+    }
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all.into_iter().map(|(_, line)| line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_what_differs_in_order() {
+        let lines = |list: &[u32]| -> Vec<String> {
+            list.iter().map(|t| format!("{{\"time\":{t}}}")).collect()
+        };
+        assert!(differences(&lines(&[1, 2, 2]), &lines(&[1, 2, 2])).is_empty());
+        let differ = differences(&lines(&[1, 2, 2, 5]), &lines(&[1, 2, 3]));
+        assert_eq!(
+            differ,
+            ["- {\"time\":2}", "+ {\"time\":3}", "- {\"time\":5}"]
+        );
+    }
+}
