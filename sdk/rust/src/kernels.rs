@@ -156,7 +156,7 @@ pub fn count(
     let lines = mask.chunks_exact(width).take(height.min(rows * side));
     for (y, line) in lines.enumerate() {
         let row = &mut counts[y / side * columns..][..columns];
-        if side % 4 == 0 {
+        if side.is_multiple_of(4) {
             // Four at a time: the multiplication adds the four bytes up in the highest.
             let words = line.as_chunks::<4>().0.chunks(side / 4);
             for (count, words) in row.iter_mut().zip(words) {
