@@ -307,7 +307,7 @@ mod tests {
             ))
         };
         let seen = seen(GATE, there_and_back);
-        let texts: Vec<&str> = seen.iter().map(|(_, _, text)| &text[..]).collect();
+        let texts: Vec<&str> = seen.iter().map(|(_, _, text)| text.as_str()).collect();
         assert_eq!(
             texts,
             ["gate: left-to-right", "gate: right-to-left"],
@@ -346,7 +346,10 @@ mod tests {
         };
         let told = seen(zone, stays);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!((&told[0].1[..], &told[0].2[..]), ("intrusion", "yard"));
+        assert_eq!(
+            (told[0].1.as_str(), told[0].2.as_str()),
+            ("intrusion", "yard")
+        );
         // Walking through takes less.
         assert_eq!(seen(zone, |at| Some((32 + at * 8, 80))), []);
     }

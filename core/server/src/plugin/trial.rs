@@ -108,7 +108,7 @@ impl Outcome {
                 extra: seen
                     .extra
                     .iter()
-                    .map(|a| (&a.key[..], &a.value[..]))
+                    .map(|a| (a.key.as_str(), a.value.as_str()))
                     .collect(),
             };
             Ok(serde_json::to_string(&row)?)
@@ -318,7 +318,7 @@ fn differences(expected: &[String], seen: &[String]) -> Vec<String> {
     }
     let mut missing = Vec::new();
     for line in expected {
-        match left.get_mut(&line[..]).filter(|n| **n > 0) {
+        match left.get_mut(line.as_str()).filter(|n| **n > 0) {
             Some(count) => *count -= 1,
             None => missing.push(line),
         }
@@ -332,7 +332,7 @@ fn differences(expected: &[String], seen: &[String]) -> Vec<String> {
         .map(|line| (time(line), format!("- {line}")))
         .collect();
     for line in seen {
-        if let Some(count) = left.get_mut(&line[..]).filter(|n| **n > 0) {
+        if let Some(count) = left.get_mut(line.as_str()).filter(|n| **n > 0) {
             *count -= 1;
             all.push((time(line), format!("+ {line}")));
         }
