@@ -4,7 +4,8 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a set-up that fails fails its test"
+    clippy::print_stdout,
+    reason = "a set-up that fails fails its test, and the table is what it is run for"
 )]
 
 use std::time::Duration;
