@@ -114,15 +114,28 @@ fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn pack(component: &Path, manifest: &Path, output: &Path) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(manifest)
-        .with_context(|| format!("reading {}", manifest.display()))?;
-    let packed = Package::pack(&read(component)?, &text)
-        .with_context(|| format!("{} with {}", component.display(), manifest.display()))?;
+    let packed = packed(component, manifest)?;
     write(output, &packed)?;
     say(&format!("{}: {} bytes", output.display(), packed.len()))
 }
 
+fn packed(component: &Path, manifest: &Path) -> anyhow::Result<Vec<u8>> {
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("reading {}", manifest.display()))?;
+    Package::pack(&read(component)?, &text)
+        .with_context(|| format!("{} with {}", component.display(), manifest.display()))
+}
+
 fn build(folder: &Path, output: Option<&Path>, profile: &str) -> anyhow::Result<()> {
+    let (name, packed) = built(folder, profile)?;
+    let beside = folder.join(format!("{name}.wasm"));
+    let output = output.unwrap_or(&beside);
+    write(output, &packed)?;
+    say(&format!("{}: {} bytes", output.display(), packed.len()))
+}
+
+/// Builds the plugin in a folder: its name, and the packed file.
+fn built(folder: &Path, profile: &str) -> anyhow::Result<(String, Vec<u8>)> {
     let manifest = folder.join("plugin.toml");
     let text = std::fs::read_to_string(&manifest)
         .with_context(|| format!("reading {}", manifest.display()))?;
@@ -155,8 +168,7 @@ fn build(folder: &Path, output: Option<&Path>, profile: &str) -> anyhow::Result<
         })
         .next_back()
         .context("cargo made no .wasm; is crate-type = [\"cdylib\"] in [lib]?")?;
-    let beside = folder.join(format!("{}.wasm", about.name));
-    pack(&component, &manifest, output.unwrap_or(&beside))
+    Ok((about.name, packed(&component, &manifest)?))
 }
 
 fn inspect(file: &Path) -> anyhow::Result<()> {

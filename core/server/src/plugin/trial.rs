@@ -12,7 +12,7 @@ use taimat_sandbox::Trial;
 use taimat_sandbox::limits::LimitSettings;
 use taimat_vision::Sampler;
 
-use super::{build, read, say};
+use super::{built, read, say};
 use crate::recording::{Film, Recording};
 
 /// When recordings begin: 2026-01-01T00:00:00Z. Plugins see times, and are to see the same ones
@@ -286,10 +286,7 @@ fn plugin_bytes(plugin: &Path) -> anyhow::Result<Vec<u8>> {
     if !plugin.is_dir() {
         return read(plugin);
     }
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("plugin.wasm");
-    build(plugin, Some(&file), "release")?;
-    read(&file)
+    Ok(built(plugin, "release")?.1)
 }
 
 fn compare(old: &Outcome, new: &Outcome) -> anyhow::Result<()> {
