@@ -24,7 +24,12 @@ pub(crate) struct DemoArgs {
 
 const EXAMPLE: &str = "examples/hoa-lac";
 /// Plugins that the example runs.
-const PLUGINS: [&str; 2] = ["detect-motion", "detect-tamper"];
+const PLUGINS: [&str; 4] = [
+    "detect-line",
+    "detect-litter",
+    "detect-motion",
+    "detect-tamper",
+];
 const PAGE: &str = "http://127.0.0.1:8080/";
 
 /// Ends with its owner.
@@ -48,8 +53,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     }
     cargo(&build)?;
     let profile = if args.dev { "debug" } else { "release" };
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().map(|r| r.join("target")), |t| Ok(t.into()))?;
+    let target = run::target()?;
     let taimat = target.join(profile).join("taimat");
 
     say("building the example's plugins");

@@ -41,7 +41,7 @@ enum Chore {
     Console,
     /// Measure
     Bench {
-        /// What: egress
+        /// What: egress, plugins
         what: String,
         /// Passed on to the benchmark
         #[arg(last = true)]
@@ -132,13 +132,20 @@ fn deny() -> anyhow::Result<()> {
 }
 
 fn bench(what: &str, rest: &[String]) -> anyhow::Result<()> {
-    anyhow::ensure!(what == "egress", "there is one benchmark: egress");
-    debian::need(&debian::BROWSER)?;
+    anyhow::ensure!(
+        ["egress", "plugins"].contains(&what),
+        "there are two benchmarks: egress and plugins"
+    );
     console::build(false)?;
-    let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", "egress", "--"];
-    args.extend(rest.iter().map(String::as_str));
-    cargo(&args)?;
-    say("click to picture in Chromium");
     cargo(&["build", "--release", "-p", "taimat-server"])?;
-    console::click_to_picture()
+    let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", what, "--"];
+    args.extend(rest.iter().map(String::as_str));
+    let taimat = run::target()?.join("release/taimat");
+    run::run(run::command("cargo").args(&args).env("TAIMAT", taimat))?;
+    if what == "egress" {
+        debian::need(&debian::BROWSER)?;
+        say("click to picture in Chromium");
+        console::click_to_picture()?;
+    }
+    Ok(())
 }

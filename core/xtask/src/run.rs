@@ -13,6 +13,12 @@ pub(crate) fn root() -> anyhow::Result<PathBuf> {
     Ok(root.to_owned())
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> anyhow::Result<PathBuf> {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().map(|r| r.join("target")), |t| Ok(t.into()))
+}
+
 /// A heading on standard error.
 pub(crate) fn say(text: &str) {
     let _written = writeln!(std::io::stderr(), "\n== {text}");

@@ -309,6 +309,22 @@ mod tests {
     }
 
     #[test]
+    fn colour_alone_stands_out() {
+        let red = |at: usize| match at {
+            40.. => street(0).coloured(200, 100, 40, 40, 110, 170),
+            _ => street(0),
+        };
+        let pictures = Rc::new((0..45).map(red).collect::<Vec<_>>());
+        let mut foreground = Foreground::new(0.5);
+        let mut look = |at| foreground.look(&frame(&pictures, at, 200_000)).unwrap();
+        let counts: Vec<_> = (0..45)
+            .map(|at| look(at).map_or(0, |cells| cells.count()))
+            .collect();
+        // Ten cells wide and high.
+        assert_eq!((counts[39], counts[40]), (0, 100));
+    }
+
+    #[test]
     fn goes_on_where_another_was() {
         let pictures = Rc::new((0..60).map(street).collect::<Vec<_>>());
         let mut old = Foreground::new(0.5);

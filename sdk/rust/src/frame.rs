@@ -135,7 +135,7 @@ impl Frame {
     }
 
     /// One plane of the whole frame, as it is. Those of colour are half as wide and high, rounded
-    /// up; natively, they have no colour.
+    /// up.
     pub fn plane(&self, plane: Plane) -> Result<Vec<u8>, FrameError> {
         let (width, height) = match plane {
             Plane::Luma => self.size(),
@@ -147,10 +147,9 @@ impl Frame {
             width,
             height,
         };
-        match (&self.source, plane) {
-            (Source::Host, plane) => host::read_plane(self.info.id, plane, region),
-            (Source::Memory(memory), Plane::Luma) => Ok(memory.luma()),
-            (Source::Memory(_), _) => Ok(vec![128; (width * height) as usize]),
+        match &self.source {
+            Source::Host => host::read_plane(self.info.id, plane, region),
+            Source::Memory(memory) => Ok(memory.plane(plane)),
         }
     }
 

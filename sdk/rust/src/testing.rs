@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::bindings::taimat::plugin::frames::{CellStats, FrameError, FrameInfo, Region};
+use crate::bindings::taimat::plugin::frames::{CellStats, FrameError, FrameInfo, Plane, Region};
 use crate::frame::Frame;
 
 /// Frames in memory, the newest last.
@@ -12,24 +12,31 @@ pub struct Memory {
     at: usize,
 }
 
-/// A picture in shades of gray.
+/// A picture, 4:2:0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Width in pixels.
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// One byte a pixel, row by row.
+    /// Light: one byte a pixel, row by row.
     pub luma: Vec<u8>,
+    /// Blue difference, half as wide and high, rounded up; 128 is none.
+    pub cb: Vec<u8>,
+    /// Red difference.
+    pub cr: Vec<u8>,
 }
 
 impl Picture {
     /// All of one brightness.
     pub fn of(width: u32, height: u32, luma: u8) -> Self {
+        let chroma = (width.div_ceil(2) * height.div_ceil(2)) as usize;
         Self {
             width,
             height,
             luma: vec![luma; (width * height) as usize],
+            cb: vec![128; chroma],
+            cr: vec![128; chroma],
         }
     }
 
@@ -40,6 +47,22 @@ impl Picture {
             for column in x.max(0)..(x + width).min(self.width as i32) {
                 let index = row as usize * self.width as usize + column as usize;
                 self.luma[index] = luma;
+            }
+        }
+        self
+    }
+
+    /// With a rectangle of a colour, which leaves the light as it is.
+    #[must_use]
+    pub fn coloured(mut self, x: i32, y: i32, width: i32, height: i32, cb: u8, cr: u8) -> Self {
+        let (columns, rows) = (
+            self.width.div_ceil(2) as i32,
+            self.height.div_ceil(2) as i32,
+        );
+        for row in (y / 2).max(0)..((y + height) / 2).min(rows) {
+            for column in (x / 2).max(0)..((x + width) / 2).min(columns) {
+                let index = (row * columns + column) as usize;
+                (self.cb[index], self.cr[index]) = (cb, cr);
             }
         }
         self
@@ -63,11 +86,16 @@ impl Picture {
 /// The last of these pictures as a frame; those before are what `previous` gives. Pictures are
 /// `interval` microseconds apart.
 pub fn frame(pictures: &Rc<Vec<Picture>>, at: usize, interval: i64) -> Frame {
+    frame_at(pictures, at, at as i64 * interval)
+}
+
+/// As [`frame`], at a moment in microseconds since 1970.
+pub fn frame_at(pictures: &Rc<Vec<Picture>>, at: usize, moment: i64) -> Frame {
     let picture = &pictures[at];
     let info = FrameInfo {
         id: at as u64,
         camera: "test".into(),
-        at: at as i64 * interval,
+        at: moment,
         width: picture.width,
         height: picture.height,
         key: at == 0,
@@ -85,8 +113,13 @@ impl Memory {
         &self.frames[self.at]
     }
 
-    pub(crate) fn luma(&self) -> Vec<u8> {
-        self.picture().luma.clone()
+    pub(crate) fn plane(&self, plane: Plane) -> Vec<u8> {
+        let picture = self.picture();
+        match plane {
+            Plane::Luma => picture.luma.clone(),
+            Plane::Cb => picture.cb.clone(),
+            Plane::Cr => picture.cr.clone(),
+        }
     }
 
     pub(crate) fn previous(&self, back: u32) -> Option<Frame> {
