@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use crate::console;
-use crate::run::{self, cargo, command, root, say};
+use crate::run::{self, cargo, command, say};
 
 /// Options of the demo.
 #[derive(Debug, Clone, clap::Args)]
