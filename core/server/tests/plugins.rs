@@ -198,3 +198,32 @@ async fn what_is_not_in_the_configuration_is_not_uploaded() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_never_end_hold_nobody_up_for_long() {
+    use tokio::io::AsyncWriteExt;
+    let (_camera, bench) = bench().await;
+    let address = bench.router.http_addr();
+    let mut hanging = Vec::new();
+    for _ in 0..2 {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let head = format!(
+            "PUT /api/v1/communes/thu/plugins/count HTTP/1.1\r\nHost: {address}\r\n\
+             Content-Length: 1000000\r\n\r\n\0asm"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        hanging.push(stream);
+    }
+    // Two wait for what does not come; a third is told so before its bytes are read.
+    eventually("busy", LIMIT, async || {
+        let (status, body) = put(&bench, "count", b"no".to_vec()).await;
+        (status == 503 && body["type"] == "/problems/busy").then_some(())
+    })
+    .await;
+    drop(hanging);
+    eventually("there is room again", LIMIT, async || {
+        (put(&bench, "count", version("1.0.0")).await.0 == 202).then_some(())
+    })
+    .await;
+    until_generation(&bench, 1).await;
+}

@@ -255,12 +255,15 @@ struct StreamClock {
 
 impl StreamClock {
     fn at(&mut self, media_time: MediaTime) -> Duration {
-        let step = self
-            .last
-            .map_or(Duration::ZERO, |last| media_time.since(last));
+        const JUMP: Duration = Duration::from_secs(10);
+        let step = match self.last {
+            // A camera that restarted has jumped; its next frame is due all the same.
+            Some(last) if last.since(media_time) > Duration::ZERO => JUMP,
+            Some(last) => media_time.since(last).min(JUMP),
+            None => Duration::ZERO,
+        };
         self.last = Some(media_time);
-        // A camera that restarted has jumped; its next frame is due all the same.
-        self.elapsed += step.min(Duration::from_secs(10));
+        self.elapsed += step;
         self.elapsed
     }
 }

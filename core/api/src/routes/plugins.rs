@@ -1,18 +1,20 @@
 //! `/api/v1/communes/{commune}/plugins` and `…/detections`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::{get, put};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use taimat_base::CommuneId;
 use taimat_contract::Package;
 use taimat_contract::package::MAX_BYTES;
 use taimat_sandbox::{Line, PluginStatus};
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
 use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::{OpenApi, ToSchema};
@@ -51,6 +53,9 @@ pub(crate) struct Uploaded {
     signer: Option<String>,
 }
 
+/// Components that are uploaded at once; each may have 32 MiB.
+const MAX_UPLOADS: usize = 2;
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct Chosen {
     camera: Option<String>,
@@ -76,6 +81,7 @@ pub(crate) fn uploads() -> Router<crate::State> {
         .route("/api/v1/communes/{commune}/plugins/{plugin}", put(upload))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BYTES))
+        .layer(Extension(Arc::new(Semaphore::new(MAX_UPLOADS))))
 }
 
 fn commune(state: &crate::State, id: &str) -> Result<CommuneId, ProblemJson> {
@@ -125,15 +131,25 @@ async fn one(
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
         (status = 202, body = Uploaded), (status = 404, body = ProblemJson),
-        (status = 422, body = ProblemJson)
+        (status = 422, body = ProblemJson), (status = 503, body = ProblemJson)
     )
 )]
 async fn upload(
     State(state): State<crate::State>,
+    Extension(turns): Extension<Arc<Semaphore>>,
     Path((id, plugin)): Path<(String, String)>,
-    body: Bytes,
+    request: Request,
 ) -> Result<(StatusCode, Json<Uploaded>), ProblemJson> {
     let commune = commune(&state, &id)?;
+    // Before the body is read: what waits takes no memory.
+    let Ok(_turn) = turns.try_acquire() else {
+        return Err(ProblemJson::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Busy",
+            format!("{MAX_UPLOADS} components are being uploaded; try again"),
+        ));
+    };
     let file = state.sandbox.file(&commune, &plugin).ok_or_else(|| {
         let mut problem = ProblemJson::not_found("such plugin");
         problem.detail = format!(
@@ -142,6 +158,16 @@ async fn upload(
         );
         problem
     })?;
+    let body = Bytes::from_request(request, &state)
+        .await
+        .map_err(|error| {
+            ProblemJson::new(
+                error.status(),
+                "body",
+                "Body not accepted",
+                error.body_text(),
+            )
+        })?;
     let package = Package::read(&body).map_err(|error| {
         ProblemJson::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -198,7 +224,7 @@ async fn change(
     Json(change): Json<PluginChange>,
 ) -> Result<StatusCode, ProblemJson> {
     let commune = commune(&state, &id)?;
-    let admin = std::sync::Arc::clone(&state.admin);
+    let admin = Arc::clone(&state.admin);
     let enable = move || admin.enable_plugin(&commune, &plugin, change.enabled);
     let done = tokio::task::spawn_blocking(enable).await;
     match done {
