@@ -257,8 +257,9 @@ impl StreamClock {
     fn at(&mut self, media_time: MediaTime) -> Duration {
         const JUMP: Duration = Duration::from_secs(10);
         let step = match self.last {
-            // A camera that restarted has jumped; its next frame is due all the same.
-            Some(last) if last.since(media_time) > Duration::ZERO => JUMP,
+            // A camera that restarted has jumped; its next frame is due all the same. A little back
+            // is the order of B-frames.
+            Some(last) if last.since(media_time) > Duration::from_secs(1) => JUMP,
             Some(last) => media_time.since(last).min(JUMP),
             None => Duration::ZERO,
         };
