@@ -44,7 +44,8 @@ pub(crate) async fn check(
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("origin"));
-        let exposed = "location, etag, link, accept-patch, retry-after";
+        let exposed = "location, etag, link, accept-patch, retry-after, taimat-profile, \
+                       taimat-session";
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(exposed),

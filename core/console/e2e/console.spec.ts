@@ -246,6 +246,10 @@ grant = { frames = { width = 640, fps = 5 } }
   await page.keyboard.press('Escape');
   await page.getByTestId('tile').first().click();
   await expect(page.getByTestId('mark').first()).toBeVisible();
+  // Once the page knows the session's clock, what was seen is drawn on the picture it was seen in.
+  const behind = async () =>
+    Number((await page.getByTestId('marks').getAttribute('data-behind')) ?? Number.NaN);
+  await expect.poll(async () => Math.abs(await behind()), { intervals: [50] }).toBeLessThan(35);
   await page.keyboard.press('d');
   await expect(page.getByTestId('mark')).toHaveCount(0);
   await page.keyboard.press('d');

@@ -3,7 +3,7 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 use taimat_base::{CameraKey, CommuneId, Profile, clock};
@@ -118,7 +118,7 @@ pub(crate) fn routes() -> Router<crate::State> {
         .route("/api/v1/communes/{commune}/cameras", get(cameras))
         .route("/api/v1/communes/{commune}/cameras/{camera}", get(camera))
         .route("/api/v1/sessions", get(sessions))
-        .route("/api/v1/sessions/{id}", delete(end_session))
+        .route("/api/v1/sessions/{id}", get(session).delete(end_session))
         .route("/api/v1/openapi.json", get(openapi))
 }
 
@@ -129,7 +129,16 @@ pub(crate) fn routes() -> Router<crate::State> {
         title = "Taimat",
         description = "Media router for neighbourhood cameras"
     ),
-    paths(overview, communes, commune, cameras, camera, sessions, end_session),
+    paths(
+        overview,
+        communes,
+        commune,
+        cameras,
+        camera,
+        sessions,
+        session,
+        end_session
+    ),
     components(schemas(ProblemJson))
 )]
 struct Description;
@@ -234,6 +243,24 @@ async fn sessions(State(state): State<crate::State>) -> Json<Vec<SessionView>> {
             .map(|info| SessionView { info })
             .collect(),
     )
+}
+
+/// One viewer session; its number is the `taimat-session` of the answer to its offer
+#[utoipa::path(
+    get,
+    path = "/api/v1/sessions/{id}",
+    responses((status = 200, body = SessionView), (status = 404, body = ProblemJson))
+)]
+async fn session(
+    State(state): State<crate::State>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionView>, ProblemJson> {
+    let id: Option<u64> = id.parse().ok();
+    let all = state.whep.sessions().into_iter();
+    all.map(|info| SessionView { info })
+        .find(|session| Some(session.info.id) == id)
+        .map(Json)
+        .ok_or_else(|| ProblemJson::not_found("such session"))
 }
 
 /// End a viewer session

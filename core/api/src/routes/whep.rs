@@ -45,6 +45,11 @@ pub(crate) async fn offer(
         HeaderName::from_static("taimat-profile"),
         answer.profile.as_str(),
     );
+    set(
+        &mut headers,
+        HeaderName::from_static("taimat-session"),
+        &answer.id.0.to_string(),
+    );
     for server in &state.access.ice_servers {
         if let Ok(value) = HeaderValue::from_str(&format!("<{server}>; rel=\"ice-server\"")) {
             headers.append(header::LINK, value);

@@ -1,4 +1,6 @@
-// What plugins see on one camera, as it happens.
+// What plugins see on one camera, drawn on the picture that they saw it in.
+
+import type { Player } from './player.svelte';
 
 export interface Rect {
   x: number;
@@ -9,6 +11,7 @@ export interface Rect {
 
 interface Detection {
   kind: string;
+  /** Microseconds since 1970, by the router's clock. */
   at: number;
   confidence: number;
   regions: Rect[];
@@ -22,12 +25,27 @@ export interface Mark {
   text: string;
 }
 
-/** A detection that nothing has followed for this long is not shown any more. */
+/** What a plugin saw in one picture. */
+interface Seen {
+  at: number;
+  arrived: number;
+  marks: Mark[];
+}
+
+/** What was seen is shown until the plugin has looked again, and no longer than this. */
 const SHOWN_MS = 700;
+/** A picture is the one that was looked at if it was captured within half a picture of it. */
+const SAME_US = 20_000;
+/** What a plugin saw of late: more than a second of it. */
+const KEPT = 32;
 
 export class Detections {
   marks = $state.raw<Mark[]>([]);
-  #newest = new Map<string, { until: number; marks: Mark[] }>();
+  /** How much older what is drawn is than the picture it is drawn on, in ms; null when not known. */
+  behind = $state<number | null>(null);
+  #seen = new Map<string, Seen[]>();
+
+  constructor(private readonly player: Player) {}
 
   /** Follows a camera until the returned function is called. */
   follow = (commune: string, camera: string): (() => void) => {
@@ -37,28 +55,49 @@ export class Detections {
         plugin: string;
         detections: Detection[];
       };
-      const marks = seen.detections.flatMap((detection) =>
-        detection.regions.map((rect): Mark => ({ rect, kind: detection.kind, text: detection.text })),
-      );
-      // What this plugin saw before is over: it looks at every frame anew.
-      this.#newest.set(seen.plugin, { until: performance.now() + SHOWN_MS, marks });
-      this.#show();
+      this.#take(seen.plugin, seen.detections);
     };
+    this.player.onshown = this.#show;
     const timer = setInterval(this.#show, 200);
     return () => {
       events.close();
       clearInterval(timer);
-      this.#newest.clear();
+      this.player.onshown = null;
+      this.player.prompt();
+      this.#seen.clear();
       this.marks = [];
     };
   };
 
+  #take(plugin: string, detections: Detection[]): void {
+    const at = Math.max(...detections.map((d) => d.at));
+    const marks = detections.flatMap((detection) =>
+      detection.regions.map((rect): Mark => ({ rect, kind: detection.kind, text: detection.text })),
+    );
+    const list = this.#seen.get(plugin) ?? [];
+    list.push({ at, arrived: performance.now(), marks });
+    this.#seen.set(plugin, list.slice(-KEPT));
+    const shown = this.player.shownAt;
+    if (shown === null) return;
+    const late = (shown - at) / 1000;
+    // What is older than it is shown has waited elsewhere: holding pictures back does not help.
+    if (late > 0 && late < SHOWN_MS) this.player.late(late);
+  }
+
   #show = (): void => {
+    const shown = this.player.shownAt;
     const now = performance.now();
-    for (const [plugin, { until }] of this.#newest) {
-      if (until < now) this.#newest.delete(plugin);
+    const current: Seen[] = [];
+    for (const [plugin, list] of this.#seen) {
+      const due = list.filter((seen) => shown === null || seen.at <= shown + SAME_US);
+      const newest = due.at(-1);
+      const age = !newest ? 0 : shown === null ? now - newest.arrived : (shown - newest.at) / 1000;
+      if (newest && age < SHOWN_MS) current.push(newest);
+      if (list.every((seen) => now - seen.arrived > 2 * SHOWN_MS)) this.#seen.delete(plugin);
     }
-    const marks = [...this.#newest.values()].flatMap((newest) => newest.marks);
+    const marks = current.flatMap((seen) => seen.marks);
     if (marks.length > 0 || this.marks.length > 0) this.marks = marks;
+    const newest = Math.max(...current.map((seen) => seen.at));
+    this.behind = shown === null || current.length === 0 ? null : Math.round((shown - newest) / 1000);
   };
 }

@@ -18,6 +18,11 @@ export interface Stats {
 const STALL_MS = 1500;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 15_000;
+/** How often the session's clock is asked for: cameras' clocks drift by less than a picture in it. */
+const CLOCK_MS = 15_000;
+/** Pictures are held back for what belongs on them by so much at most. */
+const LONGEST_HOLD_MS = 300;
+const VIDEO_CLOCK_KHZ = 90;
 
 export class Player {
   state = $state<PlayState>('connecting');
@@ -28,12 +33,19 @@ export class Player {
   connected = $state<number | null>(null);
   picture = $state<number | null>(null);
   hasAudio = $state(false);
+  /** When the picture that is on screen was captured, in microseconds since 1970 by the router's
+   * clock; null while that is not known, or nobody asks. */
+  shownAt: number | null = null;
+  /** Called with every picture that is shown. */
+  onshown: (() => void) | null = null;
 
   private viewer: Viewer | null = null;
   private video: HTMLVideoElement | null = null;
   private endpoint = '';
   private failures = 0;
   private lastFrame = 0;
+  private clock: { rtp: number; at: number; asked: number } | null = null;
+  private held = 0;
   private timers: ReturnType<typeof setInterval>[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null =
@@ -69,10 +81,16 @@ export class Player {
     this.viewer?.close();
     this.viewer = viewer;
     this.before = null;
-    video.srcObject = viewer.stream;
-    this.frames(video, viewer);
+    this.clock = null;
+    this.shownAt = null;
+    this.held = 0;
     try {
       await viewer.open();
+      if (this.viewer !== viewer) return;
+      // Not before: a page is not loaded as long as a picture is waited for, and where the router
+      // refuses there comes none.
+      video.srcObject = viewer.stream;
+      this.frames(video, viewer);
       void video.play().catch(() => undefined);
     } catch (error) {
       if (this.viewer === viewer) {
@@ -83,7 +101,7 @@ export class Player {
 
   /** Follows every picture that is shown. */
   private frames(video: HTMLVideoElement, viewer: Viewer): void {
-    const shown = (): void => {
+    const shown: VideoFrameRequestCallback = (_now, picture) => {
       if (this.viewer !== viewer) return;
       this.lastFrame = performance.now();
       viewer.pictured();
@@ -95,9 +113,44 @@ export class Player {
         this.picture = viewer.timing.picture;
         this.hasAudio = viewer.stream.getAudioTracks().some((t) => !t.muted);
       }
+      this.shownAt = this.captured(picture.rtpTimestamp);
+      this.onshown?.();
       video.requestVideoFrameCallback(shown);
     };
     video.requestVideoFrameCallback(shown);
+  }
+
+  /** When what has this RTP time was captured. */
+  private captured(rtp: number | undefined): number | null {
+    if (rtp === undefined || this.clock === null) return null;
+    // The difference of two 32-bit counters, whichever is ahead.
+    const ticks = (rtp - this.clock.rtp) | 0;
+    return this.clock.at + (ticks * 1000) / VIDEO_CLOCK_KHZ;
+  }
+
+  /** Asks the router which RTP time was captured when. */
+  private async synchronize(viewer: Viewer): Promise<void> {
+    const now = performance.now();
+    if (viewer.number === null || (this.clock && now - this.clock.asked < CLOCK_MS)) return;
+    const answer = await fetch(`/api/v1/sessions/${viewer.number}`).catch(() => null);
+    if (!answer?.ok || this.viewer !== viewer) return;
+    const session = (await answer.json()) as { clock: { rtp: number; at: number } | null };
+    if (session.clock) this.clock = { ...session.clock, asked: now };
+  }
+
+  /** What belongs on a picture came so many milliseconds after it was shown: later ones are held
+   * back by so much more, within bounds. */
+  late(milliseconds: number): void {
+    const held = Math.min(this.held + milliseconds, LONGEST_HOLD_MS);
+    if (held < this.held + 10) return;
+    this.held = held;
+    this.viewer?.hold(held);
+  }
+
+  /** Pictures are shown as soon as they can be again. */
+  prompt(): void {
+    this.held = 0;
+    this.viewer?.hold(null);
   }
 
   /** A picture that stands still is not shown as live. */
@@ -132,8 +185,10 @@ export class Player {
   }
 
   private async measure(): Promise<void> {
-    const connection = this.viewer?.connection;
-    if (!connection || this.state !== 'live') return;
+    const viewer = this.viewer;
+    const connection = viewer?.connection;
+    if (!viewer || !connection || this.state !== 'live') return;
+    if (this.onshown) void this.synchronize(viewer);
     const report = await connection.getStats();
     let trip = 0;
     for (const entry of report.values()) {

@@ -43,6 +43,8 @@ export class Viewer {
   readonly timing: Timing = { connected: null, picture: null };
   private readonly began = performance.now();
   private session: string | null = null;
+  /** The session's number, to ask for its figures. */
+  number: string | null = null;
   private etag = '*';
   private candidates: RTCIceCandidate[] = [];
   private closed = false;
@@ -81,6 +83,7 @@ export class Viewer {
       });
     }
     this.session = response.headers.get('location');
+    this.number = response.headers.get('taimat-session');
     this.etag = response.headers.get('etag') ?? '*';
     if (this.closed) {
       this.end();
@@ -117,6 +120,13 @@ export class Viewer {
       headers: { 'content-type': 'application/trickle-ice-sdpfrag', 'if-match': this.etag },
       body: `m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:${mid}\r\n${lines}`,
     }).catch(() => undefined);
+  }
+
+  /** Asks the browser to hold pictures back by so many milliseconds; null for as few as it can. */
+  hold(milliseconds: number | null): void {
+    for (const receiver of this.connection.getReceivers()) {
+      if (receiver.track.kind === 'video') receiver.jitterBufferTarget = milliseconds;
+    }
   }
 
   /** The page saw the first picture. */

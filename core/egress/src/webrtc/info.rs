@@ -1,5 +1,6 @@
 //! What others may know of a session: its state and figures, and why it ended.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -71,6 +72,16 @@ pub(crate) struct Shared {
     fraction_lost: AtomicU8,
     rtt_micros: AtomicU32,
     connect_micros: AtomicU64,
+    clock: Mutex<Option<SessionClock>>,
+}
+
+/// What ties the video's RTP time to the clock on the wall, as the newest sender report does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SessionClock {
+    /// RTP time, 90 kHz.
+    pub rtp: u32,
+    /// When what has that RTP time was captured, in microseconds since 1970.
+    pub at: i64,
 }
 
 /// A session as the API shows it.
@@ -102,6 +113,8 @@ pub struct SessionInfo {
     pub loss: f64,
     /// Round trip time in seconds, once known.
     pub round_trip_seconds: Option<f64>,
+    /// Which RTP time was captured when, once the session is live.
+    pub clock: Option<SessionClock>,
 }
 
 impl Shared {
@@ -117,6 +130,7 @@ impl Shared {
             fraction_lost: AtomicU8::new(0),
             rtt_micros: AtomicU32::new(0),
             connect_micros: AtomicU64::new(0),
+            clock: Mutex::default(),
         }
     }
 
@@ -135,6 +149,16 @@ impl Shared {
     /// The share of packets that the viewer missed of late, in 1/256.
     pub(super) fn lost(&self, fraction: u8) {
         self.fraction_lost.store(fraction, Ordering::Relaxed);
+    }
+
+    /// What has this RTP time was captured then.
+    pub(super) fn timed(&self, rtp: u32, at: SystemTime) {
+        let at = at
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let at = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+        let mut clock = self.clock.lock().unwrap_or_else(|e| e.into_inner());
+        *clock = Some(SessionClock { rtp, at });
     }
 
     /// A round trip was measured.
@@ -172,6 +196,7 @@ impl Shared {
             retransmits: self.retransmits.load(Ordering::Relaxed),
             loss: f64::from(self.fraction_lost.load(Ordering::Relaxed)) / 256.0,
             round_trip_seconds: (rtt > 0).then(|| f64::from(rtt) / 1e6),
+            clock: *self.clock.lock().unwrap_or_else(|e| e.into_inner()),
         }
     }
 }

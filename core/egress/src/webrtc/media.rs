@@ -419,6 +419,14 @@ impl Media {
         self.pumped = Some(now);
     }
 
+    /// Tells others which RTP time was captured when. During a burst RTP times are not those of the
+    /// capture.
+    pub(super) fn tell_clock(&self) {
+        if let (Feed::Live, Some((rtp, captured, _))) = (&self.feed, self.video.newest) {
+            self.shared.timed(rtp, captured);
+        }
+    }
+
     /// What sender reports are to say.
     pub(super) fn sent_states(&self, wall: SystemTime) -> Vec<SentState> {
         let state = |track: &Outgoing| {

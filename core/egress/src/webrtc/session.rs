@@ -456,6 +456,7 @@ impl Session {
 
     fn send_reports(&mut self, out: &Outbox<'_>) {
         let wall = clock::wall();
+        self.media.tell_clock();
         for state in self.media.sent_states(wall) {
             let Some(report) = rtcp::sender_report(&state) else {
                 continue;
