@@ -32,12 +32,19 @@ interface Seen {
   marks: Mark[];
 }
 
-/** What was seen is shown until the plugin has looked again, and no longer than this. */
+/** What was seen is shown on the pictures about it, and no longer than this. */
 const SHOWN_MS = 700;
-/** A picture is the one that was looked at if it was captured within half a picture of it. */
-const SAME_US = 20_000;
 /** What a plugin saw of late: more than a second of it. */
 const KEPT = 32;
+
+/** What was seen nearest to a moment: before it, or after it if that is known already. */
+function near(list: Seen[], moment: number): Seen | undefined {
+  const far = (seen: Seen): number => Math.abs(seen.at - moment);
+  return list.reduce<Seen | undefined>(
+    (best, seen) => (best && far(best) <= far(seen) ? best : seen),
+    undefined,
+  );
+}
 
 export class Detections {
   marks = $state.raw<Mark[]>([]);
@@ -89,10 +96,10 @@ export class Detections {
     const now = performance.now();
     const current: Seen[] = [];
     for (const [plugin, list] of this.#seen) {
-      const due = list.filter((seen) => shown === null || seen.at <= shown + SAME_US);
-      const newest = due.at(-1);
-      const age = !newest ? 0 : shown === null ? now - newest.arrived : (shown - newest.at) / 1000;
-      if (newest && age < SHOWN_MS) current.push(newest);
+      const nearest = shown === null ? list.at(-1) : near(list, shown);
+      if (!nearest) continue;
+      const age = shown === null ? now - nearest.arrived : Math.abs(shown - nearest.at) / 1000;
+      if (age < SHOWN_MS) current.push(nearest);
       if (list.every((seen) => now - seen.arrived > 2 * SHOWN_MS)) this.#seen.delete(plugin);
     }
     const marks = current.flatMap((seen) => seen.marks);
