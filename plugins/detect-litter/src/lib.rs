@@ -22,6 +22,8 @@ const CLEAN: f32 = 4.0;
 const SAME: f32 = 7.0;
 /// Seconds for which somebody may stand in front of it.
 const HIDDEN: f32 = 6.0;
+/// How much more structure there has to be where something was put.
+const MORE_TEXTURE: f32 = 1.25;
 /// Part of the picture that, changing at once, is light.
 const LIGHT: f32 = 0.4;
 /// Seconds between two detections of the same thing.
@@ -197,7 +199,7 @@ impl Litter {
                 usual += self.cells[at].texture;
             }
         }
-        now >= usual
+        now > MORE_TEXTURE * usual
     }
 
     /// Groups of cells on which something was left.

@@ -181,13 +181,13 @@ impl Tracks {
             let (part, others) = gather(pieces, expected, cells);
             new.extend(others.iter().filter(|p| !p.shared).map(|p| p.blob));
             match part {
+                // A sliver of a group is nobody.
+                Some(part) if part.blob.cells * 2 < smallest => {}
                 Some(part) if part.shared => {
                     track.goes_on(cells.rect(&part.blob), cells.cell(), now);
                 }
-                Some(part) if part.blob.cells * 2 >= smallest => {
-                    track.moves_to(cells.rect(&part.blob), now);
-                }
-                _ => {}
+                Some(part) => track.moves_to(cells.rect(&part.blob), now),
+                None => {}
             }
         }
         self.tracks.retain(|t| {
