@@ -21,10 +21,6 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// A component that takes longer was made to.
-const MAX_TIME: Duration = Duration::from_secs(120);
-/// Memory that compiling may take.
-const MAX_BYTES: u64 = 2 << 30;
 const TAG_BYTES: usize = 32;
 
 /// Why a component was not compiled.
@@ -35,10 +31,10 @@ pub enum CompileError {
     #[error("it is not valid: {0}")]
     Invalid(String),
     /// It took too long.
-    #[error("compiling took longer than {MAX_TIME:?}")]
-    TooLong,
+    #[error("compiling took longer than {0:?}")]
+    TooLong(Duration),
     /// The compiler died: most likely of too little memory.
-    #[error("the compiler gave up ({0}); compiling may take {mib} MiB", mib = MAX_BYTES >> 20)]
+    #[error("the compiler gave up: {0}")]
     Died(String),
     /// The compiler could not be started.
     #[error("the compiler can not be started: {0}")]
@@ -49,10 +45,28 @@ pub enum CompileError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Where {
     /// In a child process with a cap on time and memory: this program, called with
-    /// [`WORKER_ARGUMENT`].
-    Child(PathBuf),
+    /// [`WORKER_ARGUMENT`] and the memory in bytes.
+    Child(PathBuf, Caps),
     /// On a thread of this process, for tools that run one component of their user's.
     Here,
+}
+
+/// What compiling one component may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caps {
+    /// A component that takes longer was made to.
+    pub time: Duration,
+    /// Memory.
+    pub memory_bytes: u64,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(120),
+            memory_bytes: 2 << 30,
+        }
+    }
 }
 
 /// The argument that makes the program a compiler; see [`worker`].
@@ -110,7 +124,7 @@ impl Compiler {
             return Ok((component, Source::Cached));
         }
         let code = match &self.place {
-            Where::Child(program) => compile_in_child(program, bytes).await?,
+            Where::Child(program, caps) => compile_in_child(program, *caps, bytes).await?,
             Where::Here => {
                 let (engine, bytes) = (self.engine.clone(), Arc::clone(bytes));
                 let compile = move || engine.precompile_component(&bytes);
@@ -141,10 +155,15 @@ fn component(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize(engine, code) }
 }
 
-async fn compile_in_child(program: &Path, bytes: &Arc<Vec<u8>>) -> Result<Vec<u8>, CompileError> {
+async fn compile_in_child(
+    program: &Path,
+    caps: Caps,
+    bytes: &Arc<Vec<u8>>,
+) -> Result<Vec<u8>, CompileError> {
     let start = |e: io::Error| CompileError::Start(e.to_string());
     let mut child = tokio::process::Command::new(program)
         .arg(WORKER_ARGUMENT)
+        .arg(caps.memory_bytes.to_string())
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -173,20 +192,24 @@ async fn compile_in_child(program: &Path, bytes: &Arc<Vec<u8>>) -> Result<Vec<u8
         match (status.code(), read) {
             (Some(0), Ok(_)) => Ok(code),
             (Some(1), _) => Err(CompileError::Invalid(one_line(&said))),
-            _ => Err(CompileError::Died(status.to_string())),
+            _ => {
+                let mib = caps.memory_bytes >> 20;
+                let why = format!("{status}; compiling may take {mib} MiB");
+                Err(CompileError::Died(why))
+            }
         }
     };
-    tokio::time::timeout(MAX_TIME, work)
+    tokio::time::timeout(caps.time, work)
         .await
-        .unwrap_or(Err(CompileError::TooLong))
+        .unwrap_or(Err(CompileError::TooLong(caps.time)))
 }
 
 /// What the child does: a component on its standard input becomes native code on its output.
 /// Returns the process's exit code.
-pub fn worker() -> u8 {
+pub fn worker(memory_bytes: u64) -> u8 {
     let run = || -> Result<(), String> {
         // A compiler that asks for more is given nothing, and dies; what it compiled is refused.
-        setrlimit(Resource::RLIMIT_DATA, MAX_BYTES, MAX_BYTES).map_err(|e| e.to_string())?;
+        setrlimit(Resource::RLIMIT_DATA, memory_bytes, memory_bytes).map_err(|e| e.to_string())?;
         let mut bytes = Vec::new();
         let limit = taimat_contract::package::MAX_BYTES as u64;
         io::stdin()
@@ -318,7 +341,7 @@ mod tests {
         let bytes = Arc::new(b"\0asm\x0d\0\x01\0\x07\x01".to_vec());
         let error = compiler.compile(&bytes, PackageDigest::of(&bytes)).await;
         assert!(matches!(error, Err(CompileError::Invalid(_))), "{error:?}");
-        let child = Where::Child("/does/not/exist".into());
+        let child = Where::Child("/does/not/exist".into(), Caps::default());
         let compiler = Compiler::new(engine(), child, None).unwrap();
         let error = compiler.compile(&bytes, PackageDigest::of(&bytes)).await;
         assert!(matches!(error, Err(CompileError::Start(_))), "{error:?}");

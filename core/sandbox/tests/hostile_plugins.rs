@@ -256,6 +256,11 @@ async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
             "taimat:plugin@0.9.0; this router serves 0.1 and 0.2",
         ),
         (
+            "another world",
+            renamed("taimat:plugin/detector@", "taimat:plugin/watchers@"),
+            "exports no taimat:plugin/detector",
+        ),
+        (
             "import not granted",
             renamed("wasi:cli/environment@", "wasi:tcp/environment@"),
             "which no plugin gets",
@@ -302,4 +307,32 @@ async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
     assert!(error.contains("symbolic link"), "{error}");
     let (shown, ()) = bench.show_until(0, 25, |n| (n > 10).then_some(())).await;
     healthy(&bench, shown).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_loops_when_it_is_to_save_is_replaced_all_the_same() {
+    let bench = Bench::start();
+    bench.put("count.wasm", &plugins::package("example-hostile").unwrap());
+    let mut spec = hostile(&bench, "loop-in-save");
+    spec.name = "count".into();
+    spec.component = bench.path("count.wasm");
+    bench.run(spec);
+    let (next, ()) = bench
+        .show_until(0, 25, |_| {
+            (bench.status("count").usage.calls > 5).then_some(())
+        })
+        .await;
+    bench.put("count.wasm", &plugins::package("example-smallest").unwrap());
+    bench
+        .show_until(next, 25, |_| {
+            (bench.seen.of("c0", "count").len() > 5).then_some(())
+        })
+        .await;
+    let status = bench.status("count");
+    assert_eq!(status.usage.ended.get("cpu"), Some(&1));
+    let lines = bench.lines("count");
+    let told = lines
+        .iter()
+        .any(|l| l.text.contains("no state was handed over"));
+    assert!(told, "{lines:#?}");
 }

@@ -51,7 +51,10 @@ enum Command {
     Plugin(plugin::Command),
     /// Compile a component from standard input; what the router starts for itself
     #[command(hide = true, name = compile::WORKER_ARGUMENT)]
-    Compile,
+    Compile {
+        /// Memory that it may take
+        memory_bytes: u64,
+    },
 }
 
 /// What can be said on the command line or in a file.
@@ -150,7 +153,7 @@ impl ServeArgs {
             max_viewers: self.max_viewers.unwrap_or(2000),
             data: Some(self.data.unwrap_or("taimat-data".into())),
             // This very program, even if its file has been replaced by a newer one.
-            compile: Where::Child("/proc/self/exe".into()),
+            compile: Where::Child("/proc/self/exe".into(), compile::Caps::default()),
         }
     }
 }
@@ -170,7 +173,9 @@ fn main() -> ExitCode {
         Command::Check { folders } => check(&folders),
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
         Command::Plugin(command) => plugin::run(&command),
-        Command::Compile => return ExitCode::from(compile::worker()),
+        Command::Compile { memory_bytes } => {
+            return ExitCode::from(compile::worker(memory_bytes));
+        }
     };
     // Blocking tasks that hang must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));

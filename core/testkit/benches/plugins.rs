@@ -23,7 +23,7 @@ use taimat_base::{CameraKey, clock};
 use taimat_contract::{
     Delivery, Detection, DetectionSink, FrameReader, FrameSource, UnixMicros, Want,
 };
-use taimat_sandbox::compile::Where;
+use taimat_sandbox::compile::{Caps, Where};
 use taimat_sandbox::limits::LimitSettings;
 use taimat_sandbox::{Config, Grant, PluginSpec, RunState, Sandbox, Trial};
 use taimat_sdk::Detector;
@@ -215,7 +215,7 @@ async fn landing() {
     std::fs::create_dir_all(folder.join("plugins")).unwrap();
     let options = Options {
         data: Some(temporary.path().join("data")),
-        compile: Where::Child(taimat.into()),
+        compile: Where::Child(taimat.into(), Caps::default()),
         ..Options::on_loopback(vec![folder.clone()])
     };
     let communes = config::load(&options.folders).unwrap();

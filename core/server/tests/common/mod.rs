@@ -22,10 +22,18 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 impl Bench {
     /// A router that serves one commune `thu` with these cameras: name and the lines of its section.
     pub(crate) async fn start(cameras: &[(&str, String)]) -> Self {
+        Self::start_with(cameras, |options| options).await
+    }
+
+    /// The same, with other options.
+    pub(crate) async fn start_with(
+        cameras: &[(&str, String)],
+        change: impl FnOnce(Options) -> Options,
+    ) -> Self {
         let temporary = tempfile::tempdir().unwrap();
         let folder = temporary.path().join("thu");
         write_commune(&folder, cameras).unwrap();
-        let options = Options::on_loopback(vec![folder.clone()]);
+        let options = change(Options::on_loopback(vec![folder.clone()]));
         let communes = config::load(&options.folders).unwrap();
         let router = Router::start(options, communes).await.unwrap();
         Self {
