@@ -14,6 +14,8 @@ enum Seen {
     Program(&'static str),
     /// A file, under any of Debian's multiarch folders if its path is not absolute.
     File(&'static str),
+    /// A library whose name begins so, whatever its version.
+    Library(&'static str),
 }
 
 const fn program(name: &'static str, seen: &'static str) -> Package {
@@ -34,7 +36,7 @@ const fn file(name: &'static str, seen: &'static str) -> Package {
 pub(crate) const BROWSER: [Package; 1] = [program("chromium", "chromium")];
 
 /// For all tests.
-pub(crate) const TESTS: [Package; 12] = [
+pub(crate) const TESTS: [Package; 16] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -49,6 +51,14 @@ pub(crate) const TESTS: [Package; 12] = [
     file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
     file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),
     file("gstreamer1.0-libav", "gstreamer-1.0/libgstlibav.so"),
+    // For the option to decode by libavcodec.
+    program("pkg-config", "pkg-config"),
+    file("libavcodec-dev", "pkgconfig/libavcodec.pc"),
+    file("libavformat-dev", "pkgconfig/libavformat.pc"),
+    Package {
+        name: "libclang-dev",
+        seen: Seen::Library("libclang-"),
+    },
     // People who walk across a yard, filmed from above: footage that detectors are tried on.
     file(
         "opencv-doc",
@@ -56,19 +66,23 @@ pub(crate) const TESTS: [Package; 12] = [
     ),
 ];
 
+/// Where libraries are.
+const FOLDERS: [&str; 3] = [
+    "/usr/lib",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+];
+
 fn present(package: &Package) -> bool {
+    let mut folders = FOLDERS.iter().map(Path::new);
     match package.seen {
         Seen::Program(name) => exists(name),
-        Seen::File(path) => {
-            let folders = [
-                "/usr/lib",
-                "/usr/lib/x86_64-linux-gnu",
-                "/usr/lib/aarch64-linux-gnu",
-            ];
-            folders
-                .iter()
-                .any(|folder| Path::new(folder).join(path).exists())
-        }
+        Seen::File(path) => folders.any(|folder| folder.join(path).exists()),
+        Seen::Library(start) => folders.any(|folder| {
+            let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            list.map(|entry| entry.file_name().to_string_lossy().into_owned())
+                .any(|name| name.starts_with(start) && name.contains(".so"))
+        }),
     }
 }
 

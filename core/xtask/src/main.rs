@@ -83,6 +83,19 @@ fn test(light: bool) -> anyhow::Result<()> {
     say("cargo test");
     cargo(&["build", "--workspace"])?;
     cargo(&["test", "--workspace"])?;
+    say("decoding by libavcodec");
+    let own = run::target()?.join("libavcodec");
+    cargo(&[
+        "test",
+        "-p",
+        "taimat-vision",
+        "--features",
+        "libavcodec",
+        "--lib",
+        // Other features of shared packages would rebuild half of the tree.
+        "--target-dir",
+        &own.to_string_lossy(),
+    ])?;
     say("promtool test rules");
     let ops = root()?.join("core/server/ops");
     run::run(

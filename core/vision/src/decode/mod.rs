@@ -2,6 +2,8 @@
 
 mod h264;
 mod h265;
+#[cfg(feature = "libavcodec")]
+mod libav;
 mod resilient;
 
 use taimat_media::{AccessUnit, VideoCodec};
@@ -35,6 +37,11 @@ pub trait Decoder: Send {
 
 /// A new decoder.
 pub fn decoder(codec: VideoCodec) -> Box<dyn Decoder> {
+    #[cfg(feature = "libavcodec")]
+    match libav::Libav::new(codec) {
+        Ok(decoder) => return Box::new(decoder),
+        Err(error) => tracing::warn!(%error, "libavcodec can not be used; the decoder in Rust is"),
+    }
     match codec {
         VideoCodec::H264 => Box::new(h264::H264::new()),
         VideoCodec::H265 => Box::new(h265::H265::new()),

@@ -137,14 +137,14 @@ impl Resilient {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::sync::Arc;
     use taimat_base::clock;
     use taimat_media::{MediaTime, TrackKind};
     use taimat_simulate::{Encoding, Scene, SceneKind, encode};
 
-    fn units() -> Vec<AccessUnit> {
+    pub(in crate::decode) fn units() -> Vec<AccessUnit> {
         let scene = Scene::new(SceneKind::Street, 5, 30, 10);
         let encoding = Encoding {
             width: 320,
