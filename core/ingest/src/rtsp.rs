@@ -197,16 +197,19 @@ impl Tracks {
     }
 }
 
-/// The first video track that can be carried, and the first audio track if sound is wanted.
+/// The first video track that can be carried, JPEG only if there is no other, and the first audio
+/// track if sound is wanted.
 fn choose(streams: &[Stream], audio: bool) -> Result<Tracks, Fault> {
-    let video = streams.iter().enumerate().find_map(|(i, s)| {
+    let videos = streams.iter().enumerate().filter_map(|(i, s)| {
         let codec = match (s.media(), s.encoding_name()) {
             ("video", "h264") => VideoCodec::H264,
             ("video", "h265") => VideoCodec::H265,
+            ("video", "jpeg") => VideoCodec::Jpeg,
             _ => return None,
         };
         Some((i, codec, described_sets(s)))
     });
+    let video = videos.min_by_key(|(_, codec, _)| *codec == VideoCodec::Jpeg);
     let Some((video, codec, sets)) = video else {
         let offered: Vec<String> = streams
             .iter()

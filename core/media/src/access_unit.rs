@@ -33,7 +33,7 @@ pub struct AccessUnit {
     /// Video: the parameter sets in force.
     pub params: Option<Arc<VideoParams>>,
     /// Video: NAL units, each after its length in four bytes, big-endian, without parameter sets,
-    /// access unit delimiters and filler. Audio: one RTP payload's frame.
+    /// access unit delimiters and filler; or an image of JPEG. Audio: one RTP payload's frame.
     pub data: Bytes,
     /// RTP packets lost on the way here since the access unit before.
     pub lost_packets: u32,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-/// The clock of every video track, ticks a second (RFC 6184, RFC 7798).
+/// The clock of every video track, ticks a second (RFC 6184, RFC 7798, RFC 2435).
 pub const VIDEO_CLOCK: u32 = 90_000;
 
 /// Video codecs that are carried.
@@ -17,6 +17,8 @@ pub enum VideoCodec {
     H264,
     /// H.265 / HEVC.
     H265,
+    /// Motion JPEG: for detectors and clients that pull; browsers do not play it by WebRTC.
+    Jpeg,
 }
 
 impl VideoCodec {
@@ -25,6 +27,7 @@ impl VideoCodec {
         match self {
             Self::H264 => "H.264",
             Self::H265 => "H.265",
+            Self::Jpeg => "MJPEG",
         }
     }
 
@@ -33,7 +36,13 @@ impl VideoCodec {
         match self {
             Self::H264 => "H264",
             Self::H265 => "H265",
+            Self::Jpeg => "JPEG",
         }
+    }
+
+    /// Whether every picture stands alone, so that one may be left out without harm to the next.
+    pub const fn is_intra_only(self) -> bool {
+        matches!(self, Self::Jpeg)
     }
 }
 

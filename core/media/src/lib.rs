@@ -8,6 +8,7 @@ pub mod access_unit;
 pub mod codec;
 pub mod h264;
 pub mod h265;
+pub mod jpeg;
 pub mod nal;
 pub mod rtp;
 pub mod time;

@@ -314,6 +314,7 @@ fn slice(codec: VideoCodec, nal: &[u8]) -> (bool, bool) {
     let (slice, header) = match codec {
         VideoCodec::H264 => (matches!(h264::type_of(nal), Some(1..=5)), 1),
         VideoCodec::H265 => (matches!(h265::type_of(nal), Some(0..=31)), 2),
+        VideoCodec::Jpeg => return (false, false),
     };
     let first = nal.get(header).is_some_and(|byte| byte & 0x80 != 0);
     (slice, slice && first)

@@ -248,8 +248,8 @@ async fn b_frames_are_said_clearly() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_cameras_are_named_and_harm_nobody() {
     let good = GstCamera::start(&GstOptions::default()).await.unwrap();
-    let mjpeg = GstCamera::start(&GstOptions {
-        video: "mjpeg",
+    let vp8 = GstCamera::start(&GstOptions {
+        video: "vp8",
         ..GstOptions::default()
     })
     .await
@@ -264,7 +264,7 @@ async fn hostile_cameras_are_named_and_harm_nobody() {
     let mut cameras = Vec::new();
     let mut sections = vec![
         ("good", main_only(&good.url())),
-        ("mjpeg", main_only(&mjpeg.url())),
+        ("vp8", main_only(&vp8.url())),
         ("nobody", main_only("rtsp://127.0.0.1:1/x")),
         ("nowhere", main_only(&good.url().replace("/cam", "/other"))),
     ];
@@ -276,7 +276,7 @@ async fn hostile_cameras_are_named_and_harm_nobody() {
     let bench = Bench::start(&sections).await;
     bench.until("good", "live", None).await;
     bench
-        .until("mjpeg", "offline", Some("unsupported_codec"))
+        .until("vp8", "offline", Some("unsupported_codec"))
         .await;
     bench.until("nobody", "offline", Some("refused")).await;
     bench.until("nowhere", "offline", Some("not_found")).await;

@@ -45,16 +45,24 @@ async fn ffprobe_and_gstreamer_pull_our_rtsp() {
     })
     .await
     .unwrap();
+    let mjpeg = GstCamera::start(&GstOptions {
+        video: "mjpeg",
+        ..GstOptions::default()
+    })
+    .await
+    .unwrap();
     let sections = [
         ("a", format!("{}\naudio = true", main_only(&h264.url()))),
         ("b", main_only(&h265.url())),
+        ("c", main_only(&mjpeg.url())),
     ];
     let bench = Bench::start(&sections).await;
-    bench.until("a", "live", None).await;
-    bench.until("b", "live", None).await;
+    for (camera, _) in &sections {
+        bench.until(camera, "live", None).await;
+    }
     let rtsp = bench.router.rtsp_addr();
     for transport in ["tcp", "udp"] {
-        for (camera, expected) in [("a", "h264"), ("b", "hevc")] {
+        for (camera, expected) in [("a", "h264"), ("b", "hevc"), ("c", "mjpeg")] {
             let url = format!("rtsp://{rtsp}/thu/{camera}");
             let args = [
                 "-v",
@@ -82,14 +90,19 @@ async fn ffprobe_and_gstreamer_pull_our_rtsp() {
                 assert!(shown.contains("codec_name=aac"), "{transport}: {shown}");
             }
         }
-        let pipeline = format!(
-            "rtspsrc location=rtsp://{rtsp}/thu/a protocols={transport} latency=0 ! \
-             rtph264depay ! avdec_h264 ! identity eos-after=20 ! fakesink"
-        );
-        let args: Vec<&str> = std::iter::once("-q")
-            .chain(pipeline.split_whitespace())
-            .collect();
-        output("gst-launch-1.0", &args).await;
+        for (camera, decoded) in [
+            ("a", "rtph264depay ! avdec_h264"),
+            ("c", "rtpjpegdepay ! jpegdec"),
+        ] {
+            let pipeline = format!(
+                "rtspsrc location=rtsp://{rtsp}/thu/{camera} protocols={transport} latency=0 ! \
+                 {decoded} ! identity eos-after=20 ! fakesink"
+            );
+            let args: Vec<&str> = std::iter::once("-q")
+                .chain(pipeline.split_whitespace())
+                .collect();
+            output("gst-launch-1.0", &args).await;
+        }
     }
     assert!(bench.metric("taimat_rtsp_packets_total", "").await > 100.0);
 }

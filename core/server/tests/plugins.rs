@@ -13,7 +13,7 @@ use std::time::Duration;
 use common::{Bench, LIMIT, main_only};
 use serde_json::Value;
 use taimat_testkit::gstreamer::write_commune;
-use taimat_testkit::{GstCamera, GstOptions, eventually, plugins};
+use taimat_testkit::{ClientOptions, GstCamera, GstOptions, WhepClient, eventually, plugins};
 
 const PLUGIN: &str = r#"
 [plugin.count]
@@ -173,6 +173,56 @@ async fn uploaded_swapped_and_switched_off_while_somebody_watches() {
         0.0
     );
     assert!(bench.metric("taimat_plugin_swaps_total", "count").await >= 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_detector_sees_motion_jpeg_that_no_browser_plays() {
+    let main = GstCamera::start(&GstOptions::default()).await.unwrap();
+    let sub = GstCamera::start(&GstOptions {
+        video: "mjpeg",
+        ..GstOptions::default()
+    })
+    .await
+    .unwrap();
+    let both = format!(
+        "{}\nsub = \"{}\"{PLUGIN}",
+        main_only(&main.url()),
+        sub.url()
+    );
+    let cameras = [("anh", main_only(&sub.url())), ("cho", both)];
+    let bench = Bench::start(&cameras).await;
+    let profile = bench.until("anh", "live", None).await;
+    assert_eq!(
+        (&profile["codec"], &profile["width"], &profile["height"]),
+        // RTP has sizes in units of eight pixels.
+        (&"MJPEG".into(), &320.into(), &184.into())
+    );
+    eventually("sub is live", LIMIT, async || {
+        (bench.profile("cho", "sub").await["state"] == "live").then_some(())
+    })
+    .await;
+    assert_eq!(put(&bench, "count", version("1.0.0")).await.0, 202);
+    until_generation(&bench, 1).await;
+    let seen = counts(&bench, 20).await;
+    assert!(seen.windows(2).all(|w| w[1] == w[0] + 1), "{seen:?}");
+    let decoded = "taimat_vision_frames_decoded_total";
+    assert!(bench.metric(decoded, "camera=\"cho\"").await >= 20.0);
+    let restarts = "taimat_vision_decoder_restarts_total";
+    assert_eq!(bench.metric(restarts, "camera=\"cho\"").await, 0.0);
+
+    // Who asks for the small picture gets the one that browsers play; if there is none, the setting
+    // to change is named.
+    let options = ClientOptions::default();
+    let address = bench.router.http_addr();
+    let viewer = WhepClient::connect(address, "/thu/cho/whep?profile=sub", &options).await;
+    let sessions = bench.get("/api/v1/sessions").await;
+    assert_eq!(sessions[0]["profile"], "main", "{sessions} {viewer:?}");
+    let refused = WhepClient::connect(address, "/thu/anh/whep", &options).await;
+    let error = refused.unwrap_err().to_string();
+    assert!(
+        error.contains("406") && error.contains("MJPEG") && error.contains("encoding to H.264"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,9 +48,10 @@ pub fn rtp_packets(bytes: &[u8]) {
     let Some((which, mut rest)) = bytes.split_first() else {
         return;
     };
-    let mut depacketizer = match which % 4 {
+    let mut depacketizer = match which % 5 {
         0 => Depacketizer::video(VideoCodec::H264, &[]),
         1 => Depacketizer::video(VideoCodec::H265, &[]),
+        4 => Depacketizer::video(VideoCodec::Jpeg, &[]),
         2 => Depacketizer::audio(&AudioCodec::Aac {
             config: Bytes::new(),
         }),

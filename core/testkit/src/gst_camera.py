@@ -43,6 +43,7 @@ VIDEO = {
     "h265": "x265enc tune=zerolatency speed-preset=ultrafast bitrate={kbit} key-int-max={key} "
     "! h265parse config-interval=-1 ! rtph265pay name=pay0 pt=96 config-interval=-1",
     "mjpeg": "jpegenc ! rtpjpegpay name=pay0 pt=26",
+    "vp8": "vp8enc deadline=1 ! rtpvp8pay name=pay0 pt=96",
 }
 AUDIO = {
     "pcmu": "audio/x-raw,rate=8000,channels=1 ! mulawenc ! rtppcmupay name=pay1 pt=0",

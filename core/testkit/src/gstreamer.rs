@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("gst_camera.py");
 /// How the camera is set up.
 #[derive(Debug, Clone)]
 pub struct GstOptions {
-    /// `h264`, `h265` or `mjpeg`.
+    /// `h264`, `h265`, `mjpeg` or `vp8`.
     pub video: &'static str,
     /// `pcmu`, `pcma`, `aac`, `opus` or none.
     pub audio: Option<&'static str>,

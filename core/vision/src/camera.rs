@@ -19,6 +19,8 @@ use crate::subscription::{Moment, Slot, Subscription};
 /// When decoding is further behind than this, it goes on at the next key frame: an old picture is
 /// worth less than the time it costs.
 const MAX_LAG: Duration = Duration::from_secs(2);
+/// The same where every picture stands alone, so that none has to be waited for.
+const MAX_LAG_INTRA: Duration = Duration::from_millis(250);
 /// How soon to look again for a camera that is not there.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -87,6 +89,7 @@ pub(crate) async fn run(
         metrics,
         stream: StreamClock::default(),
         behind: false,
+        failing: false,
     };
     loop {
         let channel = camera.upgrade().and_then(|c| find(&hub, &c.key));
@@ -116,6 +119,8 @@ struct Decoding {
     metrics: CameraMetrics,
     stream: StreamClock,
     behind: bool,
+    /// The last picture could not be decoded: that was said, and is only counted now.
+    failing: bool,
 }
 
 /// Frames made of one access unit, and whom they are for.
@@ -156,8 +161,15 @@ impl Decoding {
             // The access unit before is damaged or missing; decoders are not to guess.
             self.wait_for_key();
         }
+        let Some(codec) = codec(channel, unit) else {
+            return;
+        };
         let lag = clock::now().saturating_duration_since(unit.received);
-        self.behind = lag > MAX_LAG && (self.behind || !unit.keyframe);
+        self.behind = if codec.is_intra_only() {
+            lag > MAX_LAG_INTRA
+        } else {
+            lag > MAX_LAG && (self.behind || !unit.keyframe)
+        };
         let slots = camera.slots().clone();
         let unwanted = !unit.keyframe && slots.iter().all(|s| s.keyframes_only());
         if self.behind || unwanted {
@@ -167,15 +179,15 @@ impl Decoding {
             self.wait_for_key();
             return;
         }
-        let Some(codec) = codec(channel, unit) else {
-            return;
-        };
         let stream_time = self.stream.at(unit.media_time);
         let key = unit.keyframe;
         let due: Vec<Arc<Slot>> = slots
             .into_iter()
             .filter(|s| s.is_due(stream_time, key))
             .collect();
+        if due.is_empty() && codec.is_intra_only() {
+            return;
+        }
         let mut decoder = match self.decoder.take() {
             Some(decoder) if decoder.codec() == codec => decoder,
             _ => Box::new(Resilient::new(codec)),
@@ -207,8 +219,12 @@ impl Decoding {
         let waited = (clock::now() - begin).saturating_sub(cost);
         self.metrics.waited.inc_by(waited.as_secs_f64());
         if let Some((restart, detail)) = restart {
-            tracing::warn!(cause = restart.as_str(), detail, "decoding starts over");
+            if !std::mem::replace(&mut self.failing, true) {
+                tracing::warn!(cause = restart.as_str(), detail, "decoding starts over");
+            }
             self.metrics.restart(restart);
+        } else if count > 0 {
+            self.failing = false;
         }
         let moment = Moment {
             camera: camera.key.camera.clone(),

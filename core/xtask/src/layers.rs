@@ -41,7 +41,7 @@ const PLUGIN: &str = "plugin ";
 const SDK: &str = "taimat-sdk";
 
 /// Dependencies that only one room may know (and what stands outside the house).
-const DOORS: [(&str, &[&str]); 10] = [
+const DOORS: [(&str, &[&str]); 11] = [
     ("webrtc", &["taimat-testkit", "taimat-server"]),
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),
@@ -51,6 +51,7 @@ const DOORS: [(&str, &[&str]); 10] = [
     ("wasmtime", &["taimat-sandbox"]),
     ("rusty_h264-decoder", &["taimat-vision"]),
     ("rusty_h265", &["taimat-vision"]),
+    ("zune-jpeg", &["taimat-vision"]),
     ("ffmpeg-next", &["taimat-vision"]),
 ];
 

@@ -7,7 +7,13 @@ use taimat_media::{AudioCodec, AudioTrack, StreamInfo, TrackKind, VideoCodec, Vi
 
 /// RTP payload types that we use.
 pub(super) fn payload_type(kind: TrackKind, info: &StreamInfo) -> u8 {
+    let jpeg = info
+        .video
+        .as_ref()
+        .is_some_and(|v| v.codec == VideoCodec::Jpeg);
     match (kind, info.audio.as_ref().map(|a| &a.codec)) {
+        // The static type of RFC 3551 section 6.
+        (TrackKind::Video, _) if jpeg => 26,
         (TrackKind::Video, _) => 96,
         (TrackKind::Audio, Some(AudioCodec::Pcmu)) => 0,
         (TrackKind::Audio, Some(AudioCodec::Pcma)) => 8,
@@ -89,6 +95,7 @@ fn video_lines(video: &VideoTrack) -> (String, String) {
             sets(&params.sps),
             sets(&params.pps)
         ),
+        VideoCodec::Jpeg => String::new(),
     };
     (format!("{}/90000", video.codec.sdp_name()), fmtp)
 }

@@ -8,6 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::access_unit::{AccessUnit, TrackKind};
 use crate::codec::{AudioCodec, VideoCodec};
+use crate::jpeg::{Header, Sampling};
 use crate::nal;
 
 /// The largest payload made here, in bytes. With the RTP header (12), one header extension (8), an
@@ -80,6 +81,9 @@ impl Writer {
 
 /// The payloads of a video access unit. Parameter sets go in front of key frames.
 pub fn video(codec: VideoCodec, unit: &AccessUnit) -> Payloads {
+    if codec == VideoCodec::Jpeg {
+        return jpeg(&unit.data);
+    }
     let overhead = unit.data.len() / MAX_PAYLOAD * 3 + 256;
     let mut writer = Writer {
         bytes: BytesMut::with_capacity(unit.data.len() + overhead),
@@ -105,8 +109,8 @@ pub fn video(codec: VideoCodec, unit: &AccessUnit) -> Payloads {
 /// section 4.4.2), else each into one of its own.
 fn aggregate(codec: VideoCodec, units: &[&[u8]], writer: &mut Writer) {
     let header_len = match codec {
-        VideoCodec::H264 => 1,
         VideoCodec::H265 => 2,
+        _ => 1,
     };
     let total: usize = header_len + units.iter().map(|u| u.len() + 2).sum::<usize>();
     if units.len() < 2 || total > MAX_PAYLOAD {
@@ -120,7 +124,8 @@ fn aggregate(codec: VideoCodec, units: &[&[u8]], writer: &mut Writer) {
         return;
     }
     match codec {
-        VideoCodec::H264 => {
+        VideoCodec::H265 => writer.bytes.put_slice(&[48 << 1, 1]),
+        _ => {
             let importance = units
                 .iter()
                 .filter_map(|u| u.first())
@@ -128,7 +133,6 @@ fn aggregate(codec: VideoCodec, units: &[&[u8]], writer: &mut Writer) {
                 .max();
             writer.bytes.put_u8(importance.unwrap_or(0) | 24);
         }
-        VideoCodec::H265 => writer.bytes.put_slice(&[48 << 1, 1]),
     }
     for unit in units {
         writer
@@ -163,6 +167,50 @@ fn fragment(codec: VideoCodec, unit: &[u8], writer: &mut Writer) {
     }
 }
 
+/// The payloads of an image, its quantization tables in the first one (RFC 2435 section 3.1). None
+/// for an image that RTP does not carry.
+fn jpeg(image: &[u8]) -> Payloads {
+    let mut writer = Writer::default();
+    let Some((header, mut scan)) = Header::read(image) else {
+        return writer.finish();
+    };
+    let eighths = |pixels: u16| u8::try_from(pixels.div_ceil(8)).unwrap_or(0);
+    let kind = match header.sampling {
+        Sampling::Wide => 0,
+        Sampling::Square => 1,
+    };
+    let restart = header.restart_interval > 0;
+    let kind = if restart { kind | 0x40 } else { kind };
+    let size = [eighths(header.width), eighths(header.height)];
+    let mut offset = 0_u32;
+    writer
+        .bytes
+        .reserve(scan.len() + scan.len() / MAX_PAYLOAD * 12 + 256);
+    while !scan.is_empty() {
+        let start = writer.bytes.len();
+        // Type-specific zero and 24 bits of offset; a quality of 255 says that tables follow.
+        writer.bytes.put_u32(offset & 0x00FF_FFFF);
+        writer.bytes.put_slice(&[kind, u8::MAX, size[0], size[1]]);
+        if restart {
+            writer.bytes.put_u16(header.restart_interval);
+            // Both flags and all bits of the count: the image is to be put together whole.
+            writer.bytes.put_u16(u16::MAX);
+        }
+        if offset == 0 {
+            let tables = header.quantizers.as_flattened();
+            writer.bytes.put_slice(&[0, 0, 0, 128]);
+            writer.bytes.put_slice(tables);
+        }
+        let room = MAX_PAYLOAD - (writer.bytes.len() - start);
+        let (part, after) = scan.split_at(room.min(scan.len()));
+        writer.bytes.put_slice(part);
+        writer.end_packet();
+        offset = offset.saturating_add(u32::try_from(part.len()).unwrap_or(u32::MAX));
+        scan = after;
+    }
+    writer.finish()
+}
+
 /// The payload of an audio access unit.
 pub fn audio(codec: &AudioCodec, unit: &AccessUnit) -> Payloads {
     let mut writer = Writer::default();
@@ -195,6 +243,7 @@ mod tests {
     use super::*;
     use crate::codec::VideoParams;
     use crate::h264;
+    use crate::jpeg::quantizers;
     use crate::rtp::Packet;
     use crate::rtp::depacketize::Depacketizer;
     use crate::time::MediaTime;
@@ -236,6 +285,39 @@ mod tests {
     }
 
     proptest! {
+        /// An image comes out as it went in.
+        #[test]
+        fn round_trip_of_an_image(
+            wide in any::<bool>(),
+            restart_interval in 0_u16..3,
+            quality in 1_u8..100,
+            (width, height) in (1_u16..=255, 1_u16..=255),
+            length in 1_usize..5000,
+        ) {
+            let header = Header {
+                width: width * 8,
+                height: height * 8,
+                sampling: if wide { Sampling::Wide } else { Sampling::Square },
+                restart_interval,
+                quantizers: quantizers(quality),
+            };
+            let mut image = BytesMut::new();
+            header.write(&mut image);
+            image.extend((0..length).map(|i| (i % 251) as u8));
+            image.put_slice(&crate::jpeg::END);
+            let payloads = jpeg(&image);
+            let mut depacketizer = Depacketizer::video(VideoCodec::Jpeg, &[]);
+            let mut out = Vec::new();
+            for (i, payload) in payloads.iter().enumerate() {
+                prop_assert!(payload.len() <= MAX_PAYLOAD);
+                let marker = i + 1 == payloads.len();
+                let packet = Packet { timestamp: 1, marker, lost: 0, payload };
+                depacketizer.push(&packet, &mut out).unwrap();
+            }
+            prop_assert_eq!(out.len(), 1);
+            prop_assert_eq!(&out[0].data, &image);
+        }
+
         /// What is packetized comes out of the depacketizer as it went in.
         #[test]
         fn round_trip(
@@ -277,13 +359,14 @@ mod tests {
 
         #[test]
         fn depacketizers_survive_anything(
-            which in 0..4,
+            which in 0..5,
             packets in prop::collection::vec(
                 (any::<u8>(), any::<bool>(), prop::collection::vec(any::<u8>(), 0..60)), 0..30),
         ) {
             let mut depacketizer = match which {
                 0 => Depacketizer::video(VideoCodec::H264, &[]),
                 1 => Depacketizer::video(VideoCodec::H265, &[]),
+                4 => Depacketizer::video(VideoCodec::Jpeg, &[]),
                 2 => Depacketizer::audio(&AudioCodec::Aac { config: Bytes::new() }),
                 _ => Depacketizer::audio(&AudioCodec::Opus),
             };

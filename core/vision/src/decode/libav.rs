@@ -19,6 +19,7 @@ impl Libav {
         let id = match codec {
             VideoCodec::H264 => ff::codec::Id::H264,
             VideoCodec::H265 => ff::codec::Id::HEVC,
+            VideoCodec::Jpeg => ff::codec::Id::MJPEG,
         };
         let missing = || DecodeFault::Refused(format!("this libavcodec has no {codec}"));
         let codec = ff::decoder::find(id).ok_or_else(missing)?;

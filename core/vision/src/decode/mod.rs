@@ -2,9 +2,12 @@
 
 mod h264;
 mod h265;
+mod jpeg;
 #[cfg(feature = "libavcodec")]
 mod libav;
 mod resilient;
+
+use std::borrow::Cow;
 
 use taimat_media::{AccessUnit, VideoCodec};
 
@@ -31,25 +34,39 @@ pub enum DecodeFault {
 
 /// Decodes one stream.
 pub trait Decoder: Send {
-    /// Takes an access unit as an Annex B byte stream and gives the pictures that are ready.
+    /// Takes an access unit as a byte stream (an image of JPEG as it is) and gives the pictures that
+    /// are ready.
     fn decode(&mut self, stream: &[u8]) -> Result<Vec<Picture>, DecodeFault>;
 }
 
 /// A new decoder.
 pub fn decoder(codec: VideoCodec) -> Box<dyn Decoder> {
     #[cfg(feature = "libavcodec")]
-    match libav::Libav::new(codec) {
-        Ok(decoder) => return Box::new(decoder),
-        Err(error) => tracing::warn!(%error, "libavcodec can not be used; the decoder in Rust is"),
+    if codec != VideoCodec::Jpeg {
+        match libav::Libav::new(codec) {
+            Ok(decoder) => return Box::new(decoder),
+            Err(error) => {
+                tracing::warn!(%error, "libavcodec can not be used; the decoder in Rust is");
+            }
+        }
     }
     match codec {
         VideoCodec::H264 => Box::new(h264::H264::new()),
         VideoCodec::H265 => Box::new(h265::H265::new()),
+        VideoCodec::Jpeg => Box::new(jpeg::Jpeg),
+    }
+}
+
+/// An access unit as [`Decoder::decode`] takes it.
+pub(crate) fn stream(codec: VideoCodec, unit: &AccessUnit) -> Cow<'_, [u8]> {
+    match codec {
+        VideoCodec::H264 | VideoCodec::H265 => annex_b(unit).into(),
+        VideoCodec::Jpeg => Cow::Borrowed(&unit.data),
     }
 }
 
 /// An access unit as a byte stream (ITU-T H.264 annex B), parameter sets before a key frame.
-pub(crate) fn annex_b(unit: &AccessUnit) -> Vec<u8> {
+fn annex_b(unit: &AccessUnit) -> Vec<u8> {
     let mut stream = Vec::with_capacity(unit.data.len() + 256);
     let mut push = |nal: &[u8]| {
         stream.extend_from_slice(&[0, 0, 0, 1]);

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use taimat_media::{AccessUnit, VideoCodec};
 
-use super::{DecodeFault, Decoder, MAX_PIXELS, annex_b, decoder};
+use super::{DecodeFault, Decoder, MAX_PIXELS, decoder, stream};
 use crate::picture::Picture;
 
 /// Errors in a row that are put up with between key frames.
@@ -106,7 +106,7 @@ impl Resilient {
         let Some(decoder) = &mut self.decoder else {
             return Decoded::default();
         };
-        let stream = annex_b(unit);
+        let stream = stream(self.codec, unit);
         // A decoder that has panicked is dropped: nobody sees what it left half done.
         match catch_unwind(AssertUnwindSafe(|| decoder.decode(&stream))) {
             Ok(Ok(pictures)) => {

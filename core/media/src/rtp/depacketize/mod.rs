@@ -8,6 +8,7 @@ mod aac;
 mod assembler;
 mod h264;
 mod h265;
+mod jpeg;
 mod simple;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use aac::Aac;
 pub use assembler::NalDepacketizer;
 pub use h264::H264;
 pub use h265::H265;
+pub use jpeg::{Jpeg, JpegError};
 pub use simple::Simple;
 
 /// No camera sends a larger picture; one that seems to is sending something else.
@@ -65,6 +67,9 @@ pub enum DepacketizeError {
     /// Parameter sets that can not be read.
     #[error("{0}")]
     Params(#[from] crate::h264::SpsError),
+    /// A picture that is not carried.
+    #[error("{0}")]
+    Jpeg(#[from] JpegError),
     /// The stream's description can not be used.
     #[error("stream description: {0}")]
     Description(&'static str),
@@ -77,6 +82,8 @@ pub enum Depacketizer {
     H264(H264),
     /// H.265, RFC 7798.
     H265(H265),
+    /// Motion JPEG, RFC 2435.
+    Jpeg(Jpeg),
     /// AAC, RFC 3640.
     Aac(Aac),
     /// One packet is one frame: G.711 (RFC 3551), Opus (RFC 7587).
@@ -89,6 +96,7 @@ impl Depacketizer {
         match codec {
             VideoCodec::H264 => Self::H264(H264::new(sets)),
             VideoCodec::H265 => Self::H265(H265::new(sets)),
+            VideoCodec::Jpeg => Self::Jpeg(Jpeg::default()),
         }
     }
 
@@ -109,6 +117,7 @@ impl Depacketizer {
         match self {
             Self::H264(d) => d.push(packet, out),
             Self::H265(d) => d.push(packet, out),
+            Self::Jpeg(d) => d.push(packet, out),
             Self::Aac(d) => d.push(packet, out),
             Self::Simple(d) => d.push(packet, out),
         }
