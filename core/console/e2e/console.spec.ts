@@ -237,7 +237,21 @@ grant = { frames = { width = 640, fps = 5 } }
   await expect(card).toHaveAttribute('data-state', 'refused');
   await expect(page.getByTestId('plugin-error')).toContainText('no such file');
 
+  // What was chosen says what it is and what it asks for before anything of it is loaded.
+  const review = page.getByTestId('review');
+  const text = { name: 'a.wasm', mimeType: 'application/wasm', buffer: Buffer.from('no') };
+  await card.locator('input[type=file]').setInputFiles(text);
+  await expect(card.getByRole('alert')).toContainText('WebAssembly');
   await card.locator('input[type=file]').setInputFiles(file);
+  await expect(review).toContainText('frames = { width = 640, fps = 5 }');
+  await expect(review).toContainText('đã cấp');
+  await page.keyboard.press('Escape');
+  await expect(review).toHaveCount(0);
+  await expect(card).toHaveAttribute('data-state', 'refused');
+  await card.locator('input[type=file]').setInputFiles(file);
+  await expect(review.getByRole('button', { name: 'Nạp' })).toBeFocused();
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/review.png` });
+  await page.keyboard.press('Enter');
   await expect(card).toHaveAttribute('data-state', 'running');
   await expect(card).toContainText('0.1.0');
   await card.getByRole('button', { name: 'Nhật ký' }).click();

@@ -17,6 +17,7 @@ pub mod limits;
 mod load;
 mod metrics;
 mod plugin;
+mod review;
 mod runner;
 mod served;
 mod status;
@@ -42,6 +43,7 @@ pub use host::log::{Level, Line};
 pub use host::state::Store;
 pub use load::{Grant, LoadError, Surface};
 pub use plugin::PluginSpec;
+pub use review::{Ask, Review};
 pub use runner::{RunState, RunStatus};
 pub use served::Served;
 pub use status::{ComponentStatus, LastError, PluginState, PluginStatus, Usage};
@@ -212,6 +214,22 @@ impl Sandbox {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
         let handle = plugins.get(&(commune.clone(), plugin.to_owned()))?;
         Some(handle.spec.borrow().component.clone())
+    }
+
+    /// What a file would be as a plugin, without putting it there. `None` if there is no such
+    /// plugin.
+    pub fn review(
+        &self,
+        commune: &CommuneId,
+        plugin: &str,
+        bytes: &[u8],
+    ) -> Option<Result<Review, LoadError>> {
+        let spec = {
+            let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
+            let handle = plugins.get(&(commune.clone(), plugin.to_owned()))?;
+            Arc::clone(&handle.spec.borrow())
+        };
+        Some(review::review(&spec, bytes))
     }
 
     /// Ends all plugins.

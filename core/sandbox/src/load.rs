@@ -255,38 +255,23 @@ pub(crate) fn link(
 
 /// What is missing for an interface, with the line to add.
 fn missing(interface: &str, package: &Package, grant: &Grant, plugin: &str) -> Option<String> {
-    let requests = &package.manifest.requests;
-    let (asked, granted, request, line) = match interface {
-        "frames" => (
-            requests.frames.is_some(),
-            grant.frames.is_some(),
-            "frames = { width = 640, fps = 5 }".to_owned(),
-            requests.frames.map_or(String::new(), |f| {
-                format!("frames = {{ width = {}, fps = {} }}", f.width, f.fps)
-            }),
-        ),
-        "state" => (
-            requests.state.is_some(),
-            grant.state_bytes.is_some(),
-            "state = \"1MiB\"".to_owned(),
-            requests.state.map_or(String::new(), |s| {
-                format!("state = \"{}KiB\"", s.0.div_ceil(1024))
-            }),
-        ),
+    let (granted, example) = match interface {
+        "frames" => (grant.frames.is_some(), "frames = { width = 640, fps = 5 }"),
+        "state" => (grant.state_bytes.is_some(), "state = \"1MiB\""),
         _ => return None,
     };
-    if !asked {
-        return Some(format!(
+    let asked = package.manifest.requests.grants();
+    let asked = asked.iter().find(|(what, _)| *what == interface);
+    match asked {
+        None => Some(format!(
             "it imports taimat:plugin/{interface} and its manifest does not ask for it; its \
-             author has to add {request} to [requests]"
-        ));
-    }
-    if !granted {
-        return Some(format!(
+             author has to add {example} to [requests]"
+        )),
+        Some((_, line)) if !granted => Some(format!(
             "it asks for {interface}; add to [plugin.{plugin}]: grant = {{ {line} }}"
-        ));
+        )),
+        Some(_) => None,
     }
-    None
 }
 
 /// The frames that a plugin gets: what it wants, within what it asked for and what was granted.

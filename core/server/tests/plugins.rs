@@ -43,9 +43,17 @@ async fn until_generation(bench: &Bench, generation: u64) -> Value {
 }
 
 async fn put(bench: &Bench, name: &str, body: Vec<u8>) -> (u16, Value) {
-    let url = bench.url(&format!("/api/v1/communes/thu/plugins/{name}"));
-    let client = reqwest::Client::new();
-    let response = client.put(url).body(body).send().await.unwrap();
+    send(bench, reqwest::Method::PUT, name, body).await
+}
+
+async fn review(bench: &Bench, body: Vec<u8>) -> (u16, Value) {
+    send(bench, reqwest::Method::POST, "count/review", body).await
+}
+
+async fn send(bench: &Bench, method: reqwest::Method, path: &str, body: Vec<u8>) -> (u16, Value) {
+    let url = bench.url(&format!("/api/v1/communes/thu/plugins/{path}"));
+    let request = reqwest::Client::new().request(method, url).body(body);
+    let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();
     (status, serde_json::from_str(&text).unwrap_or(Value::Null))
@@ -88,6 +96,18 @@ async fn uploaded_swapped_and_switched_off_while_somebody_watches() {
     let (_camera, bench) = bench().await;
     assert_eq!(plugin(&bench).await["state"], "refused");
     let mut client = bench.watch("cho").await;
+    // It says what it is and asks for before it is there.
+    let (status, body) = review(&bench, version("1.0.0")).await;
+    assert_eq!((status, &body["version"]), (200, &"1.0.0".into()));
+    let ask = &body["asks"][0];
+    assert_eq!(ask["line"], "frames = { width = 640, fps = 60 }");
+    assert_eq!(ask["granted"], "frames = { width = 640, fps = 30 }");
+    let (status, body) = review(&bench, b"no".to_vec()).await;
+    assert_eq!(
+        (status, &body["type"]),
+        (422, &"/problems/not-a-plugin".into())
+    );
+    assert!(!bench.folder.join("plugins/count.wasm").exists());
     let (status, body) = put(&bench, "count", version("1.0.0")).await;
     assert_eq!((status, &body["version"]), (202, &"1.0.0".into()));
     let running = until_generation(&bench, 1).await;

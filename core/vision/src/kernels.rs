@@ -73,37 +73,113 @@ pub fn scale(source: Source<'_>, width: usize, height: usize) -> Vec<u8> {
         return halve(source, width, height);
     }
     let columns: Vec<Range<usize>> = (0..width).map(|x| part(x, width, source.width)).collect();
-    let mut sums = vec![0_u32; source.width];
-    let mut scaled = Vec::with_capacity(width * height);
-    for y in 0..height {
+    // Sums of rows fit 16 bits up to a height of 257 to 1, and more of them a register.
+    if source.height / height.max(1) < 256 {
+        averaged::<u16>(source, &columns, height)
+    } else {
+        averaged::<u32>(source, &columns, height)
+    }
+}
+
+fn averaged<S>(source: Source<'_>, columns: &[Range<usize>], height: usize) -> Vec<u8>
+where
+    S: Copy + Default + From<u8> + Into<u32> + std::ops::AddAssign,
+{
+    let width = columns.len();
+    let mut sums = vec![S::default(); source.width];
+    let mut scaled = vec![0; width * height];
+    let mut means: Vec<Mean> = Vec::new();
+    let mut rows_before = 0;
+    for (y, out) in scaled.chunks_exact_mut(width).enumerate() {
         let rows = part(y, height, source.height);
-        sums.fill(0);
-        for row in rows.clone() {
+        if rows.len() != rows_before {
+            rows_before = rows.len();
+            let mean = |column: &Range<usize>| Mean::of(column.len() * rows_before);
+            means = columns.iter().map(mean).collect();
+        }
+        sums.fill(S::default());
+        for row in rows {
             for (sum, pixel) in sums.iter_mut().zip(source.row(row)) {
-                *sum += u32::from(*pixel);
+                *sum += S::from(*pixel);
             }
         }
-        scaled.extend(columns.iter().map(|column| {
-            let count = u32::try_from(column.len() * rows.len()).unwrap_or(u32::MAX);
-            let sum: u32 = sums[column.clone()].iter().sum();
-            u8::try_from((sum + count / 2) / count).unwrap_or(u8::MAX)
-        }));
+        // The usual ratios by loops of a known length.
+        match (source.width / width, source.width % width) {
+            (2, 0) => columns_of::<2, S>(&sums, means[0], out),
+            (3, 0) => columns_of::<3, S>(&sums, means[0], out),
+            (4, 0) => columns_of::<4, S>(&sums, means[0], out),
+            (6, 0) => columns_of::<6, S>(&sums, means[0], out),
+            (8, 0) => columns_of::<8, S>(&sums, means[0], out),
+            _ => {
+                for ((out, column), mean) in out.iter_mut().zip(columns).zip(&means) {
+                    let sums = sums[column.clone()].iter();
+                    *out = mean.round(sums.map(|sum| (*sum).into()).sum());
+                }
+            }
+        }
     }
     scaled
 }
 
+fn columns_of<const N: usize, S: Copy + Into<u32>>(sums: &[S], mean: Mean, out: &mut [u8]) {
+    for (out, sums) in out.iter_mut().zip(sums.as_chunks::<N>().0) {
+        *out = mean.round(sums.iter().map(|sum| (*sum).into()).sum());
+    }
+}
+
 /// The common case, two by two.
 fn halve(source: Source<'_>, width: usize, height: usize) -> Vec<u8> {
+    // Two bytes as one number, which every SIMD unit can take apart.
+    let pair = |bytes: &[u8; 2]| {
+        let both = u16::from_le_bytes(*bytes);
+        (both & 0xFF) + (both >> 8)
+    };
     let mut scaled = vec![0; width * height];
     for (y, out) in scaled.chunks_exact_mut(width).enumerate() {
         let (upper, lower) = (source.row(2 * y), source.row(2 * y + 1));
-        let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
+        let pairs = upper
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .zip(lower.as_chunks::<2>().0);
         for (pixel, (a, b)) in out.iter_mut().zip(pairs) {
-            let sum = u16::from(a[0]) + u16::from(a[1]) + u16::from(b[0]) + u16::from(b[1]);
-            *pixel = ((sum + 2) >> 2) as u8;
+            *pixel = ((pair(a) + pair(b) + 2) >> 2) as u8;
         }
     }
     scaled
+}
+
+/// Divides sums of so many pixels: by a multiplication, because a division costs as much as the rest
+/// of an output pixel.
+#[derive(Debug, Clone, Copy)]
+struct Mean {
+    count: u32,
+    /// 2³² / `count`, rounded up; 0 where that would not be exact.
+    inverse: u64,
+}
+
+impl Mean {
+    fn of(count: usize) -> Self {
+        /// `n / count` is exact for `n` ≤ 255.5 · `count` as long as `255.5 · count² < 2³²`.
+        const EXACT: u32 = 4096;
+        let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+        let inverse = if count < EXACT {
+            (1 << 32) / u64::from(count) + 1
+        } else {
+            0
+        };
+        Self { count, inverse }
+    }
+
+    fn round(self, sum: u32) -> u8 {
+        let sum = sum + self.count / 2;
+        let mean = if self.inverse == 0 {
+            sum / self.count
+        } else {
+            ((u64::from(sum) * self.inverse) >> 32) as u32
+        };
+        u8::try_from(mean).unwrap_or(u8::MAX)
+    }
 }
 
 /// Sums over one cell of a grid.
@@ -242,15 +318,44 @@ mod tests {
 
     proptest! {
         #[test]
-        fn halving_is_scaling(w in 1usize..20, h in 1usize..20, seed: u64) {
-            let plane: Vec<u8> = (0..4 * w * h).map(|i| (seed.wrapping_mul(i as u64 + 1) >> 32) as u8).collect();
-            let source = Source::whole(&plane, 2 * w, 2 * h);
-            let exact: Vec<u8> = (0..w * h).map(|i| {
-                let (x, y) = (i % w * 2, i / w * 2);
-                let at = |x: usize, y: usize| u16::from(plane[y * 2 * w + x]);
-                ((at(x, y) + at(x + 1, y) + at(x, y + 1) + at(x + 1, y + 1) + 2) / 4) as u8
-            }).collect();
-            prop_assert_eq!(scale(source, w, h), exact);
+        fn scaling_is_averaging(
+            (w, h) in (1_usize..50, 1_usize..50),
+            (dw, dh) in prop_oneof![
+                (1_usize..50, 1_usize..50),
+                (1_usize..9, 1_usize..9).prop_map(|(a, b)| (a * 100, b * 100)),
+            ],
+            seed: u64,
+        ) {
+            // Hundreds stand for that part of the source.
+            let ((w, h), (dw, dh)) = if dw >= 100 {
+                ((w * dw / 100, h * dh / 100), (w, h))
+            } else {
+                ((w, h), (dw, dh))
+            };
+            let plane: Vec<u8> = (0..w * h)
+                .map(|i| (seed.wrapping_mul(i as u64 + 1) >> 32) as u8)
+                .collect();
+            let exact: Vec<u8> = (0..dw * dh)
+                .map(|i| {
+                    let (columns, rows) = (part(i % dw, dw, w), part(i / dw, dh, h));
+                    let count = columns.len() * rows.len();
+                    let row = |y: usize| columns.clone().map(move |x| (x, y));
+                    let sum: usize = rows
+                        .flat_map(row)
+                        .map(|(x, y)| usize::from(plane[y * w + x]))
+                        .sum();
+                    ((sum + count / 2) / count) as u8
+                })
+                .collect();
+            prop_assert_eq!(scale(Source::whole(&plane, w, h), dw, dh), exact);
+        }
+
+        #[test]
+        fn means_are_rounded(count in 1usize..10_000, part in 0u32..=10_000) {
+            let count32 = u32::try_from(count).unwrap();
+            let sum = u32::try_from(u64::from(count32) * 255 * u64::from(part) / 10_000).unwrap();
+            let exact = (sum + count32 / 2) / count32;
+            prop_assert_eq!(u32::from(Mean::of(count).round(sum)), exact);
         }
 
         #[test]

@@ -41,8 +41,11 @@ enum Chore {
     Console,
     /// Measure
     Bench {
-        /// What: egress, plugins
+        /// What: egress, plugins, vision
         what: String,
+        /// Decode by libavcodec too
+        #[arg(long)]
+        libavcodec: bool,
         /// Passed on to the benchmark
         #[arg(last = true)]
         rest: Vec<String>,
@@ -59,7 +62,11 @@ fn main() -> anyhow::Result<()> {
         Chore::Wit => wit::check(&root()?)
             .map(|n| say(&format!("wit: compatible with {n} released versions"))),
         Chore::Console => console::build(true),
-        Chore::Bench { what, rest } => bench(&what, &rest),
+        Chore::Bench {
+            what,
+            libavcodec,
+            rest,
+        } => bench(&what, libavcodec, &rest),
     }
 }
 
@@ -144,14 +151,23 @@ fn deny() -> anyhow::Result<()> {
     cargo(&["deny", "check", "licenses", "bans", "sources"])
 }
 
-fn bench(what: &str, rest: &[String]) -> anyhow::Result<()> {
+fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
-        ["egress", "plugins"].contains(&what),
-        "there are two benchmarks: egress and plugins"
+        ["egress", "plugins", "vision"].contains(&what),
+        "there are three benchmarks: egress, plugins and vision"
     );
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
-    let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", what, "--"];
+    let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", what];
+    if libavcodec {
+        args.extend([
+            "-p",
+            "taimat-vision",
+            "--features",
+            "taimat-vision/libavcodec",
+        ]);
+    }
+    args.push("--");
     args.extend(rest.iter().map(String::as_str));
     let taimat = run::target()?.join("release/taimat");
     run::run(run::command("cargo").args(&args).env("TAIMAT", taimat))?;

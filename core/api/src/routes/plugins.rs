@@ -7,15 +7,15 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use taimat_base::CommuneId;
 use taimat_contract::Package;
 use taimat_contract::package::MAX_BYTES;
-use taimat_sandbox::{Line, PluginStatus};
-use tokio::sync::Semaphore;
+use taimat_sandbox::{Line, PluginStatus, Review};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::{OpenApi, ToSchema};
 
@@ -62,7 +62,7 @@ pub(crate) struct Chosen {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(list, one, upload, change, detections))]
+#[openapi(paths(list, one, upload, review, change, detections))]
 pub(crate) struct Description;
 
 pub(crate) fn routes() -> Router<crate::State> {
@@ -79,6 +79,10 @@ pub(crate) fn routes() -> Router<crate::State> {
 pub(crate) fn uploads() -> Router<crate::State> {
     Router::new()
         .route("/api/v1/communes/{commune}/plugins/{plugin}", put(upload))
+        .route(
+            "/api/v1/communes/{commune}/plugins/{plugin}/review",
+            post(review),
+        )
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(MAX_BYTES))
         .layer(Extension(Arc::new(Semaphore::new(MAX_UPLOADS))))
@@ -141,41 +145,10 @@ async fn upload(
     request: Request,
 ) -> Result<(StatusCode, Json<Uploaded>), ProblemJson> {
     let commune = commune(&state, &id)?;
-    // Before the body is read: what waits takes no memory.
-    let Ok(_turn) = turns.try_acquire() else {
-        return Err(ProblemJson::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "Busy",
-            format!("{MAX_UPLOADS} components are being uploaded; try again"),
-        ));
-    };
-    let file = state.sandbox.file(&commune, &plugin).ok_or_else(|| {
-        let mut problem = ProblemJson::not_found("such plugin");
-        problem.detail = format!(
-            "commune {commune} has no plugin {plugin}; add to its commune.toml: [plugin.{plugin}] \
-             component = \"plugins/{plugin}.wasm\""
-        );
-        problem
-    })?;
-    let body = Bytes::from_request(request, &state)
-        .await
-        .map_err(|error| {
-            ProblemJson::new(
-                error.status(),
-                "body",
-                "Body not accepted",
-                error.body_text(),
-            )
-        })?;
-    let package = Package::read(&body).map_err(|error| {
-        ProblemJson::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "not-a-plugin",
-            "Not a plugin",
-            error.to_string(),
-        )
-    })?;
+    let missing = || no_such_plugin(&commune, &plugin);
+    let file = state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
+    let (body, _turn) = body(&state, &turns, request).await?;
+    let package = Package::read(&body).map_err(|error| refused("not-a-plugin", &error))?;
     let put = tokio::task::spawn_blocking(move || write(&file, &body)).await;
     put.unwrap_or_else(|e| Err(std::io::Error::other(e)))
         .map_err(|error| {
@@ -196,6 +169,81 @@ async fn upload(
         signer: package.signer.map(|key| key.to_string()),
     };
     Ok((StatusCode::ACCEPTED, Json(uploaded)))
+}
+
+/// Look at a component before it replaces a plugin's
+///
+/// Nothing is stored, compiled or run. A component that would not be loaded is refused with the
+/// reason.
+#[utoipa::path(
+    post,
+    path = "/api/v1/communes/{commune}/plugins/{plugin}/review",
+    request_body(content = Vec<u8>, content_type = "application/wasm"),
+    responses(
+        (status = 200, body = Object), (status = 404, body = ProblemJson),
+        (status = 422, body = ProblemJson), (status = 503, body = ProblemJson)
+    )
+)]
+async fn review(
+    State(state): State<crate::State>,
+    Extension(turns): Extension<Arc<Semaphore>>,
+    Path((id, plugin)): Path<(String, String)>,
+    request: Request,
+) -> Result<Json<Review>, ProblemJson> {
+    let commune = commune(&state, &id)?;
+    let missing = || no_such_plugin(&commune, &plugin);
+    state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
+    let (body, _turn) = body(&state, &turns, request).await?;
+    let reviewed = state.sandbox.review(&commune, &plugin, &body);
+    reviewed
+        .ok_or_else(missing)?
+        .map(Json)
+        .map_err(|error| refused("not-a-plugin", &error))
+}
+
+/// A component that is sent, and the turn that it takes among others.
+async fn body<'a>(
+    state: &crate::State,
+    turns: &'a Semaphore,
+    request: Request,
+) -> Result<(Bytes, SemaphorePermit<'a>), ProblemJson> {
+    // Before the body is read: what waits takes no memory.
+    let Ok(turn) = turns.try_acquire() else {
+        return Err(ProblemJson::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Busy",
+            format!("{MAX_UPLOADS} components are being uploaded; try again"),
+        ));
+    };
+    let read = Bytes::from_request(request, state).await;
+    let bytes = read.map_err(|error| {
+        ProblemJson::new(
+            error.status(),
+            "body",
+            "Body not accepted",
+            error.body_text(),
+        )
+    })?;
+    Ok((bytes, turn))
+}
+
+fn no_such_plugin(commune: &CommuneId, plugin: &str) -> ProblemJson {
+    let mut problem = ProblemJson::not_found("such plugin");
+    problem.detail = format!(
+        "commune {commune} has no plugin {plugin}; add to its commune.toml: [plugin.{plugin}] \
+         component = \"plugins/{plugin}.wasm\""
+    );
+    problem
+}
+
+fn refused(kind: &str, why: &impl std::fmt::Display) -> ProblemJson {
+    ProblemJson::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        kind,
+        "Not a plugin",
+        why.to_string(),
+    )
 }
 
 /// Whole or not at all, and still there after a power cut.

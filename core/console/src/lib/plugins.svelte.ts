@@ -43,6 +43,20 @@ export interface Line {
   text: string;
 }
 
+/** What a file would be as a plugin, before it is loaded. */
+export interface Review {
+  name: string;
+  version: string;
+  summary: string;
+  license: string;
+  signer: string | null;
+  digest: string;
+  bytes: number;
+  asks: { line: string; granted: string | null }[];
+  memory_limit_bytes: number;
+  call_limit_ms: number;
+}
+
 const POLL_MS = 2000;
 
 /** What went wrong, in the router's words. */
@@ -59,6 +73,9 @@ export class Plugins {
   log = $state.raw<Line[]>([]);
   /** What the last change was refused with, by plugin. */
   refused = $state<Record<string, string>>({});
+
+  /** The file that was chosen and waits for a word. */
+  reviewed = $state.raw<{ plugin: string; file: File; review: Review } | null>(null);
 
   constructor(readonly commune: string) {}
 
@@ -94,20 +111,44 @@ export class Plugins {
     });
   };
 
-  upload = async (plugin: string, file: File): Promise<void> => {
-    await this.#change(plugin, {
-      method: 'PUT',
+  /** Asks what the file would be; `load` puts it there. */
+  review = async (plugin: string, file: File): Promise<void> => {
+    this.reviewed = null;
+    const response = await this.#ask(plugin, `${this.#path(plugin)}/review`, {
+      method: 'POST',
       headers: { 'content-type': 'application/wasm' },
       body: file,
     });
+    if (response) this.reviewed = { plugin, file, review: (await response.json()) as Review };
+  };
+
+  load = async (): Promise<void> => {
+    const chosen = this.reviewed;
+    this.reviewed = null;
+    if (!chosen) return;
+    await this.#change(chosen.plugin, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/wasm' },
+      body: chosen.file,
+    });
+  };
+
+  dismiss = (): void => {
+    this.reviewed = null;
   };
 
   async #change(plugin: string, request: RequestInit): Promise<void> {
-    const response = await fetch(this.#path(plugin), request).catch(() => null);
+    await this.#ask(plugin, this.#path(plugin), request);
+    await this.poll();
+  }
+
+  /** The answer, or nothing and `refused`. */
+  async #ask(plugin: string, path: string, request: RequestInit): Promise<Response | null> {
+    const response = await fetch(path, request).catch(() => null);
     const why = response === null ? '' : response.ok ? null : await refusal(response);
     const { [plugin]: _, ...rest } = this.refused;
     this.refused = why === null ? rest : { ...rest, [plugin]: why };
-    await this.poll();
+    return why === null ? response : null;
   }
 
   start = (): (() => void) => {

@@ -60,6 +60,22 @@ pub struct Requests {
     pub state: Option<ByteSize>,
 }
 
+impl Requests {
+    /// What it asks for, by the interface that needs it, as a commune writes it into a plugin's
+    /// `grant`: `frames = { width = 640, fps = 5 }`.
+    pub fn grants(&self) -> Vec<(&'static str, String)> {
+        let frames = self.frames.map(|FramesRequest { width, fps }| {
+            let line = format!("frames = {{ width = {width}, fps = {fps} }}");
+            ("frames", line)
+        });
+        let state = self.state.map(|size| {
+            let line = format!("state = \"{}KiB\"", size.0.div_ceil(1024));
+            ("state", line)
+        });
+        frames.into_iter().chain(state).collect()
+    }
+}
+
 /// How large and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -194,14 +194,12 @@ fn inspect(file: &Path) -> anyhow::Result<()> {
             .iter()
             .try_for_each(|name| say(&format!("{what:10} {name}")))?;
     }
-    let mut grants = Vec::new();
-    if let Some(frames) = manifest.requests.frames {
-        let (width, fps) = (frames.width, frames.fps);
-        grants.push(format!("frames = {{ width = {width}, fps = {fps} }}"));
-    }
-    if let Some(state) = manifest.requests.state {
-        grants.push(format!("state = \"{}KiB\"", state.0.div_ceil(1024)));
-    }
+    let grants: Vec<String> = manifest
+        .requests
+        .grants()
+        .into_iter()
+        .map(|(_, line)| line)
+        .collect();
     say("\nto run it, put it into the commune's folder and add to commune.toml:\n")?;
     say(&format!("[plugin.{}]", manifest.name))?;
     say(&format!("component = \"plugins/{}.wasm\"", manifest.name))?;

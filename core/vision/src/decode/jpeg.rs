@@ -51,19 +51,23 @@ fn planar(pixels: &[u8], width: usize, height: usize) -> Option<Picture> {
     let (mut cb, mut cr) = (Vec::with_capacity(cw * ch), Vec::with_capacity(cw * ch));
     for rows in pixels.chunks(2 * width * 3) {
         let (upper, lower) = rows.split_at(width * 3);
-        // The last row of an odd height stands for two.
+        // The last row of an odd height stands for two, as the last column of an odd width does.
         let lower = if lower.is_empty() { upper } else { lower };
-        for (a, b) in upper.chunks(6).zip(lower.chunks(6)) {
-            let mean = |component: usize| {
-                let last = |pair: &[u8]| u16::from(pair[pair.len() - 3 + component]);
-                let first = |pair: &[u8]| u16::from(pair[component]);
-                ((first(a) + last(a) + first(b) + last(b) + 2) >> 2) as u8
-            };
-            cb.push(chroma(mean(1)));
-            cr.push(chroma(mean(2)));
+        let (upper, right) = upper.as_chunks::<6>();
+        let (lower, below) = lower.as_chunks::<6>();
+        let squares = || upper.iter().zip(lower);
+        cb.extend(squares().map(|(a, b)| chroma(mean([a[1], a[4], b[1], b[4]]))));
+        cr.extend(squares().map(|(a, b)| chroma(mean([a[2], a[5], b[2], b[5]]))));
+        if let ([_, blue, red], [_, blue_below, red_below]) = (right, below) {
+            cb.push(chroma(mean([*blue, *blue, *blue_below, *blue_below])));
+            cr.push(chroma(mean([*red, *red, *red_below, *red_below])));
         }
     }
     Picture::new(width, height, y, cb, cr)
+}
+
+fn mean(of: [u8; 4]) -> u8 {
+    ((of.iter().map(|v| u16::from(*v)).sum::<u16>() + 2) >> 2) as u8
 }
 
 /// 0 to 255 becomes 16 to 235.

@@ -65,14 +65,12 @@ fn picture(frame: &ff::frame::Video) -> Result<Picture, DecodeFault> {
     }
     let (width, height) = (frame.width() as usize, frame.height() as usize);
     let plane = |index: usize, width: usize, height: usize| -> Vec<u8> {
-        let rows = frame
-            .data(index)
-            .chunks(frame.stride(index).max(1))
-            .take(height);
-        rows.filter_map(|row| row.get(..width))
-            .flatten()
-            .copied()
-            .collect()
+        let rows = frame.data(index).chunks(frame.stride(index).max(1));
+        let mut plane = Vec::with_capacity(width * height);
+        for row in rows.take(height).filter_map(|row| row.get(..width)) {
+            plane.extend_from_slice(row);
+        }
+        plane
     };
     let (cw, ch) = (width.div_ceil(2), height.div_ceil(2));
     let planes = (plane(0, width, height), plane(1, cw, ch), plane(2, cw, ch));

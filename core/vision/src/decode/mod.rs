@@ -18,6 +18,9 @@ pub use resilient::{Resilient, Restart};
 /// Pictures larger than this are not decoded: 8192 × 4320, the largest that cameras make.
 pub const MAX_PIXELS: usize = 8192 * 4320;
 
+/// Whether libavcodec was built in.
+pub const HAS_LIBAVCODEC: bool = cfg!(feature = "libavcodec");
+
 /// Why an access unit could not be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeFault {
@@ -39,7 +42,7 @@ pub trait Decoder: Send {
     fn decode(&mut self, stream: &[u8]) -> Result<Vec<Picture>, DecodeFault>;
 }
 
-/// A new decoder.
+/// A new decoder: libavcodec's, where that was built in and has one.
 pub fn decoder(codec: VideoCodec) -> Box<dyn Decoder> {
     #[cfg(feature = "libavcodec")]
     if codec != VideoCodec::Jpeg {
@@ -50,6 +53,11 @@ pub fn decoder(codec: VideoCodec) -> Box<dyn Decoder> {
             }
         }
     }
+    in_rust(codec)
+}
+
+/// A new decoder written in Rust.
+pub fn in_rust(codec: VideoCodec) -> Box<dyn Decoder> {
     match codec {
         VideoCodec::H264 => Box::new(h264::H264::new()),
         VideoCodec::H265 => Box::new(h265::H265::new()),
@@ -58,7 +66,7 @@ pub fn decoder(codec: VideoCodec) -> Box<dyn Decoder> {
 }
 
 /// An access unit as [`Decoder::decode`] takes it.
-pub(crate) fn stream(codec: VideoCodec, unit: &AccessUnit) -> Cow<'_, [u8]> {
+pub fn stream(codec: VideoCodec, unit: &AccessUnit) -> Cow<'_, [u8]> {
     match codec {
         VideoCodec::H264 | VideoCodec::H265 => annex_b(unit).into(),
         VideoCodec::Jpeg => Cow::Borrowed(&unit.data),
