@@ -318,7 +318,9 @@ impl Runner {
                 }
             }
             let recycled = old.generation.number == new.generation.number;
-            if !recycled {
+            if recycled {
+                self.context.metrics.recycles.inc();
+            } else {
                 self.context.metrics.swaps.inc();
             }
             // One that went wrong on probation is not something to fall back on.

@@ -255,6 +255,48 @@ async fn memory_stays_flat_over_many_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_grows_is_replaced_in_time_and_misses_no_frame() {
+    let bench = Bench::start();
+    let hostile = plugins::package("example-hostile").unwrap();
+    bench.put("recycled.wasm", &hostile);
+    bench.put("left.wasm", &hostile);
+    // A MiB a call: 32 MiB last for less than 32 calls.
+    let leaks = |name: &str, recycle: u64| {
+        let mut spec = bench.spec(name, 1);
+        spec.settings = r#"{ "does": "leak" }"#.into();
+        spec.limits.recycle = Some(recycle);
+        spec
+    };
+    bench.run(leaks("recycled", 10));
+    bench.run(leaks("left", 0));
+    for name in ["recycled", "left"] {
+        bench
+            .until(name, "running", |s| {
+                (s.cameras.values().next()?.state == RunState::Running).then_some(())
+            })
+            .await;
+    }
+    let (shown, ()) = bench
+        .show_until(0, 25, |_| {
+            (bench.seen.of("c0", "recycled").len() >= 100).then_some(())
+        })
+        .await;
+    let seen = bench.seen.of("c0", "recycled");
+    let frames: Vec<u64> = seen.iter().map(|d| d.text.parse().unwrap()).collect();
+    assert_eq!(
+        frames,
+        (0..frames.len() as u64).collect::<Vec<_>>(),
+        "{shown}"
+    );
+    assert!(bench.status("recycled").usage.ended.is_empty());
+    let recycles = bench.counted("taimat_plugin_recycles_total");
+    assert!((5.0..=10.0).contains(&recycles), "{recycles}");
+    // Left alone, it meets its limit.
+    let left = bench.status("left").usage.ended;
+    assert!(left.values().sum::<u64>() >= 2, "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_versions_of_the_contract_side_by_side() {
     let bench = Bench::start();
     // Kept as it was built: see the folder beside it.

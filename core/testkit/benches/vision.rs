@@ -206,7 +206,8 @@ fn kernels() {
     let whole = taimat_contract::Region::whole(1920, 1080);
     let luma = Source::whole(&now.y, 1920, 1080);
     let copy = timed(|| drop(black_box(now.y.clone())));
-    let shown: [(&str, Box<dyn Fn()>); 7] = [
+    type Run<'a> = Box<dyn Fn() + 'a>;
+    let shown: [(&str, Run<'_>); 7] = [
         (
             "scale to 640×360, all planes",
             Box::new(|| drop(black_box(now.scaled(640, 360)))),

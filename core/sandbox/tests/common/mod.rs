@@ -207,6 +207,16 @@ impl Bench {
         self.sandbox.get(&"thu".parse().unwrap(), name).unwrap().0
     }
 
+    /// The sum of a metric's samples.
+    pub(crate) fn counted(&self, metric: &str) -> f64 {
+        let all = self.registry.gather();
+        let samples = all.iter().filter(|f| f.name() == metric);
+        samples
+            .flat_map(|family| family.get_metric())
+            .map(|m| m.get_counter().get_value())
+            .sum()
+    }
+
     pub(crate) fn lines(&self, name: &str) -> Vec<Line> {
         self.sandbox.get(&"thu".parse().unwrap(), name).unwrap().1
     }

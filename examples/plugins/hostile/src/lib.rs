@@ -15,6 +15,7 @@ enum Deed {
     LoopInSave,
     LoopInHost,
     MemoryBomb,
+    Leak,
     Recursion,
     Detections,
     LongText,
@@ -93,6 +94,12 @@ impl Detector for Hostile {
             Deed::MemoryBomb => loop {
                 self.hoard.push(vec![1; 1 << 20]);
             },
+            Deed::Leak => {
+                self.hoard.push(vec![1; 1 << 20]);
+                return Ok(vec![
+                    frame.detection("leaked", 1.0).text(frame.id().to_string()),
+                ]);
+            }
             Deed::Recursion => {
                 let depth = deeper(frame.id());
                 return Err(Error::Retry(depth.to_string()));
