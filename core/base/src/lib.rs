@@ -1,5 +1,5 @@
 //! Words that all rooms share: identifiers, units, the clock, supervised tasks, configuration
-//! problems, redaction and a metrics helper.
+//! problems, redaction, restraint in logs and a metrics helper.
 //!
 //! Owner: everyone. Cost: nothing here runs on the packet path except [`clock::now`].
 //! Not here: anything that knows what a camera sends, or how it is stored or shown.
@@ -10,9 +10,11 @@ pub mod ids;
 pub mod metrics;
 pub mod problem;
 pub mod redact;
+pub mod seldom;
 pub mod tasks;
 pub mod units;
 
 pub use ids::{CameraId, CameraKey, CommuneId, Profile, SessionId};
 pub use problem::{Place, Problem};
 pub use redact::Secret;
+pub use seldom::Seldom;

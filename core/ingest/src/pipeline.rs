@@ -182,11 +182,17 @@ impl<'a> Pipeline<'a> {
         }
         let waited = now.saturating_duration_since(self.started);
         if !self.running && waited > MAX_WAIT_FOR_KEY {
-            let detail = format!(
-                "no {} key frame with parameter sets in {} s; shorten the camera's keyframe interval",
-                self.codec,
-                waited.as_secs()
-            );
+            let (codec, seconds) = (self.codec, waited.as_secs());
+            let detail = if codec.is_intra_only() {
+                format!(
+                    "no complete {codec} picture in {seconds} s; lower the camera's quality or rate"
+                )
+            } else {
+                format!(
+                    "no {codec} key frame with parameter sets in {seconds} s; shorten the camera's \
+                     keyframe interval"
+                )
+            };
             return Err(Fault::new(FaultCause::NoKeyframe, detail));
         }
         Ok(())

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taimat_base::backoff::Backoff;
-use taimat_base::clock;
 use taimat_base::tasks::Stop;
+use taimat_base::{Seldom, clock};
 use taimat_hub::{Channel, FaultCause, SourceState, Status};
 
 use crate::fault::Fault;
@@ -37,7 +37,10 @@ struct Publish<'a> {
     channel: &'a Channel,
     metrics: &'a SourceMetrics,
     live_since: Option<Instant>,
-    bad_packets: u64,
+    /// What a camera can repeat as often as it likes.
+    bad_packet: Seldom,
+    jump: Seldom,
+    new_params: Seldom,
 }
 
 impl Sink for Publish<'_> {
@@ -66,14 +69,18 @@ impl Sink for Publish<'_> {
             }
             Event::BadPacket(why) => {
                 self.metrics.bad_packets.inc();
-                self.bad_packets += 1;
-                if self.bad_packets == 1 {
-                    tracing::warn!(%why, "packet not understood; further ones are only counted");
+                if let Some(unsaid) = self.bad_packet.say(clock::now()) {
+                    tracing::warn!(%why, unsaid, "packet not understood");
                 }
             }
             Event::Jump => {
                 self.metrics.jumps.inc();
-                tracing::warn!("the camera's clock jumped; the time line goes on without the jump");
+                if let Some(unsaid) = self.jump.say(clock::now()) {
+                    tracing::warn!(
+                        unsaid,
+                        "the camera's clock jumped; the time line goes on without the jump"
+                    );
+                }
             }
             Event::BFrames => {
                 self.metrics.b_frames.set(1);
@@ -84,7 +91,9 @@ impl Sink for Publish<'_> {
             }
             Event::NewParams { from, to } => {
                 self.metrics.new_params.inc();
-                tracing::info!(?from, ?to, "parameter sets changed");
+                if let Some(unsaid) = self.new_params.say(clock::now()) {
+                    tracing::info!(?from, ?to, unsaid, "parameter sets changed");
+                }
             }
         }
     }
@@ -152,7 +161,9 @@ impl Supervisor {
             channel: &self.channel,
             metrics: &self.metrics,
             live_since: None,
-            bad_packets: 0,
+            bad_packet: Seldom::default(),
+            jump: Seldom::default(),
+            new_params: Seldom::default(),
         };
         let until = async {
             tokio::select! {

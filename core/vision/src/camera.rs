@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, Profile, clock};
+use taimat_base::{CameraKey, Profile, Seldom, clock};
 use taimat_contract::{UnixMicros, Want};
 use taimat_hub::{Channel, ChannelKey, Hub, Read};
 use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec};
@@ -89,7 +89,7 @@ pub(crate) async fn run(
         metrics,
         stream: StreamClock::default(),
         behind: false,
-        failing: false,
+        restarted: Seldom::default(),
     };
     loop {
         let channel = camera.upgrade().and_then(|c| find(&hub, &c.key));
@@ -119,8 +119,7 @@ struct Decoding {
     metrics: CameraMetrics,
     stream: StreamClock,
     behind: bool,
-    /// The last picture could not be decoded: that was said, and is only counted now.
-    failing: bool,
+    restarted: Seldom,
 }
 
 /// Frames made of one access unit, and whom they are for.
@@ -219,12 +218,11 @@ impl Decoding {
         let waited = (clock::now() - begin).saturating_sub(cost);
         self.metrics.waited.inc_by(waited.as_secs_f64());
         if let Some((restart, detail)) = restart {
-            if !std::mem::replace(&mut self.failing, true) {
-                tracing::warn!(cause = restart.as_str(), detail, "decoding starts over");
+            if let Some(unsaid) = self.restarted.say(clock::now()) {
+                let cause = restart.as_str();
+                tracing::warn!(cause, detail, unsaid, "decoding starts over");
             }
             self.metrics.restart(restart);
-        } else if count > 0 {
-            self.failing = false;
         }
         let moment = Moment {
             camera: camera.key.camera.clone(),

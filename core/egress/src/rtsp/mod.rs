@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{Seldom, clock};
 use taimat_hub::Channel;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -112,6 +113,7 @@ async fn accept(
     stop: Stop,
 ) {
     let open = Arc::new(AtomicUsize::new(0));
+    let mut full = Seldom::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -128,7 +130,9 @@ async fn accept(
         };
         if open.fetch_add(1, Ordering::Relaxed) >= limit {
             open.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!(limit, "too many RTSP connections");
+            if let Some(unsaid) = full.say(clock::now()) {
+                tracing::warn!(limit, unsaid, "too many RTSP connections");
+            }
             continue;
         }
         let (shared, open) = (Arc::clone(&shared), Arc::clone(&open));
