@@ -200,6 +200,15 @@ impl Surface {
         }
     }
 
+    /// The world that it targets, if this router runs such plugins.
+    pub fn world(&self) -> Result<String, LoadError> {
+        let served = self.served()?;
+        Ok(format!(
+            "taimat:plugin/detector-plugin@{}",
+            served.package()
+        ))
+    }
+
     /// Which version of the contract it is for.
     pub(crate) fn served(&self) -> Result<Served, LoadError> {
         let detector = "taimat:plugin/detector@";

@@ -9,6 +9,7 @@ use openh264::encoder::{
     UsageType,
 };
 use openh264::formats::YUVSlices;
+use openh264_sys2::ENCODER_OPTION_TRACE_LEVEL;
 use taimat_media::{VideoParams, h264, nal};
 
 use crate::scene::Scene;
@@ -68,6 +69,7 @@ pub fn encode(scene: &Scene, encoding: &Encoding) -> Result<Vec<Encoded>, Encode
         .scene_change_detect(false)
         .num_threads(1);
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).map_err(fail)?;
+    hush(&mut encoder);
     let mut params: Option<Arc<VideoParams>> = None;
     let mut frames = Vec::with_capacity(scene.frames() as usize);
     for number in 0..scene.frames() {
@@ -105,6 +107,20 @@ pub fn encode(scene: &Scene, encoding: &Encoding) -> Result<Vec<Encoded>, Encode
         });
     }
     Ok(frames)
+}
+
+/// The encoder would warn on standard error that a bit rate is not kept when no frame is left out,
+/// which is meant. Its own setting takes effect after it has done so.
+#[expect(unsafe_code, reason = "the wrapper has no safe way to say so in time")]
+fn hush(encoder: &mut Encoder) {
+    let mut nothing = 0_u32;
+    // SAFETY: the option may be set at any time, and its number is read during the call.
+    let _told = unsafe {
+        let nothing = std::ptr::from_mut(&mut nothing).cast();
+        encoder
+            .raw_api()
+            .set_option(ENCODER_OPTION_TRACE_LEVEL, nothing)
+    };
 }
 
 #[cfg(test)]

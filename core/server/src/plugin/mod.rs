@@ -189,6 +189,11 @@ fn inspect(file: &Path) -> anyhow::Result<()> {
         .map_or("nobody".into(), |key| key.to_string());
     say(&format!("signed by  {signer}"))?;
     let surface = taimat_sandbox::surface(&bytes).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let world = surface.world();
+    say(&format!(
+        "world      {}",
+        world.unwrap_or_else(|refused| format!("none that is run: {refused}"))
+    ))?;
     for (what, names) in [("imports", &surface.imports), ("exports", &surface.exports)] {
         names
             .iter()
