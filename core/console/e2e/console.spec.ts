@@ -77,6 +77,8 @@ test('the wall shows every camera live, in Vietnamese and in English', async ({ 
 });
 
 test('keyboard: move, open, statistics, back', async ({ page }) => {
+  const refused: string[] = [];
+  page.on('response', (r) => r.ok() || refused.push(`${r.request().method()} ${r.status()} ${r.url()}`));
   await page.goto(router.page);
   await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
   await page.keyboard.press('ArrowRight');
@@ -97,6 +99,9 @@ test('keyboard: move, open, statistics, back', async ({ page }) => {
   await page.keyboard.press('PageDown');
   await expect(picture(page, 'cau')).toHaveAttribute('data-state', 'live');
   await page.keyboard.press('0');
+  await expect(page.getByTestId('tile')).toHaveCount(2);
+  // The sessions that were left were told so, and nothing was asked for that is not there.
+  expect(refused).toEqual([]);
 });
 
 test('on a phone', async ({ page }) => {

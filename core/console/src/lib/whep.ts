@@ -15,6 +15,8 @@ export interface Timing {
 
 /** Without a connection by then there is no path. */
 const CONNECT_MS = 8000;
+/** How long the router gets to answer that a session is over. */
+const CLOSE_MS = 2000;
 
 export class Refusal extends Error {
   constructor(readonly refused: Refused) {
@@ -86,7 +88,7 @@ export class Viewer {
     this.number = response.headers.get('taimat-session');
     this.etag = response.headers.get('etag') ?? '*';
     if (this.closed) {
-      this.end();
+      void this.end();
       return;
     }
     await this.connection.setRemoteDescription({ type: 'answer', sdp: await response.text() });
@@ -144,14 +146,18 @@ export class Viewer {
   close(): void {
     this.closed = true;
     this.connection.onconnectionstatechange = null;
-    this.connection.close();
-    this.end();
+    void this.end();
   }
 
-  private end(): void {
-    if (this.session) {
-      void fetch(this.session, { method: 'DELETE', keepalive: true }).catch(() => undefined);
-      this.session = null;
+  /** The router first: a connection that closes takes its session with it. */
+  private async end(): Promise<void> {
+    const session = this.session;
+    this.session = null;
+    if (session !== null) {
+      const signal = AbortSignal.timeout(CLOSE_MS);
+      const told = fetch(session, { method: 'DELETE', keepalive: true, signal });
+      await told.catch(() => undefined);
     }
+    this.connection.close();
   }
 }
