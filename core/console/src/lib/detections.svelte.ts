@@ -1,13 +1,7 @@
 // What plugins see on one camera, drawn on the picture that they saw it in.
 
+import { marksAt, type Mark, type Rect, type Seen } from './marks';
 import type { Player } from './player.svelte';
-
-export interface Rect {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
 
 interface Detection {
   kind: string;
@@ -19,17 +13,8 @@ interface Detection {
   text: string;
 }
 
-export interface Mark {
-  rect: Rect;
-  kind: string;
-  text: string;
-}
-
-/** What a plugin saw in one picture. */
-interface Seen {
-  at: number;
+interface Arrived extends Seen {
   arrived: number;
-  marks: Mark[];
 }
 
 /** What was seen is shown on the pictures about it, and no longer than this. */
@@ -37,20 +22,11 @@ const SHOWN_MS = 700;
 /** What a plugin saw of late: more than a second of it. */
 const KEPT = 32;
 
-/** What was seen nearest to a moment: before it, or after it if that is known already. */
-function near(list: Seen[], moment: number): Seen | undefined {
-  const far = (seen: Seen): number => Math.abs(seen.at - moment);
-  return list.reduce<Seen | undefined>(
-    (best, seen) => (best && far(best) <= far(seen) ? best : seen),
-    undefined,
-  );
-}
-
 export class Detections {
   marks = $state.raw<Mark[]>([]);
   /** How much older what is drawn is than the picture it is drawn on, in ms; null when not known. */
   behind = $state<number | null>(null);
-  #seen = new Map<string, Seen[]>();
+  #seen = new Map<string, Arrived[]>();
 
   constructor(private readonly player: Player) {}
 
@@ -79,7 +55,15 @@ export class Detections {
   #take(plugin: string, detections: Detection[]): void {
     const at = Math.max(...detections.map((d) => d.at));
     const marks = detections.flatMap((detection) =>
-      detection.regions.map((rect): Mark => ({ rect, kind: detection.kind, text: detection.text })),
+      detection.regions.map(
+        (rect): Mark => ({
+          rect,
+          kind: detection.kind,
+          text: detection.text,
+          // A track is one thing only where it has one place.
+          track: detection.regions.length === 1 ? detection.track : null,
+        }),
+      ),
     );
     const list = this.#seen.get(plugin) ?? [];
     list.push({ at, arrived: performance.now(), marks });
@@ -96,10 +80,11 @@ export class Detections {
     const now = performance.now();
     const current: Seen[] = [];
     for (const [plugin, list] of this.#seen) {
-      const nearest = shown === null ? list.at(-1) : near(list, shown);
-      if (!nearest) continue;
-      const age = shown === null ? now - nearest.arrived : Math.abs(shown - nearest.at) / 1000;
-      if (age < SHOWN_MS) current.push(nearest);
+      const last = list.at(-1);
+      const seen = shown === null ? last : marksAt(list, shown);
+      if (!seen || !last) continue;
+      const age = shown === null ? now - last.arrived : Math.abs(shown - seen.at) / 1000;
+      if (age < SHOWN_MS) current.push(seen);
       if (list.every((seen) => now - seen.arrived > 2 * SHOWN_MS)) this.#seen.delete(plugin);
     }
     const marks = current.flatMap((seen) => seen.marks);

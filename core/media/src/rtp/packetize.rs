@@ -245,7 +245,7 @@ mod tests {
     use crate::h264;
     use crate::jpeg::quantizers;
     use crate::rtp::Packet;
-    use crate::rtp::depacketize::Depacketizer;
+    use crate::rtp::depacketize::{Depacketizer, Frame};
     use crate::time::MediaTime;
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -284,6 +284,23 @@ mod tests {
         );
     }
 
+    /// What a receiver makes of the payloads of one access unit.
+    fn received(codec: VideoCodec, payloads: &Payloads) -> Vec<Frame> {
+        let mut depacketizer = Depacketizer::video(codec, &[]);
+        let mut out = Vec::new();
+        for (i, payload) in payloads.iter().enumerate() {
+            assert!(payload.len() <= MAX_PAYLOAD);
+            let packet = Packet {
+                timestamp: 1,
+                marker: i + 1 == payloads.len(),
+                lost: 0,
+                payload,
+            };
+            depacketizer.push(&packet, &mut out).unwrap();
+        }
+        out
+    }
+
     proptest! {
         /// An image comes out as it went in.
         #[test]
@@ -305,15 +322,7 @@ mod tests {
             header.write(&mut image);
             image.extend((0..length).map(|i| (i % 251) as u8));
             image.put_slice(&crate::jpeg::END);
-            let payloads = jpeg(&image);
-            let mut depacketizer = Depacketizer::video(VideoCodec::Jpeg, &[]);
-            let mut out = Vec::new();
-            for (i, payload) in payloads.iter().enumerate() {
-                prop_assert!(payload.len() <= MAX_PAYLOAD);
-                let marker = i + 1 == payloads.len();
-                let packet = Packet { timestamp: 1, marker, lost: 0, payload };
-                depacketizer.push(&packet, &mut out).unwrap();
-            }
+            let out = received(VideoCodec::Jpeg, &jpeg(&image));
             prop_assert_eq!(out.len(), 1);
             prop_assert_eq!(&out[0].data, &image);
         }
@@ -340,15 +349,7 @@ mod tests {
                 vec![Bytes::from_static(&h264::tests::PPS)],
             ).ok().filter(|_| !h265).map(Arc::new);
             let unit = unit(&nals, key, params.clone());
-            let payloads = video(codec, &unit);
-            let mut depacketizer = Depacketizer::video(codec, &[]);
-            let mut out = Vec::new();
-            for (i, payload) in payloads.iter().enumerate() {
-                prop_assert!(payload.len() <= MAX_PAYLOAD);
-                let marker = i + 1 == payloads.len();
-                let packet = Packet { timestamp: 1, marker, lost: 0, payload };
-                depacketizer.push(&packet, &mut out).unwrap();
-            }
+            let out = received(codec, &video(codec, &unit));
             prop_assert_eq!(out.len(), 1);
             prop_assert_eq!(&out[0].data, &unit.data);
             prop_assert_eq!(out[0].keyframe, key);
