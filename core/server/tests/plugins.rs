@@ -136,6 +136,17 @@ async fn uploaded_swapped_and_switched_off_while_somebody_watches() {
         (status, &body["type"]),
         (422, &"/problems/not-a-plugin".into())
     );
+    let alerter = plugins::packed("example-smallest", |m| m.replace("detector", "alerter"));
+    let (status, body) = put(&bench, "count", alerter.unwrap()).await;
+    assert!(
+        body["detail"].as_str().unwrap().contains("kind alerter"),
+        "{body}"
+    );
+    // Neither has taken the place of what runs.
+    assert_eq!(
+        (status, std::fs::read(&file).unwrap()),
+        (422, version("1.1.0"))
+    );
     std::fs::write(&file, b"\0asm\x0d\0\x01\0").unwrap();
     let refused = eventually("it is refused", LIMIT, async || {
         let plugin = plugin(&bench).await;

@@ -11,9 +11,8 @@ use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use taimat_base::CommuneId;
-use taimat_contract::Package;
 use taimat_contract::package::MAX_BYTES;
-use taimat_sandbox::{Line, PluginStatus, Review};
+use taimat_sandbox::{Line, LoadError, PluginStatus, Review};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::limit::RequestBodyLimitLayer;
@@ -148,7 +147,8 @@ async fn upload(
     let missing = || no_such_plugin(&commune, &plugin);
     let file = state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
     let (body, _turn) = body(&state, &turns, request).await?;
-    let package = Package::read(&body).map_err(|error| refused("not-a-plugin", &error))?;
+    // What would not be loaded does not take the place of what runs.
+    let review = reviewed(&state, &commune, &plugin, body.clone()).await?;
     let put = tokio::task::spawn_blocking(move || write(&file, &body)).await;
     put.unwrap_or_else(|e| Err(std::io::Error::other(e)))
         .map_err(|error| {
@@ -160,13 +160,13 @@ async fn upload(
                 detail,
             )
         })?;
-    tracing::info!(%commune, plugin, digest = package.digest.short(), "component uploaded");
+    tracing::info!(%commune, plugin, digest = review.digest, "component uploaded");
     state.sandbox.refresh();
     let uploaded = Uploaded {
-        name: package.manifest.name,
-        version: package.manifest.version,
-        digest: package.digest.to_string(),
-        signer: package.signer.map(|key| key.to_string()),
+        name: review.name,
+        version: review.version,
+        digest: review.digest,
+        signer: review.signer,
     };
     Ok((StatusCode::ACCEPTED, Json(uploaded)))
 }
@@ -194,11 +194,38 @@ async fn review(
     let missing = || no_such_plugin(&commune, &plugin);
     state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
     let (body, _turn) = body(&state, &turns, request).await?;
-    let reviewed = state.sandbox.review(&commune, &plugin, &body);
-    reviewed
-        .ok_or_else(missing)?
-        .map(Json)
-        .map_err(|error| refused("not-a-plugin", &error))
+    reviewed(&state, &commune, &plugin, body).await.map(Json)
+}
+
+/// What a component would be as a plugin. Its digest and signature take a while: not on a thread of
+/// the runtime.
+async fn reviewed(
+    state: &crate::State,
+    commune: &CommuneId,
+    plugin: &str,
+    body: Bytes,
+) -> Result<Review, ProblemJson> {
+    let sandbox = Arc::clone(&state.sandbox);
+    let (id, name) = (commune.clone(), plugin.to_owned());
+    let review = tokio::task::spawn_blocking(move || sandbox.review(&id, &name, &body)).await;
+    match review {
+        Ok(Some(Ok(review))) => Ok(review),
+        Ok(Some(Err(error))) => {
+            let (kind, title) = match error {
+                LoadError::Untrusted(_) => ("untrusted-plugin", "Not trusted"),
+                _ => ("not-a-plugin", "Not a plugin"),
+            };
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            Err(ProblemJson::new(status, kind, title, error.to_string()))
+        }
+        Ok(None) => Err(no_such_plugin(commune, plugin)),
+        Err(panicked) => Err(ProblemJson::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Not looked at",
+            panicked.to_string(),
+        )),
+    }
 }
 
 /// A component that is sent, and the turn that it takes among others.
@@ -235,15 +262,6 @@ fn no_such_plugin(commune: &CommuneId, plugin: &str) -> ProblemJson {
          component = \"plugins/{plugin}.wasm\""
     );
     problem
-}
-
-fn refused(kind: &str, why: &impl std::fmt::Display) -> ProblemJson {
-    ProblemJson::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        kind,
-        "Not a plugin",
-        why.to_string(),
-    )
 }
 
 /// Whole or not at all, and still there after a power cut.
