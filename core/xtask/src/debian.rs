@@ -35,8 +35,22 @@ const fn file(name: &'static str, seen: &'static str) -> Package {
 /// For benchmarks with a browser.
 pub(crate) const BROWSER: [Package; 1] = [program("chromium", "chromium")];
 
-/// For all tests.
-pub(crate) const TESTS: [Package; 16] = [
+/// For benchmarks that encode.
+pub(crate) const FFMPEG: [Package; 1] = [program("ffmpeg", "ffmpeg")];
+
+/// For the option to decode by libavcodec.
+pub(crate) const LIBAVCODEC: [Package; 4] = [
+    program("pkg-config", "pkg-config"),
+    file("libavcodec-dev", "pkgconfig/libavcodec.pc"),
+    file("libavformat-dev", "pkgconfig/libavformat.pc"),
+    Package {
+        name: "libclang-dev",
+        seen: Seen::Library("libclang-"),
+    },
+];
+
+/// For all tests, beside those for libavcodec.
+pub(crate) const TESTS: [Package; 12] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -51,14 +65,6 @@ pub(crate) const TESTS: [Package; 16] = [
     file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
     file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),
     file("gstreamer1.0-libav", "gstreamer-1.0/libgstlibav.so"),
-    // For the option to decode by libavcodec.
-    program("pkg-config", "pkg-config"),
-    file("libavcodec-dev", "pkgconfig/libavcodec.pc"),
-    file("libavformat-dev", "pkgconfig/libavformat.pc"),
-    Package {
-        name: "libclang-dev",
-        seen: Seen::Library("libclang-"),
-    },
     // People who walk across a yard, filmed from above: footage that detectors are tried on.
     file(
         "opencv-doc",

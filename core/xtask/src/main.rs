@@ -86,6 +86,7 @@ fn test(light: bool) -> anyhow::Result<()> {
         return cargo(&args);
     }
     debian::need(&debian::TESTS)?;
+    debian::need(&debian::LIBAVCODEC)?;
     console::build(false)?;
     say("cargo test");
     cargo(&["build", "--workspace"])?;
@@ -159,7 +160,11 @@ fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
     let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", what];
+    if what == "vision" {
+        debian::need(&debian::FFMPEG)?;
+    }
     if libavcodec {
+        debian::need(&debian::LIBAVCODEC)?;
         args.extend([
             "-p",
             "taimat-vision",
