@@ -45,7 +45,7 @@ pub struct Ask {
     pub granted: Option<String>,
 }
 
-/// Looks at a file as if it were the plugin's. Fails where loading would.
+/// Looks at a file as if it were the plugin's. Fails where loading would before it compiles.
 pub(crate) fn review(spec: &PluginSpec, bytes: &[u8]) -> Result<Review, LoadError> {
     let package = load::check(bytes, &spec.trusted_keys)?;
     let limits = Limits::resolve(&package.manifest, &spec.limits);

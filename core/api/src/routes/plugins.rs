@@ -147,7 +147,7 @@ async fn upload(
     let missing = || no_such_plugin(&commune, &plugin);
     let file = state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
     let (body, _turn) = body(&state, &turns, request).await?;
-    // What would not be loaded does not take the place of what runs.
+    // What is refused at sight does not take the place of what runs.
     let review = reviewed(&state, &commune, &plugin, body.clone()).await?;
     let put = tokio::task::spawn_blocking(move || write(&file, &body)).await;
     put.unwrap_or_else(|e| Err(std::io::Error::other(e)))
@@ -173,8 +173,8 @@ async fn upload(
 
 /// Look at a component before it replaces a plugin's
 ///
-/// Nothing is stored, compiled or run. A component that would not be loaded is refused with the
-/// reason.
+/// Nothing is stored, compiled or run. What is no package, not trusted or of another kind is refused
+/// with the reason; what it imports is only seen when it is loaded.
 #[utoipa::path(
     post,
     path = "/api/v1/communes/{commune}/plugins/{plugin}/review",

@@ -128,3 +128,18 @@ impl Bench {
 pub(crate) fn main_only(url: &str) -> String {
     format!("main = \"{url}\"\nstall-timeout = \"1500ms\"\nconnect-timeout = \"1500ms\"")
 }
+
+/// The sequence numbers of what a viewer has received have no gap.
+pub(crate) async fn missed_nothing(client: &mut WhepClient) {
+    let mut numbers = Vec::new();
+    while let Ok(Some(packet)) =
+        tokio::time::timeout(Duration::from_millis(50), client.packet()).await
+    {
+        numbers.push(packet.header.sequence_number);
+        if numbers.len() > 20_000 {
+            break;
+        }
+    }
+    assert!(numbers.len() > 50, "{}", numbers.len());
+    assert!(numbers.windows(2).all(|w| w[1] == w[0].wrapping_add(1)));
+}
