@@ -1,11 +1,12 @@
 //! Words that all rooms share: identifiers, units, the clock, supervised tasks, configuration
-//! problems, redaction, restraint in logs and a metrics helper.
+//! problems, redaction, restraint in logs, files and a metrics helper.
 //!
 //! Owner: everyone. Cost: nothing here runs on the packet path except [`clock::now`].
 //! Not here: anything that knows what a camera sends, or how it is stored or shown.
 
 pub mod backoff;
 pub mod clock;
+pub mod files;
 pub mod ids;
 pub mod metrics;
 pub mod problem;

@@ -1,8 +1,7 @@
 //! Changes communes' files on behalf of the console, and leaves what people wrote in them as it is.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use taimat_api::{Admin, AdminError};
@@ -57,7 +56,7 @@ impl Admin for Files {
                 .unwrap_or_default();
             return Err(refused(first));
         }
-        replace(&file, &changed).map_err(|e| refused(e.to_string()))
+        taimat_base::files::replace(&file, changed.as_bytes()).map_err(|e| refused(e.to_string()))
     }
 }
 
@@ -72,14 +71,6 @@ fn set_enabled(text: &str, plugin: &str, enabled: bool) -> Result<String, AdminE
         .ok_or(AdminError::Unknown)?;
     section.insert("enabled", value(enabled));
     Ok(document.to_string())
-}
-
-fn replace(file: &Path, text: &str) -> std::io::Result<()> {
-    let temporary = file.with_extension("toml.new");
-    let mut new = std::fs::File::create(&temporary)?;
-    new.write_all(text.as_bytes())?;
-    new.sync_all()?;
-    std::fs::rename(&temporary, file)
 }
 
 #[cfg(test)]

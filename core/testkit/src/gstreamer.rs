@@ -1,6 +1,5 @@
 //! A camera that we did not write: GStreamer's RTSP server, in a process of its own.
 
-use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -134,14 +133,11 @@ impl GstCamera {
 
 /// Writes a commune's folder with the given cameras: name and the lines of its section.
 pub fn write_commune(folder: &std::path::Path, cameras: &[(&str, String)]) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder)?;
     let mut text = String::from("[commune]\nname = \"Thử nghiệm\"\n");
     for (name, lines) in cameras {
         text.push_str(&format!("\n[camera.{name}]\n{lines}\n"));
     }
     // As editors do it: a new file takes the old one's place.
-    let temporary = folder.join(".commune.toml.new");
-    std::fs::File::create(&temporary)?.write_all(text.as_bytes())?;
-    std::fs::rename(temporary, folder.join("commune.toml"))?;
+    taimat_base::files::replace(&folder.join("commune.toml"), text.as_bytes())?;
     Ok(())
 }

@@ -149,7 +149,7 @@ async fn upload(
     let (body, _turn) = body(&state, &turns, request).await?;
     // What is refused at sight does not take the place of what runs.
     let review = reviewed(&state, &commune, &plugin, body.clone()).await?;
-    let put = tokio::task::spawn_blocking(move || write(&file, &body)).await;
+    let put = tokio::task::spawn_blocking(move || taimat_base::files::replace(&file, &body)).await;
     put.unwrap_or_else(|e| Err(std::io::Error::other(e)))
         .map_err(|error| {
             let detail = format!("the component's file can not be written: {error}");
@@ -262,19 +262,6 @@ fn no_such_plugin(commune: &CommuneId, plugin: &str) -> ProblemJson {
          component = \"plugins/{plugin}.wasm\""
     );
     problem
-}
-
-/// Whole or not at all, and still there after a power cut.
-fn write(file: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let folder = file.parent().unwrap_or(std::path::Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let temporary = file.with_extension("wasm.new");
-    let mut new = std::fs::File::create(&temporary)?;
-    new.write_all(bytes)?;
-    new.sync_all()?;
-    std::fs::rename(&temporary, file)?;
-    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Switch a plugin on or off

@@ -103,14 +103,8 @@ fn say(line: &str) -> anyhow::Result<()> {
 }
 
 fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    // A router may be watching the folder: whole or not at all.
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let temporary = file.with_extension("wasm.new");
-    let written =
-        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, file));
-    written.with_context(|| format!("writing {}", file.display()))
+    // A router may be watching the folder.
+    taimat_base::files::replace(file, bytes).with_context(|| format!("writing {}", file.display()))
 }
 
 fn pack(component: &Path, manifest: &Path, output: &Path) -> anyhow::Result<()> {

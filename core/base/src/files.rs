@@ -1,0 +1,112 @@
+//! Files that are there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Puts these bytes in the place of a file, or where none was. Whoever reads meanwhile reads the one
+/// or the other whole, and once this has returned, so it is after a power cut. Keeps the mode of the
+/// former file, and its owner where that is allowed. Folders that are missing are made. Two at once do
+/// not get in each other's way: the later stays.
+pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let new = beside(folder, file)?;
+    let written = write(&new, file, bytes).and_then(|()| fs::rename(&new, file));
+    if written.is_err() {
+        // What the disk had no room for takes no room on it either.
+        let _removed = fs::remove_file(&new);
+    }
+    written?;
+    File::open(folder)?.sync_all()
+}
+
+/// A name that nobody else writes to, and that no one takes for the file itself.
+fn beside(folder: &Path, file: &Path) -> io::Result<PathBuf> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let name = file
+        .file_name()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no file name"))?;
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    Ok(folder.join(format!(
+        ".{}.{process}-{number}.new",
+        name.to_string_lossy()
+    )))
+}
+
+fn write(new: &Path, former: &Path, bytes: &[u8]) -> io::Result<()> {
+    let former = fs::metadata(former).ok();
+    let mode = former.as_ref().map(|m| m.mode() & 0o7777);
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        // A secret is nobody else's for no moment.
+        .mode(mode.map_or(0o666, |mode| mode & 0o700))
+        .open(new)?;
+    if let (Some(former), Some(mode)) = (former, mode) {
+        // Not allowed to everyone; who is not allowed is mostly the owner already.
+        let _owned = std::os::unix::fs::fchown(&file, Some(former.uid()), Some(former.gid()));
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn keeps_the_mode_and_leaves_nothing_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("deeper/secret.toml");
+        replace(&file, b"one").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        replace(&file, b"two").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(names(&folder.path().join("deeper")), ["secret.toml"]);
+    }
+
+    #[test]
+    fn fails_without_a_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir_all(taken.join("full")).unwrap();
+        assert!(replace(&taken, b"one").is_err());
+        assert_eq!(names(folder.path()), ["taken"]);
+        assert!(replace(Path::new("/"), b"").is_err());
+    }
+
+    #[test]
+    fn two_at_once_leave_one_of_them_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.wasm");
+        std::thread::scope(|threads| {
+            for byte in 0..4u8 {
+                let file = &file;
+                threads.spawn(move || {
+                    (0..50).for_each(|_| replace(file, &[byte; 10_000]).unwrap());
+                });
+            }
+        });
+        let left = fs::read(&file).unwrap();
+        assert_eq!(left.len(), 10_000);
+        assert!(left.iter().all(|b| *b == left[0]));
+        assert_eq!(names(folder.path()), ["a.wasm"]);
+    }
+}
