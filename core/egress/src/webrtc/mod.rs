@@ -4,7 +4,9 @@
 //! (`worker`), which own the `session`s. Sessions are sans-IO: they take datagrams and `now`,
 //! and leave what is to be sent in an [`outbox`].
 
+mod addresses;
 pub mod candidate;
+mod fragment;
 mod identity;
 mod info;
 mod media;

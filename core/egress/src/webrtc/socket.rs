@@ -4,7 +4,7 @@
 //! such call, `sendmmsg`; where that fails too, one call a datagram.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -173,50 +173,6 @@ fn refuses_segments(error: &io::Error) -> bool {
         .is_some_and(|code| REFUSALS.contains(&code))
 }
 
-/// The addresses at which viewers can reach sockets bound to `bound`: themselves, or, for an
-/// unspecified one, all addresses of this machine's interfaces.
-pub fn reachable(bound: &[SocketAddr]) -> Vec<SocketAddr> {
-    let interfaces = interface_addresses();
-    let mut found = Vec::new();
-    for address in bound {
-        if !address.ip().is_unspecified() {
-            found.push(*address);
-            continue;
-        }
-        let same_family = interfaces
-            .iter()
-            .filter(|ip| ip.is_ipv4() == address.is_ipv4());
-        found.extend(same_family.map(|ip| SocketAddr::new(*ip, address.port())));
-    }
-    found
-}
-
-fn interface_addresses() -> Vec<IpAddr> {
-    let Ok(list) = nix::ifaddrs::getifaddrs() else {
-        return vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
-    };
-    let mut found: Vec<IpAddr> = list
-        .filter_map(|interface| {
-            let address = interface.address?;
-            if let Some(v4) = address.as_sockaddr_in() {
-                return Some(IpAddr::V4(v4.ip()));
-            }
-            address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
-        })
-        .filter(|ip| match ip {
-            IpAddr::V4(v4) => !v4.is_link_local(),
-            // Link-local addresses need a scope that candidates can not carry.
-            IpAddr::V6(v6) => !is_link_local(v6),
-        })
-        .collect();
-    found.dedup();
-    found
-}
-
-fn is_link_local(ip: &Ipv6Addr) -> bool {
-    ip.segments()[0] & 0xFFC0 == 0xFE80
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,13 +214,5 @@ mod tests {
             );
             assert_eq!(got[2], vec![2; 500]);
         }
-    }
-
-    #[test]
-    fn lists_this_machines_addresses() {
-        let found = reachable(&["0.0.0.0:7".parse().unwrap()]);
-        assert!(found.contains(&"127.0.0.1:7".parse().unwrap()), "{found:?}");
-        let one = ["192.0.2.1:7".parse().unwrap()];
-        assert_eq!(reachable(&one), one);
     }
 }

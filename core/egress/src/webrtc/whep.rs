@@ -15,13 +15,15 @@ use taimat_hub::{Channel, ChannelKey, Hub, Status};
 use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
+use super::addresses::{advertised, bind, stand_in};
+use super::fragment;
 use super::identity::Identity;
 use super::info::{EndReason, SessionInfo, Shared};
 use super::negotiate::{Agreement, Local, Mismatch, agree};
-use super::offer::{MAX_CANDIDATES, Offer, OfferError};
+use super::offer::{Offer, OfferError};
 use super::receiver::{ReceiverTask, make_pwd, make_ufrag};
 use super::session::Seed;
-use super::socket::{RtcSocket, reachable};
+use super::socket::RtcSocket;
 use super::worker::{Command, OnEnd, QUEUE, Routes, Worker};
 use crate::live::live;
 use crate::metrics::{ConnectFailure, Metrics};
@@ -365,6 +367,11 @@ impl Whep {
         };
         {
             let mut registry = self.lock();
+            // Others may have come while this one waited for its camera.
+            let sessions = registry.by_token.len();
+            if sessions >= self.max_sessions {
+                return Err(Refusal::Full(sessions));
+            }
             registry.tokens.insert(id, token.clone());
             registry.by_token.insert(token.clone(), entry);
         }
@@ -413,35 +420,16 @@ impl Whep {
         }
         let queue = self.queues.get(thread).ok_or(Refusal::UnknownSession)?;
         let overloaded = || Refusal::Internal("the sender thread is overloaded".into());
-        let value = |key: &str| {
-            let line = fragment
-                .lines()
-                .find_map(|l| l.trim().strip_prefix("a=")?.strip_prefix(key));
-            line.map(str::to_owned)
-        };
-        let candidates: Vec<String> = fragment
-            .lines()
-            .filter_map(|l| l.trim().strip_prefix("a=candidate:"))
-            .map(str::to_owned)
-            .take(MAX_CANDIDATES)
-            .collect();
+        let candidates = fragment::candidates(fragment);
         // With `*` as entity tag the viewer asks for a restart (RFC 9725 section 4.3.3).
         if etag.is_none() {
-            let remote = (value("ice-ufrag:"), value("ice-pwd:"));
-            let (Some(ufrag), Some(pwd)) = remote else {
-                return Err(Refusal::Fragment(
-                    "an ICE restart needs a=ice-ufrag and a=ice-pwd",
-                ));
-            };
-            if ufrag.len() < 4 || pwd.len() < 22 || ufrag.len() > 256 || pwd.len() > 256 {
-                return Err(Refusal::Fragment("ice-ufrag or ice-pwd has a wrong length"));
-            }
+            let remote = fragment::credentials(fragment).map_err(Refusal::Fragment)?;
             let local = (make_ufrag(thread), make_pwd());
             let (done, restarted) = oneshot::channel();
             let restart = Command::RestartIce {
                 id,
                 local: local.clone(),
-                remote: (ufrag, pwd),
+                remote,
                 done,
             };
             queue.try_send(restart).map_err(|_full| overloaded())?;
@@ -458,7 +446,7 @@ impl Whep {
                     .map_err(|_full| overloaded())?;
             }
             return Ok(Fragment::Restarted {
-                sdp: self.restarted(&local, &mid),
+                sdp: fragment::restarted(&local, &mid, &self.addresses),
                 etag,
             });
         }
@@ -466,17 +454,6 @@ impl Whep {
             .try_send(Command::Candidates(id, candidates))
             .map_err(|_full| overloaded())?;
         Ok(Fragment::Trickled)
-    }
-
-    fn restarted(&self, local: &(String, String), mid: &str) -> String {
-        let mut sdp = format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", local.0, local.1);
-        sdp.push_str("m=video 9 UDP/TLS/RTP/SAVPF 0\r\n");
-        sdp.push_str(&format!("a=mid:{mid}\r\n"));
-        for candidate in super::candidate::describe(&self.addresses) {
-            sdp.push_str(&format!("a=candidate:{candidate}\r\n"));
-        }
-        sdp.push_str("a=end-of-candidates\r\n");
-        sdp
     }
 
     /// Ends a session at its viewer's wish. False if there is none of that name.
@@ -563,67 +540,4 @@ fn forget_when_ended(registry: &Arc<Mutex<Registry>>) -> OnEnd {
     Arc::new(move |id, _reason| {
         forget(&mut registry.lock().unwrap_or_else(|e| e.into_inner()), id);
     })
-}
-
-/// Binds all addresses to one port: the first decides it if it is given as 0.
-fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<RtcSocket>> {
-    let mut sockets: Vec<RtcSocket> = Vec::new();
-    for address in addresses {
-        let mut address = *address;
-        if let (0, Some(first)) = (address.port(), sockets.first()) {
-            address.set_port(first.local_addr().port());
-        }
-        let socket = RtcSocket::bind(address)
-            .map_err(|e| io::Error::new(e.kind(), format!("binding UDP {address}: {e}")))?;
-        sockets.push(socket);
-    }
-    Ok(sockets)
-}
-
-/// The addresses for answers: the configured public ones in front, where there are any.
-fn advertised(bound: &[SocketAddr], public: &[IpAddr]) -> Vec<SocketAddr> {
-    let port = bound.first().map_or(0, SocketAddr::port);
-    let mut addresses: Vec<SocketAddr> =
-        public.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-    for address in reachable(bound) {
-        if !addresses.contains(&address) {
-            addresses.push(address);
-        }
-    }
-    addresses
-}
-
-/// An address that stands for a socket towards the ICE agent, which wants a specific one.
-fn stand_in(bound: SocketAddr) -> SocketAddr {
-    if bound.ip().is_unspecified() {
-        let ip: IpAddr = if bound.is_ipv4() {
-            std::net::Ipv4Addr::new(192, 0, 2, 1).into()
-        } else {
-            std::net::Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, 1).into()
-        };
-        return SocketAddr::new(ip, bound.port());
-    }
-    bound
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_port_for_both_families() {
-        let loopback = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
-        let sockets = bind(&loopback).unwrap();
-        assert_eq!(
-            sockets[0].local_addr().port(),
-            sockets[1].local_addr().port()
-        );
-    }
-
-    #[test]
-    fn public_addresses_come_first() {
-        let bound = ["127.0.0.1:8189".parse().unwrap()];
-        let told = advertised(&bound, &["203.0.113.9".parse().unwrap()]);
-        assert_eq!(told, ["203.0.113.9:8189".parse().unwrap(), bound[0]]);
-    }
 }
