@@ -22,6 +22,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 const TAG_BYTES: usize = 32;
+/// What is kept takes no more of the disk; what was not used for longest goes.
+const CACHE_BYTES: u64 = 512 << 20;
 
 /// Why a component was not compiled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +89,8 @@ struct Cache {
     key: hmac::Key,
     /// The engine's settings and version: code made by another does not fit.
     engine: String,
+    /// Bytes on disk at most.
+    room: u64,
 }
 
 /// How a component was come by.
@@ -263,6 +267,7 @@ impl Cache {
             folder: folder.to_owned(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             engine: format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish()),
+            room: CACHE_BYTES,
         })
     }
 
@@ -276,13 +281,17 @@ impl Cache {
     }
 
     fn get(&self, digest: PackageDigest) -> Option<Vec<u8>> {
-        let mut kept = std::fs::read(self.file(digest)).ok()?;
+        let mut file = std::fs::File::open(self.file(digest)).ok()?;
+        let mut kept = Vec::new();
+        file.read_to_end(&mut kept).ok()?;
         let code = kept.split_off(TAG_BYTES.min(kept.len()));
         let verified = hmac::verify(&self.key, &self.signed(digest, &code), &kept);
         if verified.is_err() {
             tracing::warn!(%digest, "compiled code in the cache is not ours; compiling again");
             return None;
         }
+        // What can not be marked as used goes before its time, and is compiled again.
+        let _marked = file.set_modified(taimat_base::clock::wall());
         Some(code)
     }
 
@@ -295,6 +304,31 @@ impl Cache {
         if let Err(error) = written {
             tracing::warn!(%error, "compiled code can not be kept");
         }
+        if let Err(error) = self.prune() {
+            tracing::warn!(%error, "old compiled code can not be removed");
+        }
+    }
+
+    /// Removes what was not used for longest, also what other builds have left.
+    fn prune(&self) -> io::Result<()> {
+        let mut kept = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name() != "key" {
+                let metadata = entry.metadata()?;
+                kept.push((metadata.modified()?, metadata.len(), entry.path()));
+            }
+        }
+        kept.sort_unstable();
+        let mut total: u64 = kept.iter().map(|(_, bytes, _)| bytes).sum();
+        for (_, bytes, file) in kept {
+            if total <= self.room {
+                break;
+            }
+            std::fs::remove_file(file)?;
+            total -= bytes;
+        }
+        Ok(())
     }
 }
 
@@ -333,6 +367,29 @@ mod tests {
         // Another installation's.
         std::fs::write(folder.path().join("key"), [7; 32]).unwrap();
         assert_eq!(compile().await, Source::Compiled);
+    }
+
+    #[test]
+    fn what_was_not_used_for_longest_makes_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut cache = Cache::open(folder.path(), &engine()).unwrap();
+        cache.room = 250;
+        let digest = |n: u8| PackageDigest([n; 32]);
+        let age = |n: u8, seconds: u64| {
+            let file = std::fs::File::open(cache.file(digest(n))).unwrap();
+            let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            file.set_modified(at).unwrap();
+        };
+        // Each has 110 bytes with its tag.
+        (0..2).for_each(|n| cache.put(digest(n), &[n; 78]));
+        age(0, 100);
+        age(1, 200);
+        // Used, and so newer than the other.
+        assert!(cache.get(digest(0)).is_some());
+        cache.put(digest(2), &[2; 78]);
+        let left = [0, 1, 2].map(|n| cache.get(digest(n)).is_some());
+        assert_eq!(left, [true, false, true]);
+        assert!(folder.path().join("key").exists());
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod engine;
 mod generation;
 mod host;
 mod instance;
+mod kept;
 pub mod limits;
 mod load;
 mod metrics;
@@ -36,6 +37,7 @@ use tokio::runtime::Runtime;
 use wasmtime::Engine;
 
 use compile::{Compiler, Where};
+use kept::Kept;
 use metrics::Metrics;
 use plugin::Handle;
 
@@ -58,7 +60,8 @@ pub struct Config {
     pub instances: u32,
     /// Where components are compiled.
     pub compile: Where,
-    /// Where compiled code and the plugins' state are kept; `None` keeps nothing.
+    /// Where compiled code, components that proved themselves and the plugins' state are kept; `None`
+    /// keeps nothing.
     pub data: Option<PathBuf>,
 }
 
@@ -85,6 +88,7 @@ pub enum StartError {
 pub(crate) struct House {
     engine: Engine,
     compiler: Compiler,
+    kept: Option<Kept>,
     metrics: Arc<Metrics>,
     store: Arc<Store>,
     source: Arc<dyn FrameSource>,
@@ -119,6 +123,10 @@ impl Sandbox {
         let folder = |folder: &PathBuf, why: String| StartError::Folder(folder.clone(), why);
         let compiler = Compiler::new(running.engine.clone(), config.compile, cache.as_deref())
             .map_err(|e| folder(&cache.clone().unwrap_or_default(), e.to_string()))?;
+        let kept = config.data.as_ref().map(|d| d.join("proven"));
+        let kept = kept
+            .map(|f| Kept::open(&f).map_err(|e| folder(&f, e.to_string())))
+            .transpose()?;
         let store = match &config.data {
             Some(data) => {
                 Store::open(&data.join("state.db")).map_err(|e| folder(data, e.to_string()))?
@@ -136,6 +144,7 @@ impl Sandbox {
         let house = Arc::new(House {
             engine: running.engine.clone(),
             compiler,
+            kept,
             metrics: Arc::new(Metrics::register(registry)?),
             store: Arc::new(store),
             source,
@@ -162,6 +171,9 @@ impl Sandbox {
             let stays = wanted.contains(key);
             if !stays {
                 handle.stop.cancel();
+                if let Some(kept) = &self.house.kept {
+                    kept.forget(&key.0, &key.1);
+                }
             }
             stays
         });

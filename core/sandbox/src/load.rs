@@ -121,13 +121,7 @@ impl Stamp {
 
 /// Reads a file that was given as a plugin: whole, plain, not too large, not being written.
 pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Stamp), LoadError> {
-    let fail = |error: &io::Error| LoadError::Read {
-        path: shown(path),
-        why: match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".into(),
-            _ => error.to_string(),
-        },
-    };
+    let fail = |error: &io::Error| unreadable(path, error);
     let before = std::fs::symlink_metadata(path).map_err(|e| fail(&e))?;
     if !before.is_file() {
         return Err(LoadError::NotAFile(shown(path)));
@@ -154,6 +148,17 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Stamp), LoadError> {
         return Err(LoadError::BeingWritten);
     }
     Ok((bytes, stamp))
+}
+
+/// What the system says of a file, with the file's name.
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> LoadError {
+    LoadError::Read {
+        path: shown(path),
+        why: match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".into(),
+            _ => error.to_string(),
+        },
+    }
 }
 
 fn shown(path: &Path) -> String {

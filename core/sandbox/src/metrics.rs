@@ -1,6 +1,7 @@
 //! What is counted about plugins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use prometheus::core::{AtomicF64, GenericCounter, GenericCounterVec};
@@ -10,6 +11,8 @@ use taimat_base::metrics::{
     Error, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Register, Registry,
 };
 use taimat_contract::Cause;
+
+use crate::runner::RunState;
 
 const LABELS: [&str; 2] = ["commune", "plugin"];
 const NAMED: [&str; 4] = ["commune", "plugin", "camera", "name"];
@@ -37,8 +40,13 @@ pub(crate) struct Metrics {
     memory: IntGaugeVec,
     generation: IntGaugeVec,
     up: IntGaugeVec,
+    change_refused: IntGaugeVec,
+    cameras: IntGaugeVec,
     counts: GenericCounterVec<AtomicF64>,
     values: GaugeVec,
+    /// Whose series they are: a plugin that is dropped and comes back may be here twice for a moment.
+    owners: Mutex<BTreeMap<(CommuneId, Arc<str>), u64>>,
+    next: AtomicU64,
 }
 
 impl Metrics {
@@ -67,14 +75,24 @@ impl Metrics {
             instances: r.gauges("taimat_plugin_instances", "Instances.", &LABELS)?,
             memory: r.gauges("taimat_plugin_memory_bytes", "Linear memory of all instances.", &LABELS)?,
             generation: r.gauges("taimat_plugin_generation", "Which load of the plugin is running, counted from 1.", &LABELS)?,
-            up: r.gauges("taimat_plugin_up", "1 when a plugin runs, 0 when it is refused or suspended anywhere.", &LABELS)?,
+            up: r.gauges("taimat_plugin_up", "1 while a component of the plugin runs.", &LABELS)?,
+            change_refused: r.gauges("taimat_plugin_change_refused", "1 while what runs is not what file and settings say: that was refused, or failed on probation.", &LABELS)?,
+            cameras: r.gauges("taimat_plugin_cameras", "Cameras of the plugin, by how it is doing there.", &["commune", "plugin", "state"])?,
             counts: r.counters("taimat_plugin_count_total", "What plugins count themselves.", &NAMED)?,
             values: r.gauges("taimat_plugin_value", "What plugins measure themselves.", &NAMED)?,
+            owners: Mutex::default(),
+            next: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn of(self: &Arc<Self>, commune: &CommuneId, plugin: &str) -> PluginMetrics {
         let labels = [commune.as_str(), plugin];
+        let name: Arc<str> = plugin.into();
+        // Numbers are not given twice.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut owners = self.owners.lock().unwrap_or_else(|e| e.into_inner());
+        owners.insert((commune.clone(), Arc::clone(&name)), number);
+        drop(owners);
         for cause in Cause::ALL {
             let _at_zero = self
                 .ended
@@ -100,8 +118,14 @@ impl Metrics {
             memory: self.memory.with_label_values(&labels),
             generation: self.generation.with_label_values(&labels),
             up: self.up.with_label_values(&labels),
+            change_refused: self.change_refused.with_label_values(&labels),
+            cameras: RunState::ALL.map(|state| {
+                let labels = [labels[0], labels[1], state.as_str()];
+                self.cameras.with_label_values(&labels)
+            }),
             commune: commune.clone(),
-            plugin: plugin.into(),
+            plugin: name,
+            number,
             all: Arc::clone(self),
             own: Mutex::default(),
         }
@@ -130,8 +154,12 @@ pub(crate) struct PluginMetrics {
     pub(crate) memory: IntGauge,
     pub(crate) generation: IntGauge,
     pub(crate) up: IntGauge,
+    pub(crate) change_refused: IntGauge,
+    /// In the order of [`RunState::ALL`].
+    cameras: [IntGauge; RunState::ALL.len()],
     commune: CommuneId,
     plugin: Arc<str>,
+    number: u64,
     all: Arc<Metrics>,
     /// Own counters and gauges that exist: camera and name.
     own: Mutex<BTreeSet<(String, String)>>,
@@ -141,6 +169,14 @@ impl Drop for PluginMetrics {
     /// The commune has the plugin no more: its series end.
     fn drop(&mut self) {
         let (all, labels) = (&self.all, self.labels());
+        {
+            let mut owners = all.owners.lock().unwrap_or_else(|e| e.into_inner());
+            let key = (self.commune.clone(), Arc::clone(&self.plugin));
+            if owners.get(&key) != Some(&self.number) {
+                return;
+            }
+            owners.remove(&key);
+        }
         // Nothing is lost if a series was never there.
         let _removed = all.calls.remove_label_values(&labels);
         let _removed = all.cpu.remove_label_values(&labels);
@@ -161,10 +197,20 @@ impl Drop for PluginMetrics {
         ] {
             let _removed = family.remove_label_values(&labels);
         }
-        for family in [&all.instances, &all.memory, &all.generation, &all.up] {
+        for family in [
+            &all.instances,
+            &all.memory,
+            &all.generation,
+            &all.up,
+            &all.change_refused,
+        ] {
             let _removed = family.remove_label_values(&labels);
         }
         let [commune, plugin] = labels;
+        for state in RunState::ALL {
+            let labels = [commune, plugin, state.as_str()];
+            let _removed = all.cameras.remove_label_values(&labels);
+        }
         for cause in Cause::ALL {
             let labels = [commune, plugin, cause.as_str()];
             let _removed = all.ended.remove_label_values(&labels);
@@ -186,6 +232,11 @@ impl PluginMetrics {
 
     fn labels(&self) -> [&str; 2] {
         [self.commune.as_str(), &self.plugin]
+    }
+
+    /// Cameras at which it is doing so.
+    pub(crate) fn cameras(&self, state: RunState) -> &IntGauge {
+        &self.cameras[state as usize]
     }
 
     pub(crate) fn ended(&self, cause: Cause) {
@@ -218,5 +269,35 @@ impl PluginMetrics {
             .values
             .with_label_values(&[commune, plugin, camera, name])
             .set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_end_with_their_last_owner() {
+        let registry = Registry::new();
+        let metrics = Arc::new(Metrics::register(&registry).unwrap());
+        let commune: CommuneId = "thu".parse().unwrap();
+        let there = || {
+            registry
+                .gather()
+                .iter()
+                .any(|f| f.name() == "taimat_plugin_up")
+        };
+        let first = metrics.of(&commune, "a");
+        let second = metrics.of(&commune, "a");
+        drop(first);
+        assert!(there());
+        second.up.set(1);
+        drop(second);
+        let left: Vec<String> = registry
+            .gather()
+            .iter()
+            .map(|f| f.name().to_owned())
+            .collect();
+        assert_eq!(left, [""; 0]);
     }
 }

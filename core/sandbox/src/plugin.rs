@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, CommuneId, clock};
-use taimat_contract::package::PublicKey;
+use taimat_contract::Package;
+use taimat_contract::package::{PackageDigest, PublicKey};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::House;
@@ -17,11 +18,13 @@ use crate::host::Shared;
 use crate::host::log::Level;
 use crate::limits::{Bucket, LimitSettings, Limits};
 use crate::load::{self, Grant, LoadError, Loaded, Stamp, Surface};
-use crate::runner::{Context, Report, RunState, Runner};
+use crate::runner::{Context, Report, RunState, RunStatus, Runner};
 use crate::status::{ComponentStatus, Face, LastError, PluginState};
 
 /// How soon to look again at a file that is being written.
 const WRITING: Duration = Duration::from_millis(200);
+/// How long to wait for what ran before a restart to run again.
+const SETTLING: Duration = Duration::from_secs(30);
 /// Reports waiting for the plugin's task; further ones are dropped, the next says the same.
 const REPORTS: usize = 256;
 
@@ -74,6 +77,8 @@ struct Plugin {
     running: Option<Running>,
     /// What ran before, until the present one has passed its probation.
     before: Option<Running>,
+    /// What is kept for the next start, if it is known.
+    kept: Option<PackageDigest>,
     generations: u64,
     runners: BTreeMap<CameraKey, Stop>,
     desired: Option<watch::Sender<Arc<Generation>>>,
@@ -107,6 +112,7 @@ pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Hand
         again: false,
         running: None,
         before: None,
+        kept: None,
         generations: 0,
         runners: BTreeMap::new(),
         desired: None,
@@ -139,7 +145,7 @@ impl Plugin {
                 () = clock::sleep_until(clock::now() + WRITING), if self.again => {
                     self.look(false).await;
                 }
-                Some(report) = self.reports.1.recv() => self.heard(report),
+                Some(report) = self.reports.1.recv() => self.heard(report).await,
             }
         }
         self.tasks.stop(Duration::from_secs(1)).await;
@@ -149,6 +155,7 @@ impl Plugin {
     async fn look(&mut self, spec_changed: bool) {
         if !self.spec.enabled {
             self.halt();
+            self.set_refused(false);
             self.face.lock().state = PluginState::Disabled;
             return;
         }
@@ -163,9 +170,16 @@ impl Plugin {
             }
             return;
         }
+        self.again = false;
+        if self.running.is_none() {
+            self.revive().await;
+        }
         self.stamp = now;
-        (self.again, self.refused) = (false, false);
-        match self.load().await {
+        let loaded = self.load().await;
+        if loaded.is_ok() {
+            self.set_refused(false);
+        }
+        match loaded {
             Ok(Some(loaded)) => self.take_over(loaded),
             Ok(None) => self.respecify(),
             Err(LoadError::BeingWritten) => (self.stamp, self.again) = (None, true),
@@ -192,6 +206,11 @@ impl Plugin {
         {
             return Ok(None);
         }
+        self.compiled(bytes, package).await.map(Some)
+    }
+
+    async fn compiled(&self, bytes: Vec<u8>, package: Package) -> Result<Loaded, LoadError> {
+        let digest = package.digest;
         tracing::info!(
             digest = digest.short(),
             version = package.manifest.version,
@@ -214,26 +233,95 @@ impl Plugin {
             &self.spec.grant,
             &self.spec.name,
         )?;
-        Ok(Some(Loaded {
+        Ok(Loaded {
             surface: Surface::of(engine, &component),
             component,
             package: Arc::new(package),
             prepared,
             digest,
             bytes: bytes.len(),
-        }))
+        })
+    }
+
+    /// Starts what proved itself last, if the file has changed since: the file is then tried against
+    /// it, like any that comes while something runs.
+    async fn revive(&mut self) {
+        let (house, spec) = (Arc::clone(&self.house), Arc::clone(&self.spec));
+        let read = move || {
+            let bytes = house.kept.as_ref()?.other(&spec)?;
+            let package = load::check(&bytes, &spec.trusted_keys);
+            Some(package.map(|package| (bytes, package)))
+        };
+        let Ok(Some(checked)) = tokio::task::spawn_blocking(read).await else {
+            return;
+        };
+        let loaded = match checked {
+            Ok((bytes, package)) => self.compiled(bytes, package).await,
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(loaded) => {
+                tracing::info!(
+                    "the file is not what ran last: that runs until the file has proved itself"
+                );
+                self.take_over(loaded);
+                self.settle().await;
+            }
+            Err(error) => tracing::warn!(%error, "what ran last can not run any more"),
+        }
+    }
+
+    /// Waits until what was taken over runs at all cameras, or does not: a runner that has nothing
+    /// yet would begin with what comes next.
+    async fn settle(&mut self) {
+        let stop = self.tasks.stop_signal().clone();
+        let deadline = clock::now() + SETTLING;
+        while self.at_cameras(|status| status.state == RunState::Starting) {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = clock::sleep_until(deadline) => return,
+                Some(report) = self.reports.1.recv() => self.heard(report).await,
+            }
+        }
+    }
+
+    /// Keeps what runs for the next start.
+    async fn keep(&mut self) {
+        let Some(digest) = self.running.as_ref().map(|r| r.loaded.digest) else {
+            return;
+        };
+        if self.kept == Some(digest) {
+            return;
+        }
+        let (house, spec) = (Arc::clone(&self.house), Arc::clone(&self.spec));
+        let keep = move || {
+            house
+                .kept
+                .as_ref()
+                .map_or(Ok(false), |k| k.keep(&spec, digest))
+        };
+        match tokio::task::spawn_blocking(keep).await {
+            Ok(Ok(kept)) => self.kept = kept.then_some(digest),
+            Ok(Err(error)) => tracing::warn!(%error, "it can not be kept for the next start"),
+            Err(_panicked) => {}
+        }
     }
 
     fn refuse(&mut self, why: &str) {
         tracing::error!(why, "refused");
-        self.refused = true;
+        self.set_refused(true);
         self.face.metrics.refusals.inc();
         self.error(why);
-        let mut shown = self.face.lock();
         if self.running.is_none() {
-            shown.state = PluginState::Refused;
+            self.face.lock().state = PluginState::Refused;
+            self.face.metrics.up.set(0);
         }
-        self.face.metrics.up.set(0);
+    }
+
+    fn set_refused(&mut self, refused: bool) {
+        self.refused = refused;
+        self.face.lock().change_refused = refused;
+        self.face.metrics.change_refused.set(i64::from(refused));
     }
 
     fn error(&self, why: &str) {
@@ -440,14 +528,15 @@ impl Plugin {
         self.face.metrics.up.set(0);
     }
 
-    fn refused_everywhere(&self) -> bool {
-        self.face.lock().cameras.values().all(|status| {
+    /// Whether this holds at one camera at least.
+    fn at_cameras(&self, is: impl Fn(&RunStatus) -> bool) -> bool {
+        self.face.lock().cameras.values().any(|status| {
             let status = status.lock().unwrap_or_else(|e| e.into_inner());
-            status.state == RunState::Refused
+            is(&status)
         })
     }
 
-    fn heard(&mut self, report: Report) {
+    async fn heard(&mut self, report: Report) {
         let current = self.running.as_ref().map(|r| r.generation.number);
         match report {
             Report::RolledBack { generation, why } | Report::Refused { generation, why } => {
@@ -458,21 +547,23 @@ impl Plugin {
                     // The file stays refused until it changes.
                     tracing::warn!(generation, why, "taken back");
                     self.face.metrics.refusals.inc();
-                    self.refused = true;
+                    self.set_refused(true);
                     self.running = Some(before.clone());
                     self.go(&before);
-                } else if current == Some(generation) && self.refused_everywhere() {
+                } else if current == Some(generation)
+                    && !self.at_cameras(|status| status.state != RunState::Refused)
+                {
                     self.face.lock().state = PluginState::Refused;
                     self.face.metrics.up.set(0);
                 }
             }
             Report::Confirmed { generation } => {
-                let all = self.face.lock().cameras.values().all(|status| {
-                    let status = status.lock().unwrap_or_else(|e| e.into_inner());
-                    status.generation == generation && status.state == RunState::Running
+                let elsewhere = self.at_cameras(|status| {
+                    status.generation != generation || status.state != RunState::Running
                 });
-                if current == Some(generation) && all {
+                if current == Some(generation) && !elsewhere {
                     self.before = None;
+                    self.keep().await;
                 }
             }
             Report::Failed { why } => self.error(&why),

@@ -59,6 +59,28 @@ pub enum RunState {
     Refused,
 }
 
+impl RunState {
+    /// All, in their order.
+    pub const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Running,
+        Self::Probation,
+        Self::Suspended,
+        Self::Refused,
+    ];
+
+    /// As API and metrics have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Probation => "probation",
+            Self::Suspended => "suspended",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What is known about a plugin at a camera.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunStatus {
@@ -147,6 +169,7 @@ impl Runner {
             failures: 0,
             want: None,
         }));
+        context.metrics.cameras(RunState::Starting).inc();
         let runner = Self {
             camera,
             status: Arc::clone(&status),
@@ -194,7 +217,13 @@ impl Runner {
     }
 
     fn set(&self, change: impl FnOnce(&mut RunStatus)) {
-        change(&mut self.status.lock().unwrap_or_else(|e| e.into_inner()));
+        let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
+        let before = status.state;
+        change(&mut status);
+        if status.state != before {
+            self.context.metrics.cameras(before).dec();
+            self.context.metrics.cameras(status.state).inc();
+        }
     }
 
     fn say(&self, level: Level, text: String) {
@@ -557,6 +586,13 @@ impl Runner {
         self.context
             .sink
             .publish(&self.camera, &self.context.plugin, &kept);
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let status = self.status.lock().unwrap_or_else(|e| e.into_inner());
+        self.context.metrics.cameras(status.state).dec();
     }
 }
 

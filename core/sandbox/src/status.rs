@@ -43,6 +43,9 @@ pub struct PluginStatus {
     pub name: String,
     /// How it is doing.
     pub state: PluginState,
+    /// What runs is not what the file and the settings say now: that was refused, or failed on
+    /// probation.
+    pub change_refused: bool,
     /// Which load runs, counted from 1; 0 for none.
     pub generation: u64,
     /// The component that runs.
@@ -112,6 +115,7 @@ pub(crate) struct Face {
 #[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) state: PluginState,
+    pub(crate) change_refused: bool,
     pub(crate) generation: u64,
     pub(crate) component: Option<ComponentStatus>,
     pub(crate) last_error: Option<LastError>,
@@ -127,6 +131,7 @@ impl Face {
             metrics: Arc::new(metrics),
             state: Mutex::new(Shown {
                 state: PluginState::Loading,
+                change_refused: false,
                 generation: 0,
                 component: None,
                 last_error: None,
@@ -157,6 +162,7 @@ impl Face {
         PluginStatus {
             name: self.name.clone(),
             state: shown.state,
+            change_refused: shown.change_refused,
             generation: shown.generation,
             component: shown.component.clone(),
             last_error: shown.last_error.clone(),

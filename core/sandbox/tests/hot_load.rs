@@ -353,3 +353,94 @@ async fn what_was_refused_for_want_of_a_grant_runs_once_it_is_granted() {
         })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ran_before_a_restart_runs_after_it_although_the_file_is_bad() {
+    let runs = async |bench: &Bench, version: &str| {
+        bench
+            .until("count", version, |s| {
+                let runs = s.cameras.values().all(|c| c.state == RunState::Running);
+                (runs && s.component.as_ref()?.version == version).then_some(())
+            })
+            .await;
+    };
+    let fault = |bench: &Bench| bench.status("count").last_error.map(|e| e.text);
+    let bench = Bench::start();
+    bench.put("count.wasm", &version("1.0.0"));
+    let mut spec = bench.spec("count", 2);
+    // Only the hostile one takes heed of it.
+    spec.settings = r#"{ "does": "panic-in-frame" }"#.into();
+    bench.run(spec.clone());
+    runs(&bench, "1.0.0").await;
+    bench
+        .until("count", "kept", |_| {
+            bench
+                .path("data/proven/thu/count.wasm")
+                .exists()
+                .then_some(())
+        })
+        .await;
+
+    // Refused at sight.
+    bench.put("count.wasm", b"no component");
+    let bench = bench.restart();
+    bench.run(spec.clone());
+    runs(&bench, "1.0.0").await;
+    bench
+        .until("count", "the reason", |_| {
+            fault(&bench)?.contains("no WebAssembly").then_some(())
+        })
+        .await;
+
+    let stands = |bench: &Bench| {
+        let gauge =
+            |metric: &str, label: &str| bench.gauge(&format!("taimat_plugin_{metric}"), label);
+        [
+            gauge("up", "count"),
+            gauge("change_refused", "count"),
+            gauge("cameras", "running"),
+        ]
+    };
+    assert_eq!(stands(&bench), [1.0, 1.0, 2.0]);
+    assert!(bench.status("count").change_refused);
+
+    // Fails at its first frame.
+    bench.put("count.wasm", &plugins::package("example-hostile").unwrap());
+    let bench = bench.restart();
+    bench.run(spec.clone());
+    let (_, ()) = bench
+        .show_until(0, 50, |_| {
+            let back = bench
+                .status("count")
+                .cameras
+                .values()
+                .all(|c| c.generation == 1);
+            (fault(&bench).is_some_and(|why| why.contains("trap")) && back).then_some(())
+        })
+        .await;
+    runs(&bench, "1.0.0").await;
+
+    // A good one proves itself and takes the place of what was kept.
+    bench.put("count.wasm", &version("2.0.0"));
+    let bench = bench.restart();
+    bench.run(spec.clone());
+    let proven = || std::fs::read(bench.path("data/proven/thu/count.wasm")).unwrap();
+    let (_, ()) = bench
+        .show_until(0, 50, |_| (proven() == version("2.0.0")).then_some(()))
+        .await;
+    runs(&bench, "2.0.0").await;
+    assert_eq!(stands(&bench), [1.0, 0.0, 2.0]);
+
+    // Who takes the file away does not want it back; who drops the plugin, not even its copy.
+    std::fs::remove_file(bench.path("count.wasm")).unwrap();
+    let bench = bench.restart();
+    bench.run(spec);
+    bench
+        .until("count", "refused", |s| {
+            (s.state == PluginState::Refused).then_some(())
+        })
+        .await;
+    assert_eq!(stands(&bench), [0.0, 1.0, 0.0]);
+    bench.sandbox.reconcile(Vec::new());
+    assert!(!bench.path("data/proven/thu/count.wasm").exists());
+}

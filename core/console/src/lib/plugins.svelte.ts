@@ -11,6 +11,7 @@ export interface RunStatus {
 export interface Plugin {
   name: string;
   state: 'disabled' | 'loading' | 'running' | 'refused';
+  change_refused: boolean;
   generation: number;
   component: {
     name: string;

@@ -138,7 +138,19 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap())
+    }
+
+    /// The router ends, and starts again with the files that there are.
+    pub(crate) fn restart(self) -> Self {
+        let Self {
+            sandbox, folder, ..
+        } = self;
+        drop(sandbox);
+        Self::over(folder)
+    }
+
+    fn over(folder: tempfile::TempDir) -> Self {
         let (feed, seen) = (Arc::new(Feed::default()), Arc::new(Seen::default()));
         let registry = Registry::new();
         let config = Config {
@@ -214,6 +226,17 @@ impl Bench {
         samples
             .flat_map(|family| family.get_metric())
             .map(|m| m.get_counter().get_value())
+            .sum()
+    }
+
+    /// The sum of a gauge's samples that have this value of some label.
+    pub(crate) fn gauge(&self, metric: &str, label: &str) -> f64 {
+        let all = self.registry.gather();
+        let samples = all.iter().filter(|f| f.name() == metric);
+        samples
+            .flat_map(|family| family.get_metric())
+            .filter(|m| m.get_label().iter().any(|l| l.value() == label))
+            .map(|m| m.get_gauge().get_value())
             .sum()
     }
 
