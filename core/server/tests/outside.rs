@@ -17,6 +17,9 @@ use taimat_testkit::{GstCamera, GstOptions, Pictures};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
+/// Of the cameras' pictures.
+const HEIGHT: usize = 180;
+
 async fn output(program: &str, args: &[&str]) -> String {
     let run = Command::new(program).args(args).kill_on_drop(true).output();
     let output = tokio::time::timeout(Duration::from_secs(40), run)
@@ -29,6 +32,39 @@ async fn output(program: &str, args: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Takes twenty decoded pictures of what GStreamer plays, 320 pixels wide, and lets go. Not by
+/// `eos-after`: at the end of a stream by UDP, `rtspsrc` (1.22) now and then fails by itself, before it
+/// has sent its PAUSE.
+async fn twenty_pictures(source: &str) {
+    let pipeline = format!(
+        "{source} ! videoconvert ! videoscale ! video/x-raw,format=GRAY8,width=320,height={HEIGHT} ! fdsink sync=false"
+    );
+    let mut player = Command::new("gst-launch-1.0")
+        .arg("-q")
+        .args(pipeline.split_whitespace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut pictures = vec![0; 20 * 320 * HEIGHT];
+    let mut stdout = player.stdout.take().unwrap();
+    let read = stdout.read_exact(&mut pictures);
+    let read = tokio::time::timeout(Duration::from_secs(40), read).await;
+    if !matches!(read, Ok(Ok(_))) {
+        player.start_kill().unwrap();
+        let said = player.wait_with_output().await.unwrap().stderr;
+        assert!(
+            said.is_empty(),
+            "{pipeline}: {}",
+            String::from_utf8_lossy(&said)
+        );
+        read.expect("twenty pictures in time")
+            .expect("twenty pictures");
+    }
+    assert!(pictures.iter().any(|p| *p != pictures[0]), "{pipeline}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,14 +130,10 @@ async fn ffprobe_and_gstreamer_pull_our_rtsp() {
             ("a", "rtph264depay ! avdec_h264"),
             ("c", "rtpjpegdepay ! jpegdec"),
         ] {
-            let pipeline = format!(
-                "rtspsrc location=rtsp://{rtsp}/thu/{camera} protocols={transport} latency=0 ! \
-                 {decoded} ! identity eos-after=20 ! fakesink"
-            );
-            let args: Vec<&str> = std::iter::once("-q")
-                .chain(pipeline.split_whitespace())
-                .collect();
-            output("gst-launch-1.0", &args).await;
+            twenty_pictures(&format!(
+                "rtspsrc location=rtsp://{rtsp}/thu/{camera} protocols={transport} latency=0 ! {decoded}"
+            ))
+            .await;
         }
     }
     assert!(bench.metric("taimat_rtsp_packets_total", "").await > 100.0);

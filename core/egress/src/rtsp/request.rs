@@ -78,6 +78,35 @@ mod tests {
         assert_eq!(parse(&endless.concat()).unwrap_err(), RequestError::TooLong);
     }
 
+    #[test]
+    fn half_a_request_waits_for_the_other_half() {
+        let requests = [
+            "PAUSE rtsp://127.0.0.1:8554/thu/c/ RTSP/1.0\r\nCSeq: 6\r\nSession: 0123456789abcdef\r\n\
+             User-Agent: GStreamer/1.22.0\r\nDate: Wed, 25 Nov 2026 13:20:22 GMT\r\n\r\n",
+            "SETUP rtsp://[::1]/thu/c/trackID=0?profile=sub RTSP/1.0\r\nCSeq: 3\r\n\
+             Transport: RTP/AVP;unicast;client_port=1-2,RTP/AVP/TCP;unicast\r\nX:\r\n\r\n",
+            "SET_PARAMETER * RTSP/1.0\r\nCSeq: 7\r\nContent-Length: 4\r\n\r\nabcd",
+        ];
+        for text in requests {
+            for cut in 1..text.len() {
+                let parsed = parse(&text.as_bytes()[..cut]);
+                assert!(
+                    matches!(parsed, Ok(Parsed::Incomplete)),
+                    "{cut}: {parsed:?} of {text}"
+                );
+            }
+            assert!(matches!(parse(text.as_bytes()), Ok(Parsed::Request(..))));
+        }
+        let data = [b"$\x01\x00\x40".to_vec(), vec![7; 64]].concat();
+        for cut in 1..data.len() {
+            let parsed = parse(&data[..cut]);
+            assert!(
+                matches!(parsed, Ok(Parsed::Incomplete)),
+                "{cut}: {parsed:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..60) {
