@@ -143,7 +143,8 @@ impl Detection {
     /// Attributes at most.
     pub const MAX_EXTRA: usize = 16;
 
-    /// The detection with its regions clipped to the picture, if it keeps to the contract.
+    /// The detection with its regions clipped to the picture and its text in one line, if it keeps to
+    /// the contract.
     pub fn checked(mut self) -> Result<Self, BadDetection> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.kind.is_empty() || self.kind.len() > 32 || !self.kind.chars().all(fits) {
@@ -165,6 +166,9 @@ impl Detection {
         for Attribute { key, value } in &self.extra {
             most("bytes of a key", key.len(), 64)?;
             most("bytes of a value", value.len(), 1024)?;
+        }
+        if self.text.contains(char::is_control) {
+            self.text = self.text.replace(char::is_control, " ");
         }
         for (index, region) in self.regions.iter_mut().enumerate() {
             *region = region.clipped().ok_or(BadDetection::Region(index))?;
@@ -200,6 +204,11 @@ mod tests {
             ..detection("a")
         };
         assert_eq!(unsure.checked(), Err(BadDetection::Confidence));
+        let lines = Detection {
+            text: "one\ntwo\u{1b}[2J".into(),
+            ..detection("a")
+        };
+        assert_eq!(lines.checked().unwrap().text, "one two [2J");
         let long = Detection {
             text: "x".repeat(257),
             ..detection("a")

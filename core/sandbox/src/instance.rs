@@ -15,6 +15,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::bindings::{v0_1, v0_2};
 use crate::cpu::{Meter, Metered};
+use crate::host::log::line;
 use crate::host::{HostState, Shared};
 use crate::limits::Limits;
 use crate::served::Served;
@@ -300,7 +301,7 @@ impl Detector for Instance {
         let called = bounded(&self.meter, cpu, wall, call).await;
         let took = clock::thread_now() - begin;
         let (loaded,) = self.settle(called, took, cpu, wall)?;
-        loaded.map_err(|why| Failure::Said(PluginError::Retry(why)))
+        loaded.map_err(|why: String| Failure::Said(PluginError::Retry(line(&why))))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::House;
 use crate::compile::Source;
 use crate::generation::{ComponentFactory, Generation};
 use crate::host::Shared;
-use crate::host::log::Level;
+use crate::host::log::{Level, line};
 use crate::limits::{Bucket, LimitSettings, Limits};
 use crate::load::{self, Grant, LoadError, Loaded, Stamp, Surface};
 use crate::runner::{Context, Report, RunState, RunStatus, Runner};
@@ -308,6 +308,7 @@ impl Plugin {
     }
 
     fn refuse(&mut self, why: &str) {
+        let why = &line(why);
         tracing::error!(why, "refused");
         self.set_refused(true);
         self.face.metrics.refusals.inc();

@@ -1,7 +1,8 @@
 //! One plugin at one camera: owns the instance, gives it frames, replaces it.
 //!
 //! A replacement is made beside the running one and takes over between two frames. It is on
-//! probation then: if it fails, the one before gets the same frame and stays. An instance that
+//! probation then: if it fails, or answers nothing but errors, the one before gets the same frame and
+//! stays. An instance that
 //! fails without such a one is replaced by a fresh one; after the third time in a minute there is a
 //! pause first.
 
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, clock};
+use taimat_base::{CameraKey, Seldom, clock};
 use taimat_contract::{
     Delivery, Detection, DetectionSink, Detector, Failure, FrameReader, FrameSource, UnixMicros,
     Want,
@@ -129,10 +130,21 @@ struct Active {
     calls: u64,
 }
 
+/// What a call was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Frame,
+    Tick,
+}
+
 struct Fallback {
     active: Active,
     calls_left: u32,
     until: Instant,
+    /// The new one was given a frame.
+    tried: bool,
+    /// It has looked at one without an error.
+    answered: bool,
 }
 
 /// A detector that is ready, and what it needs to see.
@@ -157,6 +169,7 @@ pub(crate) struct Runner {
     pauses: usize,
     resume: Option<Instant>,
     detections: Bucket,
+    said: Seldom,
 }
 
 impl Runner {
@@ -181,6 +194,7 @@ impl Runner {
             pauses: 0,
             resume: None,
             detections: Bucket::new(0.0, 0.0),
+            said: Seldom::default(),
             context,
         };
         (runner, status)
@@ -365,6 +379,8 @@ impl Runner {
                     active,
                     calls_left: PROBATION_CALLS,
                     until: clock::now() + PROBATION_TIME,
+                    tried: false,
+                    answered: false,
                 });
             }
         }
@@ -413,7 +429,7 @@ impl Runner {
             let called = spend(&active.generation.share, call).await;
             active.calls += 1;
             self.set(|s| s.frames += 1);
-            if !self.take(called).await {
+            if !self.take(Given::Frame, called).await {
                 break;
             }
         }
@@ -429,7 +445,7 @@ impl Runner {
             return;
         };
         let called = spend(&active.generation.share, active.detector.on_tick(now)).await;
-        self.take(called).await;
+        self.take(Given::Tick, called).await;
     }
 
     fn has_share(&self) -> bool {
@@ -441,18 +457,31 @@ impl Runner {
     }
 
     /// Takes over what a call returned. Says whether the instance before has to do it again.
-    async fn take(&mut self, called: Result<Vec<Detection>, Failure>) -> bool {
+    async fn take(&mut self, given: Given, called: Result<Vec<Detection>, Failure>) -> bool {
         match called {
             Ok(detections) => {
                 self.publish(detections);
-                self.passed();
+                self.passed(given, true);
                 false
             }
             Err(Failure::Said(error)) => {
                 self.context.metrics.said.inc();
-                self.say(Level::Warn, error.to_string());
-                self.passed();
-                false
+                if let Some(unsaid) = self.said.say(clock::now()) {
+                    let before = match unsaid {
+                        0 => String::new(),
+                        more => format!(" (and {more} times since the last line about it)"),
+                    };
+                    self.say(Level::Warn, format!("it says, {error}{before}"));
+                }
+                if self.passed(given, false) {
+                    return false;
+                }
+                let Some(failed) = self.active.take() else {
+                    return false;
+                };
+                self.fall_back();
+                self.roll_back(failed.generation.number, &Failure::Said(error));
+                true
             }
             Err(ended) => {
                 self.ended(&ended);
@@ -508,13 +537,20 @@ impl Runner {
         });
     }
 
-    /// A call went well as far as the instance is concerned.
-    fn passed(&mut self) {
+    /// A call has returned, and the instance lives. False if that ends a probation in which it has
+    /// answered every frame with an error.
+    fn passed(&mut self, given: Given, answered: bool) -> bool {
         let Some(fallback) = &mut self.fallback else {
-            return;
+            return true;
         };
+        let frame = given == Given::Frame;
+        fallback.tried |= frame;
+        fallback.answered |= frame && answered;
         fallback.calls_left = fallback.calls_left.saturating_sub(1);
         if fallback.calls_left == 0 || clock::now() >= fallback.until {
+            if fallback.tried && !fallback.answered {
+                return answered;
+            }
             self.fallback = None;
             self.set(|s| s.state = RunState::Running);
             if let Some(active) = &self.active {
@@ -523,6 +559,7 @@ impl Runner {
                 });
             }
         }
+        true
     }
 
     /// Makes a fresh instance, at once or after a pause. One that refused its settings will refuse

@@ -8,7 +8,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::bindings::{v0_1, v0_2};
 use crate::host::HostState;
-use crate::host::log::Level;
+use crate::host::log::{Level, line};
 
 /// A version of the contract. Patch versions of one are compatible in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -115,9 +115,9 @@ macro_rules! served {
             impl From<types::Error> for Failure {
                 fn from(error: types::Error) -> Self {
                     match error {
-                        types::Error::Settings(why) => PluginError::Settings(why),
-                        types::Error::Retry(why) => PluginError::Retry(why),
-                        types::Error::Fatal(why) => PluginError::Fatal(why),
+                        types::Error::Settings(why) => PluginError::Settings(line(&why)),
+                        types::Error::Retry(why) => PluginError::Retry(line(&why)),
+                        types::Error::Fatal(why) => PluginError::Fatal(line(&why)),
                     }
                     .into()
                 }

@@ -209,6 +209,30 @@ async fn floods_are_cut_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn errors_by_the_megabyte_become_one_short_line() {
+    let bench = Bench::start();
+    bench.put(
+        "hostile.wasm",
+        &plugins::package("example-hostile").unwrap(),
+    );
+    let mut spec = hostile(&bench, "long-errors");
+    spec.limits.cpu = Some(Duration::from_secs(2));
+    bench.run(spec);
+    bench
+        .show_until(0, 25, |_| {
+            (bench.counted("taimat_plugin_errors_total") >= 30.0).then_some(())
+        })
+        .await;
+    let lines = bench.lines("hostile");
+    assert!(lines.iter().all(|l| l.text.len() < 1200), "{lines:#?}");
+    assert!(!lines.iter().any(|l| l.text.contains(char::is_control)));
+    let said = lines.iter().filter(|l| l.text.contains("for ever")).count();
+    // A frame every 40 ms, a line every ten seconds.
+    assert!((1..10).contains(&said), "{said}");
+    assert_eq!(bench.status("hostile").usage.ended.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
     let bench = Bench::start();
     with_a_healthy_one(&bench).await;

@@ -137,6 +137,38 @@ async fn a_bad_version_is_taken_back_and_its_frame_is_not_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_answers_nothing_but_errors_is_taken_back() {
+    let bench = Bench::start();
+    bench.put("count.wasm", &version("1.0.0"));
+    let mut spec = bench.spec("count", 1);
+    // Only the hostile one takes heed of it.
+    spec.settings = r#"{ "does": "long-errors" }"#.into();
+    spec.limits.cpu = Some(std::time::Duration::from_secs(2));
+    bench.run(spec);
+    let seen = || bench.seen.of("c0", "count").len();
+    let (next, ()) = bench
+        .show_until(0, 50, |_| (seen() >= 5).then_some(()))
+        .await;
+    bench.put("count.wasm", &plugins::package("example-hostile").unwrap());
+    let (next, ()) = bench
+        .show_until(next, 50, |_| {
+            let status = bench.status("count");
+            (status.change_refused && status.generation == 1).then_some(())
+        })
+        .await;
+    let error = bench.status("count").last_error.unwrap().text;
+    assert!(
+        error.contains("generation 2") && error.contains("for ever"),
+        "{error}"
+    );
+    // The frame that ended it was not lost, and those after it are seen.
+    let before = seen();
+    bench
+        .show_until(next, 50, |_| (seen() > before + 5).then_some(()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn settings_take_effect_and_wrong_ones_do_not() {
     let bench = Bench::start();
     bench.put("motion.wasm", &plugins::package("detect-motion").unwrap());

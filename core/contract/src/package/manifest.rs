@@ -36,11 +36,11 @@ impl fmt::Display for Kind {
 pub struct Manifest {
     /// The plugin's name: 1 to 64 of a-z, 0-9 and `-`.
     pub name: String,
-    /// Its semantic version.
+    /// Its semantic version, of 64 characters at most.
     pub version: String,
     /// Its kind.
     pub kind: Kind,
-    /// One line for who decides about it.
+    /// One line for who decides about it, of 256 bytes at most.
     pub summary: String,
     /// Its licence, as an SPDX expression.
     pub license: String,
@@ -122,10 +122,21 @@ struct About {
     license: String,
 }
 
+/// Characters of a version at most.
+const MAX_VERSION: usize = 64;
+/// Bytes of the summary and of the licence at most.
+const MAX_LINE: usize = 256;
+
+/// What comes from a file, as far as a terminal or a log should show it.
+fn shown(text: &str) -> String {
+    let plain = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    text.trim().chars().take(1000).map(plain).collect()
+}
+
 impl FromStr for Manifest {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string().trim().to_owned())?;
+        let file: File = toml::from_str(text).map_err(|e| shown(&e.to_string()))?;
         let File {
             plugin,
             requests,
@@ -137,11 +148,21 @@ impl FromStr for Manifest {
             .map_err(|e| format!("plugin.name {:?}: {e}", plugin.name))?;
         let numeric = |part: &str| part.parse::<u64>().is_ok();
         let core = plugin.version.split(['-', '+']).next().unwrap_or("");
-        if core.split('.').count() != 3 || !core.split('.').all(numeric) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-+.".contains(c);
+        let short = plugin.version.len() <= MAX_VERSION && plugin.version.chars().all(fits);
+        if !short || core.split('.').count() != 3 || !core.split('.').all(numeric) {
             return Err(format!(
-                "plugin.version {:?} is not a semantic version such as \"1.4.0\"",
-                plugin.version
+                "plugin.version {:?} is not a semantic version such as \"1.4.0\", of {MAX_VERSION} \
+                 characters at most",
+                shown(&plugin.version)
             ));
+        }
+        for (what, text) in [("summary", &plugin.summary), ("license", &plugin.license)] {
+            if text.len() > MAX_LINE || text.contains(char::is_control) {
+                return Err(format!(
+                    "plugin.{what} is not one line of {MAX_LINE} bytes at most"
+                ));
+            }
         }
         if let Some(frames) = requests.frames
             && !((16..=3840).contains(&frames.width) && (1..=60).contains(&frames.fps))
@@ -201,5 +222,12 @@ mod tests {
         assert!(wrong("fps = 5", "fps = 500").contains("fps 1 to 60"));
         assert!(wrong("[limits]", "[limit]").contains("line 12"));
         assert!(wrong("20ms", "20 ms or so").contains("not a unit"));
+        // Nothing that a log or a terminal would take for something else.
+        let forged = wrong("1.4.0", "1.4.0-\\n\\u001b[2J");
+        assert!(forged.contains("semantic version"), "{forged}");
+        let raw = wrong("Finds", "\u{1b}[2J");
+        assert!(!raw.contains('\u{1b}'), "{raw}");
+        assert!(wrong("Finds", "\\u001b[2J").contains("plugin.summary is not one line"));
+        assert!(wrong("Apache-2.0", &"x".repeat(257)).contains("plugin.license"));
     }
 }

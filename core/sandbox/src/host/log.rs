@@ -45,6 +45,19 @@ pub struct Line {
     pub text: String,
 }
 
+/// What a plugin says, as one line: cut at a character, with nothing in it that could forge a second
+/// line or command a terminal.
+pub(crate) fn line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(LINE_BYTES));
+    for c in text.chars() {
+        if line.len() + c.len_utf8() > LINE_BYTES {
+            break;
+        }
+        line.push(if c.is_control() { ' ' } else { c });
+    }
+    line
+}
+
 /// The newest lines of a plugin.
 #[derive(Debug, Default)]
 pub(crate) struct Tail(Mutex<VecDeque<Line>>);
@@ -97,14 +110,7 @@ impl Log {
             return;
         }
         self.metrics.log_lines.inc();
-        // Cut at a character, and nothing in it that could forge a second line.
-        let mut text = String::with_capacity(message.len().min(LINE_BYTES));
-        for c in message.chars() {
-            if text.len() + c.len_utf8() > LINE_BYTES {
-                break;
-            }
-            text.push(if c.is_control() { ' ' } else { c });
-        }
+        let text = line(message);
         match level {
             Level::Trace => tracing::trace!(camera = self.camera, "{text}"),
             Level::Debug => tracing::debug!(camera = self.camera, "{text}"),

@@ -28,6 +28,7 @@ enum Deed {
     MetricsFlood,
     StateFlood,
     OldFrame,
+    LongErrors,
     RefuseSettings,
     Fatal,
 }
@@ -134,6 +135,7 @@ impl Detector for Hostile {
                     return Ok(vec![frame.detection("stolen", 1.0)]);
                 }
             }
+            Deed::LongErrors => return Err(Error::Retry("for ever\n\u{1b}[2J".repeat(50_000))),
             Deed::Fatal => return Err(Error::Fatal("it gives up".into())),
             _ => {}
         }
