@@ -182,21 +182,29 @@ impl Plugin {
         match loaded {
             Ok(Some(loaded)) => self.take_over(loaded),
             Ok(None) => self.respecify(),
-            Err(LoadError::BeingWritten) => (self.stamp, self.again) = (None, true),
-            Err(error) => self.refuse(&error.to_string()),
+            Err((LoadError::BeingWritten, _)) => (self.stamp, self.again) = (None, true),
+            Err((error, digest)) => {
+                if spec_changed {
+                    // What goes on does so as the commune says now, or not at all.
+                    self.respecify();
+                }
+                self.refuse(&error.to_string(), digest);
+            }
         }
     }
 
-    /// Reads and compiles the file; `None` when it is what runs already.
-    async fn load(&mut self) -> Result<Option<Loaded>, LoadError> {
+    /// Reads and compiles the file; `None` when it is what runs already. With an error, which file it
+    /// was, if it could be read.
+    async fn load(&mut self) -> Result<Option<Loaded>, (LoadError, Option<PackageDigest>)> {
         let (path, trusted) = (self.spec.component.clone(), self.spec.trusted_keys.clone());
         let read = move || {
-            let (bytes, stamp) = load::read(&path)?;
-            let package = load::check(&bytes, &trusted)?;
-            Ok::<_, LoadError>((bytes, package, stamp))
+            let (bytes, stamp) = load::read(&path).map_err(|error| (error, None))?;
+            let package = load::check(&bytes, &trusted);
+            let package = package.map_err(|error| (error, Some(PackageDigest::of(&bytes))))?;
+            Ok((bytes, package, stamp))
         };
         let read = tokio::task::spawn_blocking(read).await;
-        let (bytes, package, stamp) = read.unwrap_or(Err(LoadError::BeingWritten))?;
+        let (bytes, package, stamp) = read.unwrap_or(Err((LoadError::BeingWritten, None)))?;
         self.stamp = Some(stamp);
         let digest = package.digest;
         if self
@@ -206,7 +214,8 @@ impl Plugin {
         {
             return Ok(None);
         }
-        self.compiled(bytes, package).await.map(Some)
+        let loaded = self.compiled(bytes, package).await;
+        loaded.map(Some).map_err(|error| (error, Some(digest)))
     }
 
     async fn compiled(&self, bytes: Vec<u8>, package: Package) -> Result<Loaded, LoadError> {
@@ -307,9 +316,10 @@ impl Plugin {
         }
     }
 
-    fn refuse(&mut self, why: &str) {
+    fn refuse(&mut self, why: &str, digest: Option<PackageDigest>) {
         let why = &line(why);
-        tracing::error!(why, "refused");
+        let digest = digest.map_or_else(|| "unread".to_owned(), |d| d.short());
+        tracing::error!(digest, why, "refused");
         self.set_refused(true);
         self.face.metrics.refusals.inc();
         self.error(why);
@@ -424,12 +434,13 @@ impl Plugin {
             return;
         }
         let loaded = &running.loaded;
+        let digest = loaded.digest;
         let signer = loaded.package.signer;
         let trusted = &self.spec.trusted_keys;
         if !trusted.is_empty() && !signer.is_some_and(|key| trusted.contains(&key)) {
             let why = LoadError::Untrusted(signer).to_string();
             self.halt();
-            self.refuse(&why);
+            self.refuse(&why, Some(digest));
             return;
         }
         let engine = &self.house.engine;
@@ -448,7 +459,7 @@ impl Plugin {
             Err(error) => {
                 // A grant that was taken back is not used on.
                 self.halt();
-                self.refuse(&error.to_string());
+                self.refuse(&error.to_string(), Some(digest));
             }
         }
     }
@@ -546,7 +557,15 @@ impl Plugin {
                     && let Some(before) = self.before.take()
                 {
                     // The file stays refused until it changes.
-                    tracing::warn!(generation, why, "taken back");
+                    let short =
+                        |running: Option<&Running>| running.map(|r| r.loaded.digest.short());
+                    tracing::warn!(
+                        generation,
+                        digest = short(self.running.as_ref()),
+                        goes_on = short(Some(&before)),
+                        why,
+                        "taken back"
+                    );
                     self.face.metrics.refusals.inc();
                     self.set_refused(true);
                     self.running = Some(before.clone());

@@ -476,3 +476,42 @@ async fn what_ran_before_a_restart_runs_after_it_although_the_file_is_bad() {
     bench.sandbox.reconcile(Vec::new());
     assert!(!bench.path("data/proven/thu/count.wasm").exists());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_version_runs_as_the_commune_says_now_or_not_at_all() {
+    let bench = Bench::start();
+    let spec = bench.spec("count", 1);
+    let with_former = async |number: u64| {
+        bench.put("count.wasm", &version("1.0.0"));
+        bench.run(spec.clone());
+        bench
+            .until("count", "running", |s| {
+                let camera = s.cameras.values().next()?;
+                (camera.generation == number && !s.change_refused).then_some(())
+            })
+            .await;
+        bench.put("count.wasm", b"no component");
+        bench
+            .until("count", "going on", |s| {
+                (s.change_refused && s.state == PluginState::Running).then_some(())
+            })
+            .await;
+    };
+    let ends = async |what: &str| {
+        bench
+            .until("count", what, |s| {
+                (s.state == PluginState::Refused && s.usage.instances == 0).then_some(())
+            })
+            .await;
+    };
+    with_former(1).await;
+    let mut without = spec.clone();
+    without.grant.frames = None;
+    bench.run(without);
+    ends("ended with its grant").await;
+    with_former(2).await;
+    let mut trusting = spec.clone();
+    trusting.trusted_keys = vec![SigningKey::generate().unwrap().public()];
+    bench.run(trusting);
+    ends("ended for want of a signature").await;
+}
