@@ -3,27 +3,95 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use notify::{RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::{Event, EventKind, RecursiveMode, Watcher};
+use taimat_base::clock;
 use taimat_base::tasks::Stop;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
 use crate::router::Router;
 
 /// Editors write a file in several steps; this long without another one, and it is read.
 const QUIET: Duration = Duration::from_millis(150);
+/// A component is whole once it was closed or renamed; others may come with it.
+const TOGETHER: Duration = Duration::from_millis(20);
+/// Nobody can hold back a reload for longer by writing on and on.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// What has happened in the folders since they were read.
+#[derive(Debug, Default)]
+struct Changes {
+    first: Option<Instant>,
+    last: Option<Instant>,
+    /// Files of which more may come.
+    unfinished: BTreeSet<PathBuf>,
+}
+
+impl Changes {
+    /// Takes an event in. False if it is about nothing that is read.
+    fn add(&mut self, event: &Event, now: Instant) -> bool {
+        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
+        if event.kind.is_access() && event.kind != closed {
+            return false;
+        }
+        // Hidden files are how editors and we ourselves write what is then renamed.
+        let hidden = |p: &PathBuf| {
+            let name = p.file_name().map(|n| n.to_string_lossy());
+            name.is_some_and(|name| name.starts_with('.'))
+        };
+        let mut any = event.paths.is_empty();
+        for path in event.paths.iter().filter(|p| !hidden(p)) {
+            any = true;
+            let component = path.extension().is_some_and(|e| e == "wasm");
+            if component && whole(event.kind) {
+                self.unfinished.remove(path);
+            } else if self.unfinished.len() < MAX_UNFINISHED {
+                self.unfinished.insert(path.clone());
+            }
+        }
+        if any {
+            self.first.get_or_insert(now);
+            self.last = Some(now);
+        }
+        any
+    }
+
+    /// When to read the folders.
+    fn due(&self) -> Option<Instant> {
+        let quiet = if self.unfinished.is_empty() {
+            TOGETHER
+        } else {
+            QUIET
+        };
+        Some((self.last? + quiet).min(self.first? + LONGEST))
+    }
+}
+
+/// Paths that are remembered at once; what matters is whether there are any.
+const MAX_UNFINISHED: usize = 1000;
+
+/// Whether a file is whole after such an event.
+fn whole(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_))
+            | EventKind::Remove(_)
+    )
+}
 
 /// Reloads until stopped.
 pub(crate) async fn watch(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop) {
-    // One place: what matters is that something changed, not how often.
-    let (changed, mut changes) = mpsc::channel::<()>(1);
-    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let relevant = event.is_ok_and(|e| !e.kind.is_access());
-        if relevant {
-            // Full means that a change is waiting already.
-            let _sent = changed.try_send(());
+    let changes = Arc::new(Mutex::new(Changes::default()));
+    let told = Arc::new(Notify::new());
+    let (noted, tell) = (Arc::clone(&changes), Arc::clone(&told));
+    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let mut changes = noted.lock().unwrap_or_else(|e| e.into_inner());
+        if event.is_ok_and(|event| changes.add(&event, clock::now())) {
+            tell.notify_one();
         }
     });
     let mut watcher = match watcher {
@@ -41,12 +109,22 @@ pub(crate) async fn watch(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop
     let mut plugins = PluginFolders::default();
     loop {
         plugins.watch(&folders, &mut watcher);
+        let due = changes.lock().unwrap_or_else(|e| e.into_inner()).due();
         tokio::select! {
-            change = changes.recv() => if change.is_none() { return },
             () = stop.cancelled() => return,
+            () = told.notified() => continue,
+            () = until(due) => {}
         }
-        while tokio::time::timeout(QUIET, changes.recv()).await.is_ok() {}
+        // What comes from now on is for the next time.
+        std::mem::take(&mut *changes.lock().unwrap_or_else(|e| e.into_inner()));
         router.reload(&folders).await;
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => clock::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -69,5 +147,60 @@ impl PluginFolders {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{CreateKind, DataChange, RenameMode};
+
+    const CREATED: EventKind = EventKind::Create(CreateKind::File);
+    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const RENAMED: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+    const OPENED: EventKind = EventKind::Access(AccessKind::Open(AccessMode::Any));
+
+    /// Due after so long since the last of these events, a millisecond apart.
+    fn due(events: &[(EventKind, &str)]) -> Option<Duration> {
+        let (mut changes, mut now) = (Changes::default(), clock::now());
+        for (kind, path) in events {
+            now += Duration::from_millis(1);
+            changes.add(&Event::new(*kind).add_path(path.into()), now);
+        }
+        changes.due().map(|due| due - now)
+    }
+
+    #[test]
+    fn a_component_that_is_whole_is_read_soon_and_half_a_one_is_not() {
+        assert_eq!(due(&[(RENAMED, "/c/plugins/a.wasm")]), Some(TOGETHER));
+        let half = [
+            (CREATED, "/c/plugins/a.wasm"),
+            (WRITTEN, "/c/plugins/a.wasm"),
+        ];
+        assert_eq!(due(&half), Some(QUIET));
+        let whole = [half[0], half[1], (CLOSED, "/c/plugins/a.wasm")];
+        assert_eq!(due(&whole), Some(TOGETHER));
+        // Another one is still being written.
+        let two = [whole[0], whole[1], whole[2], (CREATED, "/c/plugins/b.wasm")];
+        assert_eq!(due(&two), Some(QUIET));
+    }
+
+    #[test]
+    fn editors_are_waited_for_and_what_is_hidden_does_not_count() {
+        let saved = [(RENAMED, "/c/commune.toml~"), (CLOSED, "/c/commune.toml")];
+        assert_eq!(due(&saved), Some(QUIET));
+        assert_eq!(due(&[(CREATED, "/c/.commune.toml.swp")]), None);
+        assert_eq!(due(&[(OPENED, "/c/commune.toml")]), None);
+    }
+
+    #[test]
+    fn who_writes_on_and_on_holds_back_nothing_for_ever() {
+        let (mut changes, begin) = (Changes::default(), clock::now());
+        let event = Event::new(WRITTEN).add_path("/c/log".into());
+        for step in 0..100 {
+            changes.add(&event, begin + Duration::from_millis(step * 100));
+        }
+        assert_eq!(changes.due(), Some(begin + LONGEST));
     }
 }

@@ -247,7 +247,7 @@ async fn landing() {
     }
     let worst = times.iter().copied().fold(0.0, f64::max);
     println!(
-        "never seen before, compiled: median {:.0} ms, worst {worst:.0} ms of {ROUNDS}; 150 ms of it wait for the file to be quiet",
+        "never seen before, compiled: median {:.0} ms, worst {worst:.0} ms of {ROUNDS}; 20 ms of it wait for what comes with it",
         median(&mut times)
     );
     router.stop().await;
