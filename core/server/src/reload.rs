@@ -12,14 +12,17 @@ use taimat_base::clock;
 use taimat_base::tasks::Stop;
 use tokio::sync::Notify;
 
+use crate::config;
 use crate::router::Router;
 
-/// Editors write a file in several steps; this long without another one, and it is read.
+/// Editors write `commune.toml` in several steps; this long without another one, and it is read.
 const QUIET: Duration = Duration::from_millis(150);
-/// A component is whole once it was closed or renamed; others may come with it.
+/// Any other file is whole once it was closed or renamed; others may come with it.
 const TOGETHER: Duration = Duration::from_millis(20);
 /// Nobody can hold back a reload for longer by writing on and on.
 const LONGEST: Duration = Duration::from_secs(1);
+/// Paths that are remembered at once; what matters is whether there are any.
+const MAX_UNFINISHED: usize = 1000;
 
 /// What has happened in the folders since they were read.
 #[derive(Debug, Default)]
@@ -45,8 +48,7 @@ impl Changes {
         let mut any = event.paths.is_empty();
         for path in event.paths.iter().filter(|p| !hidden(p)) {
             any = true;
-            let component = path.extension().is_some_and(|e| e == "wasm");
-            if component && whole(event.kind) {
+            if whole(event.kind) && !path.ends_with(config::FILE) {
                 self.unfinished.remove(path);
             } else if self.unfinished.len() < MAX_UNFINISHED {
                 self.unfinished.insert(path.clone());
@@ -69,9 +71,6 @@ impl Changes {
         Some((self.last? + quiet).min(self.first? + LONGEST))
     }
 }
-
-/// Paths that are remembered at once; what matters is whether there are any.
-const MAX_UNFINISHED: usize = 1000;
 
 /// Whether a file is whole after such an event.
 fn whole(kind: EventKind) -> bool {
@@ -181,6 +180,12 @@ mod tests {
         assert_eq!(due(&half), Some(QUIET));
         let whole = [half[0], half[1], (CLOSED, "/c/plugins/a.wasm")];
         assert_eq!(due(&whole), Some(TOGETHER));
+        // From a place that is watched too.
+        let away = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+        assert_eq!(
+            due(&[(away, "/c/new"), (RENAMED, "/c/plugins/a.wasm")]),
+            Some(TOGETHER)
+        );
         // Another one is still being written.
         let two = [whole[0], whole[1], whole[2], (CREATED, "/c/plugins/b.wasm")];
         assert_eq!(due(&two), Some(QUIET));
