@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use taimat_contract::package::{MAX_BYTES, PackageDigest, PackageError, PublicKey};
 use taimat_contract::{Kind, Package, Want};
@@ -95,11 +96,14 @@ fn untrusted(signer: Option<&PublicKey>) -> String {
     }
 }
 
+/// Who copies a file in place pauses for less than this.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// What tells whether a file has changed without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
     length: u64,
-    modified: Option<std::time::SystemTime>,
+    modified: Option<SystemTime>,
     inode: u64,
 }
 
@@ -111,6 +115,12 @@ impl Stamp {
             modified: metadata.modified().ok(),
             inode: metadata.ino(),
         }
+    }
+
+    /// Whether it was written to a moment ago.
+    pub(crate) fn is_fresh(&self, now: SystemTime) -> bool {
+        let age = self.modified.and_then(|at| now.duration_since(at).ok());
+        age.is_some_and(|age| age < FRESH)
     }
 
     /// Of the file as it is now.

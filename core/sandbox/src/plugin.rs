@@ -199,8 +199,13 @@ impl Plugin {
         let (path, trusted) = (self.spec.component.clone(), self.spec.trusted_keys.clone());
         let read = move || {
             let (bytes, stamp) = load::read(&path).map_err(|error| (error, None))?;
-            let package = load::check(&bytes, &trusted);
-            let package = package.map_err(|error| (error, Some(PackageDigest::of(&bytes))))?;
+            let package = load::check(&bytes, &trusted).map_err(|error| match error {
+                // The rest may be on its way.
+                LoadError::Package(_) if stamp.is_fresh(clock::wall()) => {
+                    (LoadError::BeingWritten, None)
+                }
+                error => (error, Some(PackageDigest::of(&bytes))),
+            })?;
             Ok((bytes, package, stamp))
         };
         let read = tokio::task::spawn_blocking(read).await;

@@ -265,6 +265,8 @@ async fn replaced_a_hundred_times_in_a_row_the_last_one_runs() {
             (component.version == "2.0.100" && runs).then_some(())
         })
         .await;
+    // Half a file is not told to anybody: the rest came.
+    assert_eq!(bench.counted("taimat_plugin_refusals_total"), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
