@@ -1,5 +1,5 @@
 //! Words that all rooms share: identifiers, units, the clock, supervised tasks, configuration
-//! problems, redaction, restraint in logs, files and a metrics helper.
+//! problems, redaction, restraint in logs, text of others, files and a metrics helper.
 //!
 //! Owner: everyone. Cost: nothing here runs on the packet path except [`clock::now`].
 //! Not here: anything that knows what a camera sends, or how it is stored or shown.
@@ -13,6 +13,7 @@ pub mod problem;
 pub mod redact;
 pub mod seldom;
 pub mod tasks;
+pub mod text;
 pub mod units;
 
 pub use ids::{CameraId, CameraKey, CommuneId, Profile, SessionId};

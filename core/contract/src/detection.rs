@@ -168,7 +168,7 @@ impl Detection {
             most("bytes of a value", value.len(), 1024)?;
         }
         if self.text.contains(char::is_control) {
-            self.text = self.text.replace(char::is_control, " ");
+            self.text = taimat_base::text::line(&self.text, Self::MAX_TEXT);
         }
         for (index, region) in self.regions.iter_mut().enumerate() {
             *region = region.clipped().ok_or(BadDetection::Region(index))?;

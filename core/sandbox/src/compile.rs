@@ -148,8 +148,7 @@ impl Compiler {
 }
 
 fn one_line(text: &str) -> String {
-    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(400).collect()
+    taimat_base::text::line(text, 400)
 }
 
 #[expect(unsafe_code, reason = "wasmtime's own way to load what it compiled")]

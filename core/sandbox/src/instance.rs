@@ -362,7 +362,7 @@ fn classify(ended: Ended, store: &Store<HostState>, cpu: Duration, wall: Duratio
     // Not the backtrace: plugins are stripped, it would be numbers.
     let detail: String = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string().chars().take(400).collect(),
+        None => line(&error.root_cause().to_string()),
     };
     let cause = match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Cause::Stack,

@@ -18,10 +18,12 @@ pub mod limits;
 mod load;
 mod metrics;
 mod plugin;
+mod probation;
 mod review;
 mod runner;
 mod served;
 mod status;
+mod suspension;
 mod trial;
 
 use std::collections::BTreeMap;
@@ -46,9 +48,10 @@ pub use host::state::Store;
 pub use load::{Grant, LoadError, Surface};
 pub use plugin::PluginSpec;
 pub use review::{Ask, Review};
-pub use runner::{RunState, RunStatus};
 pub use served::Served;
-pub use status::{ComponentStatus, LastError, PluginState, PluginStatus, Usage};
+pub use status::{
+    ComponentStatus, LastError, PluginState, PluginStatus, RunState, RunStatus, Usage,
+};
 pub use trial::{Trial, TrialError};
 
 /// How the sandbox runs.

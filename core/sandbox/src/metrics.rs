@@ -12,7 +12,7 @@ use taimat_base::metrics::{
 };
 use taimat_contract::Cause;
 
-use crate::runner::RunState;
+use crate::status::RunState;
 
 const LABELS: [&str; 2] = ["commune", "plugin"];
 const NAMED: [&str; 4] = ["commune", "plugin", "camera", "name"];

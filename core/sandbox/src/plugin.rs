@@ -18,8 +18,8 @@ use crate::host::Shared;
 use crate::host::log::{Level, line};
 use crate::limits::{Bucket, LimitSettings, Limits};
 use crate::load::{self, Grant, LoadError, Loaded, Stamp, Surface};
-use crate::runner::{Context, Report, RunState, RunStatus, Runner};
-use crate::status::{ComponentStatus, Face, LastError, PluginState};
+use crate::runner::{Context, Report, Runner};
+use crate::status::{ComponentStatus, Face, LastError, PluginState, RunState, RunStatus};
 
 /// How soon to look again at a file that is being written.
 const WRITING: Duration = Duration::from_millis(200);
@@ -69,6 +69,8 @@ struct Plugin {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     /// What the file was like when it was last looked at.
     stamp: Option<Stamp>,
+    /// The commune has said something since that what runs does not know yet.
+    unheeded: bool,
     /// The file as it was then is not what runs.
     refused: bool,
     /// The file is being written: look again soon.
@@ -108,6 +110,7 @@ pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Hand
         tasks: own.clone(),
         reports: mpsc::channel(REPORTS),
         stamp: None,
+        unheeded: false,
         refused: false,
         again: false,
         running: None,
@@ -130,7 +133,7 @@ pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Hand
 impl Plugin {
     async fn run(mut self, mut changes: watch::Receiver<Arc<PluginSpec>>, refresh: Arc<Notify>) {
         let stop = self.tasks.stop_signal().clone();
-        self.look(false).await;
+        self.look().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -139,11 +142,12 @@ impl Plugin {
                         break;
                     }
                     self.spec = changes.borrow_and_update().clone();
-                    self.look(true).await;
+                    self.unheeded = true;
+                    self.look().await;
                 }
-                () = refresh.notified() => self.look(false).await,
+                () = refresh.notified() => self.look().await,
                 () = clock::sleep_until(clock::now() + WRITING), if self.again => {
-                    self.look(false).await;
+                    self.look().await;
                 }
                 Some(report) = self.reports.1.recv() => self.heard(report).await,
             }
@@ -152,10 +156,11 @@ impl Plugin {
     }
 
     /// Does what the spec and the file ask for.
-    async fn look(&mut self, spec_changed: bool) {
+    async fn look(&mut self) {
         if !self.spec.enabled {
             self.halt();
             self.set_refused(false);
+            self.unheeded = false;
             self.face.lock().state = PluginState::Disabled;
             return;
         }
@@ -164,8 +169,8 @@ impl Plugin {
         // What was refused may fit what the commune says now.
         let running = self.running.as_ref().filter(|_| !self.refused);
         let same = running.is_some_and(|r| r.spec.component == self.spec.component);
-        if known && (same || !spec_changed) {
-            if spec_changed {
+        if known && (same || !self.unheeded) {
+            if self.unheeded {
                 self.respecify();
             }
             return;
@@ -176,20 +181,17 @@ impl Plugin {
         }
         self.stamp = now;
         let loaded = self.load().await;
-        if loaded.is_ok() {
-            self.set_refused(false);
+        match &loaded {
+            Ok(_) => self.set_refused(false),
+            // What goes on does so as the commune says now, or not at all.
+            Err(_) if self.unheeded => self.respecify(),
+            Err(_) => {}
         }
         match loaded {
             Ok(Some(loaded)) => self.take_over(loaded),
             Ok(None) => self.respecify(),
             Err((LoadError::BeingWritten, _)) => (self.stamp, self.again) = (None, true),
-            Err((error, digest)) => {
-                if spec_changed {
-                    // What goes on does so as the commune says now, or not at all.
-                    self.respecify();
-                }
-                self.refuse(&error.to_string(), digest);
-            }
+            Err((error, digest)) => self.refuse(&error.to_string(), digest),
         }
     }
 
@@ -350,6 +352,7 @@ impl Plugin {
 
     /// A new component is to run.
     fn take_over(&mut self, loaded: Loaded) {
+        self.unheeded = false;
         self.face.metrics.loads.inc();
         let shared = self.shared(&loaded);
         self.generations += 1;
@@ -426,6 +429,7 @@ impl Plugin {
 
     /// The file is the same and what the commune says about it may not be.
     fn respecify(&mut self) {
+        self.unheeded = false;
         let Some(running) = self.running.clone() else {
             return;
         };

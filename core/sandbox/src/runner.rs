@@ -2,17 +2,14 @@
 //!
 //! A replacement is made beside the running one and takes over between two frames. It is on
 //! probation then: if it fails, or answers nothing but errors, the one before gets the same frame and
-//! stays. An instance that
-//! fails without such a one is replaced by a fresh one; after the third time in a minute there is a
-//! pause first.
+//! stays. An instance that fails without such a one is replaced by a fresh one; after the third time
+//! in a minute there is a pause first.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, Seldom, clock};
 use taimat_contract::{
@@ -26,78 +23,12 @@ use crate::generation::Generation;
 use crate::host::log::{Level, Tail};
 use crate::limits::Bucket;
 use crate::metrics::PluginMetrics;
+use crate::probation::{Given, Probation, Verdict};
+use crate::status::{RunState, RunStatus};
+use crate::suspension::{Failures, MAX_FAILURES};
 
-/// Calls for which the instance before is kept.
-const PROBATION_CALLS: u32 = 50;
-/// Time for which the instance before is kept.
-const PROBATION_TIME: Duration = Duration::from_secs(30);
-/// Failures within [`FAILURE_WINDOW`] after which there is a pause.
-const MAX_FAILURES: usize = 3;
-const FAILURE_WINDOW: Duration = Duration::from_secs(60);
-/// Pauses, one after the other.
-const PAUSES: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_secs(300),
-];
 /// How often `on-tick` is called.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How a plugin is doing at a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RunState {
-    /// The first instance is being made.
-    Starting,
-    /// It looks at frames.
-    Running,
-    /// It runs, and the one before is kept for the case that it fails.
-    Probation,
-    /// It failed again and again; there is a pause.
-    Suspended,
-    /// It does not accept its settings.
-    Refused,
-}
-
-impl RunState {
-    /// All, in their order.
-    pub const ALL: [Self; 5] = [
-        Self::Starting,
-        Self::Running,
-        Self::Probation,
-        Self::Suspended,
-        Self::Refused,
-    ];
-
-    /// As API and metrics have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Probation => "probation",
-            Self::Suspended => "suspended",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// What is known about a plugin at a camera.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunStatus {
-    /// How it is doing.
-    pub state: RunState,
-    /// Which generation runs; 0 for none.
-    pub generation: u64,
-    /// Frames looked at.
-    pub frames: u64,
-    /// Detections taken over.
-    pub detections: u64,
-    /// Instances that ended by a fault or a limit.
-    pub failures: u64,
-    /// What it gets to see.
-    pub want: Option<Want>,
-}
 
 /// What the plugin's task has to know.
 #[derive(Debug)]
@@ -130,21 +61,10 @@ struct Active {
     calls: u64,
 }
 
-/// What a call was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Given {
-    Frame,
-    Tick,
-}
-
+/// The instance before, for as long as the new one is on probation.
 struct Fallback {
     active: Active,
-    calls_left: u32,
-    until: Instant,
-    /// The new one was given a frame.
-    tried: bool,
-    /// It has looked at one without an error.
-    answered: bool,
+    probation: Probation,
 }
 
 /// A detector that is ready, and what it needs to see.
@@ -165,8 +85,7 @@ pub(crate) struct Runner {
     fallback: Option<Fallback>,
     preparing: Option<Preparing>,
     reader: Option<(Want, Box<dyn FrameReader>)>,
-    failures: VecDeque<Instant>,
-    pauses: usize,
+    failures: Failures,
     resume: Option<Instant>,
     detections: Bucket,
     said: Seldom,
@@ -190,8 +109,7 @@ impl Runner {
             fallback: None,
             preparing: None,
             reader: None,
-            failures: VecDeque::new(),
-            pauses: 0,
+            failures: Failures::default(),
             resume: None,
             detections: Bucket::new(0.0, 0.0),
             said: Seldom::default(),
@@ -221,7 +139,7 @@ impl Runner {
                     Some(delivery) => self.frame(&delivery).await,
                     None => return,
                 },
-                () = until(resume), if resume.is_some() => {
+                () = clock::until(resume) => {
                     self.resume = None;
                     self.follow(&desired.borrow().clone());
                 }
@@ -366,21 +284,17 @@ impl Runner {
             } else {
                 self.context.metrics.swaps.inc();
             }
-            // One that went wrong on probation is not something to fall back on.
             let tried = self.fallback.take();
-            if alive && !recycled {
-                let active = match tried {
-                    Some(before) if before.active.generation.number == new.generation.number => {
-                        None
-                    }
-                    _ => Some(old),
-                };
+            if recycled {
+                // Its successor is the same, and goes on with what is left of a probation.
+                fallback = tried;
+            } else if alive {
+                // One that went wrong on probation is not something to fall back on.
+                let again = |f: &Fallback| f.active.generation.number == new.generation.number;
+                let active = (!tried.as_ref().is_some_and(again)).then_some(old);
                 fallback = active.map(|active| Fallback {
                     active,
-                    calls_left: PROBATION_CALLS,
-                    until: clock::now() + PROBATION_TIME,
-                    tried: false,
-                    answered: false,
+                    probation: Probation::begin(clock::now()),
                 });
             }
         }
@@ -543,14 +457,8 @@ impl Runner {
         let Some(fallback) = &mut self.fallback else {
             return true;
         };
-        let frame = given == Given::Frame;
-        fallback.tried |= frame;
-        fallback.answered |= frame && answered;
-        fallback.calls_left = fallback.calls_left.saturating_sub(1);
-        if fallback.calls_left == 0 || clock::now() >= fallback.until {
-            if fallback.tried && !fallback.answered {
-                return answered;
-            }
+        let verdict = fallback.probation.call(given, answered, clock::now());
+        if verdict == Verdict::Passed {
             self.fallback = None;
             self.set(|s| s.state = RunState::Running);
             if let Some(active) = &self.active {
@@ -559,7 +467,7 @@ impl Runner {
                 });
             }
         }
-        true
+        verdict != Verdict::Failed
     }
 
     /// Makes a fresh instance, at once or after a pause. One that refused its settings will refuse
@@ -569,21 +477,10 @@ impl Runner {
             return;
         }
         let now = clock::now();
-        self.failures
-            .retain(|at| now.saturating_duration_since(*at) < FAILURE_WINDOW);
-        if self.failures.is_empty() {
-            self.pauses = 0;
-        }
-        self.failures.push_back(now);
-        if self.failures.len() < MAX_FAILURES {
+        let Some(pause) = self.failures.another(now) else {
             self.prepare(generation);
             return;
-        }
-        let pause = PAUSES
-            .get(self.pauses)
-            .copied()
-            .unwrap_or(Duration::from_secs(300));
-        self.pauses = (self.pauses + 1).min(PAUSES.len() - 1);
+        };
         self.resume = Some(now + pause);
         self.context.metrics.suspensions.inc();
         self.set(|s| s.state = RunState::Suspended);
@@ -656,13 +553,6 @@ async fn made(preparing: &mut Option<Preparing>) -> Made {
 async fn next(reader: &mut Option<(Want, Box<dyn FrameReader>)>) -> Option<Delivery> {
     match reader {
         Some((_, reader)) => reader.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(resume: Option<Instant>) {
-    match resume {
-        Some(at) => clock::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

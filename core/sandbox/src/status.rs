@@ -5,12 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
 use taimat_base::CameraId;
-use taimat_contract::{Cause, UnixMicros};
+use taimat_contract::{Cause, UnixMicros, Want};
 
 use crate::host::log::{Line, Tail};
 use crate::load::Surface;
 use crate::metrics::PluginMetrics;
-use crate::runner::RunStatus;
 use crate::served::Served;
 
 /// How a plugin is doing.
@@ -25,6 +24,61 @@ pub enum PluginState {
     Running,
     /// Its file was not accepted, and none was before.
     Refused,
+}
+
+/// How a plugin is doing at a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// The first instance is being made.
+    Starting,
+    /// It looks at frames.
+    Running,
+    /// It runs, and the one before is kept for the case that it fails.
+    Probation,
+    /// It failed again and again; there is a pause.
+    Suspended,
+    /// It does not accept its settings.
+    Refused,
+}
+
+impl RunState {
+    /// All, in their order.
+    pub const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Running,
+        Self::Probation,
+        Self::Suspended,
+        Self::Refused,
+    ];
+
+    /// As API and metrics have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Probation => "probation",
+            Self::Suspended => "suspended",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What is known about a plugin at a camera.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunStatus {
+    /// How it is doing.
+    pub state: RunState,
+    /// Which generation runs; 0 for none.
+    pub generation: u64,
+    /// Frames looked at.
+    pub frames: u64,
+    /// Detections taken over.
+    pub detections: u64,
+    /// Instances that ended by a fault or a limit.
+    pub failures: u64,
+    /// What it gets to see.
+    pub want: Option<Want>,
 }
 
 /// Something that went wrong.

@@ -41,6 +41,23 @@ fn hostile(bench: &Bench, does: &str) -> PluginSpec {
     }
 }
 
+fn with_the_hostile_one() -> Bench {
+    let bench = Bench::start();
+    bench.put(
+        "hostile.wasm",
+        &plugins::package("example-hostile").unwrap(),
+    );
+    bench
+}
+
+/// With time enough that no limit ends it.
+fn unhurried(bench: &Bench, does: &str) -> PluginSpec {
+    let mut spec = hostile(bench, does);
+    spec.limits.cpu = Some(Duration::from_secs(2));
+    spec.limits.wall = Some(Duration::from_secs(4));
+    spec
+}
+
 /// A sandbox with a plugin that counts, and frames that keep coming.
 async fn with_a_healthy_one(bench: &Bench) {
     bench.put("count.wasm", &plugins::package("example-smallest").unwrap());
@@ -70,11 +87,7 @@ async fn healthy(bench: &Bench, shown: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_is_stopped_and_the_healthy_one_does_not_notice() {
-    let bench = Bench::start();
-    bench.put(
-        "hostile.wasm",
-        &plugins::package("example-hostile").unwrap(),
-    );
+    let bench = with_the_hostile_one();
     with_a_healthy_one(&bench).await;
     let mut next = 0;
     println!("| does | ended by | after | the operator reads |\n| --- | --- | --- | --- |");
@@ -126,11 +139,7 @@ fn ended(bench: &Bench, cause: &str) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_failures_in_a_minute_are_followed_by_a_pause() {
-    let bench = Bench::start();
-    bench.put(
-        "hostile.wasm",
-        &plugins::package("example-hostile").unwrap(),
-    );
+    let bench = with_the_hostile_one();
     bench.run(hostile(&bench, "panic-in-frame"));
     let state = |bench: &Bench| {
         let status = bench.status("hostile");
@@ -173,14 +182,8 @@ async fn three_failures_in_a_minute_are_followed_by_a_pause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_are_cut_and_counted() {
-    let bench = Bench::start();
-    bench.put(
-        "hostile.wasm",
-        &plugins::package("example-hostile").unwrap(),
-    );
-    let mut spec = hostile(&bench, "metrics-flood");
-    spec.limits.cpu = Some(Duration::from_secs(2));
-    bench.run(spec);
+    let bench = with_the_hostile_one();
+    bench.run(unhurried(&bench, "metrics-flood"));
     bench
         .show_until(0, 25, |_| {
             (bench.status("hostile").usage.calls > 6).then_some(())
@@ -193,10 +196,7 @@ async fn floods_are_cut_and_counted() {
     };
     assert_eq!(names("taimat_plugin_count_total"), 32);
     // The state has a quota: the plugin is told so, and lives.
-    let mut spec = hostile(&bench, "state-flood");
-    spec.limits.cpu = Some(Duration::from_secs(2));
-    spec.limits.wall = Some(Duration::from_secs(4));
-    bench.run(spec);
+    bench.run(unhurried(&bench, "state-flood"));
     bench
         .show_until(1000, 25, |_| {
             let lines = bench.lines("hostile");
@@ -210,14 +210,8 @@ async fn floods_are_cut_and_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_by_the_megabyte_become_one_short_line() {
-    let bench = Bench::start();
-    bench.put(
-        "hostile.wasm",
-        &plugins::package("example-hostile").unwrap(),
-    );
-    let mut spec = hostile(&bench, "long-errors");
-    spec.limits.cpu = Some(Duration::from_secs(2));
-    bench.run(spec);
+    let bench = with_the_hostile_one();
+    bench.run(unhurried(&bench, "long-errors"));
     bench
         .show_until(0, 25, |_| {
             (bench.counted("taimat_plugin_errors_total") >= 30.0).then_some(())

@@ -36,8 +36,7 @@ struct Changes {
 impl Changes {
     /// Takes an event in. False if it is about nothing that is read.
     fn add(&mut self, event: &Event, now: Instant) -> bool {
-        let closed = EventKind::Access(AccessKind::Close(AccessMode::Write));
-        if event.kind.is_access() && event.kind != closed {
+        if event.kind.is_access() && !whole(event.kind) {
             return false;
         }
         // Hidden files are how editors and we ourselves write what is then renamed.
@@ -112,18 +111,11 @@ pub(crate) async fn watch(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop
         tokio::select! {
             () = stop.cancelled() => return,
             () = told.notified() => continue,
-            () = until(due) => {}
+            () = clock::until(due) => {}
         }
         // What comes from now on is for the next time.
         std::mem::take(&mut *changes.lock().unwrap_or_else(|e| e.into_inner()));
         router.reload(&folders).await;
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => clock::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
-use taimat_base::{CameraKey, clock};
+use taimat_base::{CameraKey, clock, text};
 use taimat_contract::UnixMicros;
 
 use super::Shared;
@@ -45,17 +45,9 @@ pub struct Line {
     pub text: String,
 }
 
-/// What a plugin says, as one line: cut at a character, with nothing in it that could forge a second
-/// line or command a terminal.
+/// What a plugin says, as it is shown.
 pub(crate) fn line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(LINE_BYTES));
-    for c in text.chars() {
-        if line.len() + c.len_utf8() > LINE_BYTES {
-            break;
-        }
-        line.push(if c.is_control() { ' ' } else { c });
-    }
-    line
+    text::line(text, LINE_BYTES)
 }
 
 /// The newest lines of a plugin.
