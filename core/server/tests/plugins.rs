@@ -269,7 +269,7 @@ async fn what_is_not_in_the_configuration_is_not_uploaded() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_never_end_hold_nobody_up_for_long() {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (_camera, bench) = bench().await;
     let address = bench.router.http_addr();
     let mut hanging = Vec::new();
@@ -277,17 +277,20 @@ async fn uploads_that_never_end_hold_nobody_up_for_long() {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let head = format!(
             "PUT /api/v1/communes/thu/plugins/count HTTP/1.1\r\nHost: {address}\r\n\
-             Content-Length: 1000000\r\n\r\n\0asm"
+             Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
+        // It is asked for its body: it has its turn.
+        let mut answer = [0; 12];
+        let read = stream.read_exact(&mut answer);
+        tokio::time::timeout(LIMIT, read).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100");
+        stream.write_all(b"\0asm").await.unwrap();
         hanging.push(stream);
     }
     // Two wait for what does not come; a third is told so before its bytes are read.
-    eventually("busy", LIMIT, async || {
-        let (status, body) = put(&bench, "count", b"no".to_vec()).await;
-        (status == 503 && body["type"] == "/problems/busy").then_some(())
-    })
-    .await;
+    let (status, body) = put(&bench, "count", b"no".to_vec()).await;
+    assert_eq!((status, &body["type"]), (503, &"/problems/busy".into()));
     drop(hanging);
     eventually("there is room again", LIMIT, async || {
         (put(&bench, "count", version("1.0.0")).await.0 == 202).then_some(())
