@@ -224,6 +224,7 @@ mod tests {
             params: None,
             data: data.freeze(),
             lost_packets: 0,
+            damaged: false,
         }
     }
 

@@ -217,6 +217,7 @@ impl<'a> Pipeline<'a> {
             params: frame.params,
             data: frame.data,
             lost_packets: std::mem::take(&mut self.lost_before_start),
+            damaged: false,
         })));
     }
 
@@ -277,6 +278,7 @@ impl<'a> Pipeline<'a> {
             params: None,
             data: frame.data,
             lost_packets: frame.lost_packets,
+            damaged: false,
         })));
     }
 }

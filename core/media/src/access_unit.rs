@@ -37,6 +37,9 @@ pub struct AccessUnit {
     pub data: Bytes,
     /// RTP packets lost on the way here since the access unit before.
     pub lost_packets: u32,
+    /// Video: a part of this picture is missing; what is here are its whole NAL units. Readers show
+    /// it or go on at the next key frame, as they see fit.
+    pub damaged: bool,
 }
 
 impl AccessUnit {

@@ -10,10 +10,12 @@ pub mod h264;
 pub mod h265;
 pub mod jpeg;
 pub mod nal;
+pub mod quirk;
 pub mod rtp;
 pub mod time;
 pub mod timeline;
 
 pub use access_unit::{AccessUnit, TrackKind};
 pub use codec::{AudioCodec, AudioTrack, StreamInfo, VideoCodec, VideoParams, VideoTrack};
+pub use quirk::{Quirk, Quirks};
 pub use time::MediaTime;

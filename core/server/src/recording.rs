@@ -123,6 +123,7 @@ impl Recording {
                 new_params: false,
                 data: frame.data,
                 lost_packets: 0,
+                damaged: false,
             };
             unit(Duration::from_secs(1) * index / rate, frame)
         });
@@ -304,6 +305,7 @@ fn unit(time: Duration, frame: Frame) -> (Duration, AccessUnit) {
         params: frame.params,
         data: frame.data,
         lost_packets: 0,
+        damaged: false,
     };
     (time, unit)
 }

@@ -335,6 +335,7 @@ impl Replay {
             params: Some(Arc::clone(&frame.params)),
             data,
             lost_packets: 0,
+            damaged: false,
         });
         if self.audio {
             self.publish_tone(number, now, wall);
@@ -357,6 +358,7 @@ impl Replay {
             params: None,
             data: tone.into(),
             lost_packets: 0,
+            damaged: false,
         });
     }
 

@@ -126,6 +126,7 @@ fn stream() -> Vec<Payloads> {
         params: Some(frame.params),
         data: frame.data,
         lost_packets: 0,
+        damaged: false,
     };
     frames
         .into_iter()

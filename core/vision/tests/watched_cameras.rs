@@ -78,6 +78,7 @@ impl Bench {
             params: Some(Arc::clone(&frame.params)),
             data: frame.data.clone(),
             lost_packets: 0,
+            damaged: false,
         });
     }
 

@@ -13,7 +13,7 @@ use crate::run::command;
 const FLOORS: [(u32, &[&str]); 7] = [
     (0, &["taimat-base", "taimat-console"]),
     (1, &["taimat-media"]),
-    (2, &["taimat-contract"]),
+    (2, &["taimat-contract", "taimat-rtsp"]),
     (3, &["taimat-hub"]),
     (
         4,

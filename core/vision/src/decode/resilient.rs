@@ -162,6 +162,7 @@ pub(super) mod tests {
             params: Some(Arc::clone(&e.params)),
             data: e.data,
             lost_packets: 0,
+            damaged: false,
         };
         encoded.into_iter().enumerate().map(unit).collect()
     }
