@@ -42,6 +42,16 @@ impl Backoff {
         ceiling / 2 + ceiling.mul_f64(fraction / 2.0)
     }
 
+    /// Forgets one failure.
+    pub fn forgive_one(&mut self) {
+        // More failures than it takes to reach the limit count as that many.
+        let mut at_limit = 0;
+        while at_limit < 16 && self.first.saturating_mul(1 << at_limit) < self.limit {
+            at_limit += 1;
+        }
+        self.failures = self.failures.min(at_limit + 1).saturating_sub(1);
+    }
+
     /// Forgets the failures.
     pub fn succeed(&mut self) {
         self.failures = 0;

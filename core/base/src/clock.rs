@@ -6,6 +6,9 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+/// From the epoch of NTP, 1900, to that of Unix.
+const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
+
 /// Monotonic time, for deadlines and ages.
 #[expect(
     clippy::disallowed_methods,
@@ -46,13 +49,30 @@ pub fn unix_seconds(at: SystemTime) -> f64 {
 
 /// A 64-bit NTP timestamp (RFC 3550 section 4): seconds since 1900 in 32.32 fixed point.
 pub fn ntp(at: SystemTime) -> u64 {
-    const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
     let since = at
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
     let seconds = since.as_secs().wrapping_add(NTP_TO_UNIX_SECONDS);
     let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
     (seconds << 32) | fraction
+}
+
+/// What a 64-bit NTP timestamp says as wall-clock time. `None` for 0, by which RFC 3550 section 6.4.1
+/// means "no clock", and for times before 1970, which no camera of ours has seen. A number whose
+/// highest bit is not set is of the era that begins in 2036 (RFC 4330 section 3).
+pub fn from_ntp(ntp: u64) -> Option<SystemTime> {
+    const ERA_SECONDS: u64 = 1 << 32;
+    if ntp == 0 {
+        return None;
+    }
+    let (seconds, fraction) = (ntp >> 32, ntp & 0xFFFF_FFFF);
+    let seconds = match seconds >> 31 {
+        0 => seconds + ERA_SECONDS,
+        _ => seconds,
+    };
+    let since = Duration::from_secs(seconds.checked_sub(NTP_TO_UNIX_SECONDS)?);
+    let nanos = Duration::from_nanos((fraction * 1_000_000_000) >> 32);
+    SystemTime::UNIX_EPOCH.checked_add(since + nanos)
 }
 
 /// Sleeps until `deadline`. For tasks at the edge only.
@@ -77,6 +97,20 @@ mod tests {
         assert_eq!(ntp(SystemTime::UNIX_EPOCH), 2_208_988_800 << 32);
         let half = SystemTime::UNIX_EPOCH + Duration::from_millis(500);
         assert_eq!(ntp(half) & 0xFFFF_FFFF, 1 << 31);
+    }
+
+    #[test]
+    fn ntp_there_and_back() {
+        // 2027, and 2040, which is of the next era.
+        for millis in [0, 1_800_000_000_250, 2_209_000_000_999] {
+            let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+            let back = from_ntp(ntp(at)).unwrap();
+            let apart = back.duration_since(at).unwrap_or_else(|e| e.duration());
+            assert!(apart < Duration::from_micros(1), "{millis} ms");
+        }
+        assert_eq!(from_ntp(0), None);
+        assert_eq!(from_ntp((NTP_TO_UNIX_SECONDS - 1) << 32), None);
+        assert!(from_ntp(u64::MAX).is_some());
     }
 
     #[tokio::test(start_paused = true)]

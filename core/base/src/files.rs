@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +24,21 @@ pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     written?;
     File::open(folder)?.sync_all()
+}
+
+/// Reads a regular file of at most so many bytes: what is larger, or has no end, is not what was meant,
+/// and waiting for a pipe would hold up whoever asks.
+pub fn read_at_most(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why.to_owned()));
+    if !fs::metadata(file)?.is_file() {
+        return refuse("it is no regular file");
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return refuse(&format!("it is larger than {most} bytes"));
+    }
+    Ok(bytes)
 }
 
 /// A name that nobody else writes to, and that no one takes for the file itself.
@@ -68,6 +83,17 @@ mod tests {
         entries
             .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
             .collect()
+    }
+
+    #[test]
+    fn reads_files_that_have_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        fs::write(&file, b"0123456789").unwrap();
+        assert_eq!(read_at_most(&file, 10).unwrap(), b"0123456789");
+        assert!(read_at_most(&file, 9).is_err());
+        assert!(read_at_most(Path::new("/dev/zero"), 9).is_err());
+        assert!(read_at_most(folder.path(), 9).is_err());
     }
 
     #[test]

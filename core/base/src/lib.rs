@@ -9,6 +9,7 @@ pub mod clock;
 pub mod files;
 pub mod ids;
 pub mod metrics;
+pub mod ports;
 pub mod problem;
 pub mod redact;
 pub mod seldom;
@@ -18,5 +19,5 @@ pub mod units;
 
 pub use ids::{CameraId, CameraKey, CommuneId, Profile, SessionId};
 pub use problem::{Place, Problem};
-pub use redact::Secret;
+pub use redact::{Redactor, Secret};
 pub use seldom::Seldom;

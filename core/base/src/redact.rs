@@ -1,10 +1,14 @@
 //! Passwords, tokens and addresses that carry them are wrapped where they enter and stay wrapped:
 //! neither `Display` nor `Debug` of anything here shows the secret.
 
+mod redactor;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use url::Url;
+
+pub use redactor::Redactor;
 
 /// A secret text. Read it with [`Secret::reveal`], at the one place that sends it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -40,8 +44,8 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A camera's address. Shown without user, password and query, which on many cameras carry
-/// credentials too.
+/// A camera's address. Shown without user, password and query, and without what looks like
+/// credentials in the path: many cameras have them there.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SourceUrl(Url);
 
@@ -64,7 +68,8 @@ impl fmt::Display for SourceUrl {
         if let Some(port) = self.0.port() {
             write!(f, ":{port}")?;
         }
-        f.write_str(self.0.path())?;
+        let known = Redactor::for_source(self, None, None);
+        f.write_str(&known.text(self.0.path()))?;
         if self.0.query().is_some() {
             f.write_str("?***")?;
         }
@@ -95,5 +100,29 @@ mod tests {
             "{shown}"
         );
         assert!(shown.starts_with("rtsp://192.0.2.1:554/cam?***"), "{shown}");
+    }
+
+    #[test]
+    fn never_shows_the_secret_of_a_path() {
+        for (url, right) in [
+            (
+                "rtsp://192.0.2.1/user=admin_password=hunter2_channel=1_stream=0.sdp?real_stream",
+                "rtsp://192.0.2.1/user=***_password=***_channel=1_stream=0.sdp?***",
+            ),
+            (
+                "rtsp://192.0.2.1/user=admin&password=hunter2&channel=1.sdp",
+                "rtsp://192.0.2.1/user=***&password=***&channel=1.sdp",
+            ),
+            (
+                "rtsp://admin:hunter2@192.0.2.1/hunter2/ch1",
+                "rtsp://192.0.2.1/***/ch1",
+            ),
+            (
+                "rtsp://192.0.2.1/Streaming/Channels/101",
+                "rtsp://192.0.2.1/Streaming/Channels/101",
+            ),
+        ] {
+            assert_eq!(SourceUrl::new(url.parse().unwrap()).to_string(), right);
+        }
     }
 }
