@@ -1,12 +1,16 @@
-//! H.264 as far as a router looks into it: NAL unit types, the picture size, where decoding can
-//! start. Section numbers are of ITU-T H.264.
+//! H.264 as far as a router looks into it: NAL unit types, parameter sets, the beginnings of
+//! slices, where decoding can start. Section numbers are of ITU-T H.264.
+
+mod sets;
+mod slice;
 
 use bytes::Bytes;
-use h264_reader::nal::sps::SeqParameterSet;
-use h264_reader::rbsp::BitReader;
-use std::borrow::Cow;
 
+use crate::bits::Bits;
 use crate::codec::{VideoCodec, VideoParams};
+
+pub use sets::{Pps, Sps, SpsError, picture_size};
+pub use slice::{PictureId, SliceHeader};
 
 /// NAL unit types (table 7-1) that are treated in a way of their own.
 pub mod unit_type {
@@ -22,8 +26,24 @@ pub mod unit_type {
     pub const PPS: u8 = 8;
     /// Access unit delimiter.
     pub const AUD: u8 = 9;
+    /// End of sequence.
+    pub const END_OF_SEQUENCE: u8 = 10;
+    /// End of stream.
+    pub const END_OF_STREAM: u8 = 11;
     /// Filler.
     pub const FILLER: u8 = 12;
+    /// Extension of a sequence parameter set.
+    pub const SPS_EXTENSION: u8 = 13;
+    /// What precedes a slice that has layers or views above it.
+    pub const PREFIX: u8 = 14;
+    /// Sequence parameter set of other layers or views.
+    pub const SUBSET_SPS: u8 = 15;
+    /// Slice of an auxiliary picture.
+    pub const AUXILIARY: u8 = 19;
+    /// Slice of another layer or view.
+    pub const EXTENSION: u8 = 20;
+    /// Slice of another view with depth.
+    pub const DEPTH: u8 = 21;
 }
 
 /// The type of a NAL unit: the low five bits of its first byte.
@@ -31,38 +51,10 @@ pub fn type_of(unit: &[u8]) -> Option<u8> {
     unit.first().map(|b| b & 0x1F)
 }
 
-/// Why a sequence parameter set says nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("sequence parameter set is not readable: {0}")]
-pub struct SpsError(pub String);
-
-/// A NAL unit's payload without its first byte and without emulation prevention (section 7.3.1).
-pub(crate) fn decode_nal(unit: &[u8]) -> Result<Cow<'_, [u8]>, SpsError> {
-    // h264-reader panics on an empty unit.
-    if unit.is_empty() {
-        return Err(SpsError("it is empty".into()));
-    }
-    h264_reader::rbsp::decode_nal(unit).map_err(|e| SpsError(e.to_string()))
-}
-
-/// Reads the shown picture's width and height from a sequence parameter set.
-pub fn picture_size(sps: &[u8]) -> Result<(u32, u32), SpsError> {
-    let payload = decode_nal(sps)?;
-    let sps = SeqParameterSet::from_bits(BitReader::new(payload.as_ref()))
-        .map_err(|e| SpsError(format!("{e:?}")))?;
-    // h264-reader adds one to this field without a check.
-    if sps.pic_height_in_map_units_minus1 > 1 << 16 {
-        return Err(SpsError("height is out of range".into()));
-    }
-    sps.pixel_dimensions()
-        .map_err(|e| SpsError(format!("{e:?}")))
-}
-
-/// Makes parameters of the sets found in the stream.
+/// Makes parameters of the sets found in the stream; the first sequence parameter set is the one in
+/// use.
 pub fn params(sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
-    let first = sps
-        .first()
-        .ok_or_else(|| SpsError("there is none".into()))?;
+    let first = sps.first().ok_or(SpsError::Missing)?;
     let (width, height) = picture_size(first)?;
     Ok(VideoParams {
         codec: VideoCodec::H264,
@@ -74,35 +66,41 @@ pub fn params(sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError>
     })
 }
 
-/// Whether an SEI NAL unit has a recovery point (section D.1.8) at which the picture is complete at
-/// once: cameras with open GOPs mark their key pictures so, without ever sending an IDR picture.
-pub fn is_immediate_recovery_point(sei: &[u8]) -> bool {
-    const RECOVERY_POINT: usize = 6;
-    let Ok(payload) = decode_nal(sei) else {
-        return false;
-    };
-    let mut rest = payload.as_ref();
-    while let Some((kind, after)) = sei_number(rest) {
-        let Some((size, after)) = sei_number(after) else {
-            return false;
-        };
-        let Some(body) = after.get(..size) else {
-            return false;
-        };
-        if kind == RECOVERY_POINT {
-            // recovery_frame_cnt is ue(v): zero is a single 1 bit.
-            return body.first().is_some_and(|b| b & 0x80 != 0);
-        }
-        rest = after.get(size..).unwrap_or_default();
-    }
-    false
+/// If an SEI NAL unit has a recovery point (section D.1.8): after how many frames the picture is
+/// complete. Zero is that of cameras with open GOPs, which mark their key pictures so without ever
+/// sending an IDR picture; more is gradual refresh.
+pub fn recovery_point(sei: &[u8]) -> Option<u32> {
+    sei_message(sei, 1, RECOVERY_POINT)?.ue()
 }
 
-/// A number of section 7.3.2.3.1: a run of 255s and a last byte.
-fn sei_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let full = bytes.iter().take_while(|b| **b == 0xFF).count();
-    let last = *bytes.get(full)?;
-    Some((full * 255 + usize::from(last), &bytes[full + 1..]))
+/// The payload type of recovery points, in H.265 too.
+pub(crate) const RECOVERY_POINT: u32 = 6;
+
+/// The first message of a type in an SEI unit (section 7.3.2.3.1), from the beginning of its body.
+pub(crate) fn sei_message(sei: &[u8], header: usize, wanted: u32) -> Option<Bits<'_>> {
+    let mut bits = Bits::new(sei, header);
+    loop {
+        let kind = sei_number(&mut bits)?;
+        let size = sei_number(&mut bits)?;
+        if kind == wanted {
+            return (size > 0).then_some(bits);
+        }
+        for _ in 0..size {
+            bits.byte()?;
+        }
+    }
+}
+
+/// A run of 255s and a last byte.
+fn sei_number(bits: &mut Bits<'_>) -> Option<u32> {
+    let mut number = 0_u32;
+    loop {
+        let byte = bits.byte()?;
+        number = number.saturating_add(u32::from(byte));
+        if byte != u8::MAX {
+            return Some(number);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -116,36 +114,61 @@ pub(crate) mod tests {
     ];
     pub(crate) const PPS: [u8; 4] = [0x68, 0xCE, 0x3C, 0x80];
 
-    #[test]
-    fn reads_the_picture_size() {
-        assert_eq!(picture_size(&SPS_640X360), Ok((640, 360)));
-        assert!(picture_size(&[0x67]).is_err());
-        assert!(picture_size(&[]).is_err());
+    fn ue(bits: &mut String, value: u32) {
+        let code = format!("{:b}", value + 1);
+        bits.extend(std::iter::repeat_n('0', code.len() - 1));
+        bits.push_str(&code);
+    }
+
+    /// A slice of a picture of [`SPS_640X360`], with `tail` bytes after its header.
+    pub(crate) fn slice(
+        header: u8,
+        first_mb: u32,
+        kind: u32,
+        frame_num: u32,
+        tail: usize,
+    ) -> Vec<u8> {
+        let sps = Sps::read(&SPS_640X360).unwrap();
+        let mut bits = String::new();
+        ue(&mut bits, first_mb);
+        ue(&mut bits, kind);
+        ue(&mut bits, 0);
+        let width = sps.frame_num_bits as usize;
+        bits.push_str(&format!("{:0width$b}", frame_num % (1 << width)));
+        if header & 0x1F == unit_type::IDR {
+            ue(&mut bits, 0);
+        }
+        if let Some(order) = sps.order_bits {
+            let width = order as usize;
+            bits.push_str(&format!("{:0width$b}", frame_num * 2 % (1 << width)));
+        }
+        while !bits.len().is_multiple_of(8) {
+            bits.push('1');
+        }
+        let body = bits.as_bytes().chunks(8);
+        let body = body.map(|byte| byte.iter().fold(0, |n, bit| n << 1 | (bit - b'0')));
+        let tail = (0..tail).map(|i| (i % 251 + 1) as u8);
+        std::iter::once(header).chain(body).chain(tail).collect()
     }
 
     #[test]
     fn finds_recovery_points() {
         // payload type 6, size 1, recovery_frame_cnt = 0, exact_match = 1, trailing bits
-        assert!(is_immediate_recovery_point(&[0x06, 0x06, 0x01, 0xC4, 0x80]));
+        assert_eq!(recovery_point(&[0x06, 0x06, 0x01, 0xC4, 0x80]), Some(0));
         // recovery_frame_cnt = 1
-        assert!(!is_immediate_recovery_point(&[
-            0x06, 0x06, 0x01, 0x48, 0x80
-        ]));
+        assert_eq!(recovery_point(&[0x06, 0x06, 0x01, 0x48, 0x80]), Some(1));
         // after another message of type 5 and size 2
-        assert!(is_immediate_recovery_point(&[
-            0x06, 0x05, 0x02, 9, 9, 0x06, 0x01, 0x84, 0x80
-        ]));
-        assert!(!is_immediate_recovery_point(&[0x06, 0x06]));
+        let second = [0x06, 0x05, 0x02, 9, 9, 0x06, 0x01, 0x84, 0x80];
+        assert_eq!(recovery_point(&second), Some(0));
+        assert_eq!(recovery_point(&[0x06, 0x06]), None);
+        assert_eq!(recovery_point(&[0x06, 0x05, 0x01, 0x06, 0x80]), None);
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            drop(picture_size(&bytes));
-            is_immediate_recovery_point(&bytes);
-            let mut sps = vec![0x67, 0x64, 0, 0x1F];
-            sps.extend(bytes);
-            drop(picture_size(&sps));
+            recovery_point(&bytes);
+            recovery_point(&[&[6, 5, 3][..], &bytes].concat());
         }
     }
 }

@@ -5,6 +5,8 @@
 //! Not here: sockets, clocks, tasks. Everything takes `now` as an argument.
 
 pub mod access_unit;
+mod bits;
+pub mod capture;
 pub mod codec;
 pub mod h264;
 pub mod h265;
@@ -12,10 +14,12 @@ pub mod jpeg;
 pub mod nal;
 pub mod quirk;
 pub mod rtp;
+pub mod start;
 pub mod time;
 pub mod timeline;
 
 pub use access_unit::{AccessUnit, TrackKind};
 pub use codec::{AudioCodec, AudioTrack, StreamInfo, VideoCodec, VideoParams, VideoTrack};
 pub use quirk::{Quirk, Quirks};
+pub use start::Start;
 pub use time::MediaTime;

@@ -43,7 +43,7 @@ pub fn split_annex_b(stream: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Where the next start code begins, and where the bytes after it begin.
 fn find_start(bytes: &[u8]) -> Option<(usize, usize)> {
-    let at = bytes.windows(3).position(|w| w == [0, 0, 1])?;
+    let at = memchr::memmem::find(bytes, b"\0\0\x01")?;
     Some((at, at + 3))
 }
 

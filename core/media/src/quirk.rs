@@ -22,6 +22,13 @@ macro_rules! quirks {
                     $(Self::$name => $word,)+
                 }
             }
+
+            /// What it means, and what to do about it, in a sentence or two.
+            pub const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+).trim_ascii(),)+
+                }
+            }
         }
     };
 }
@@ -38,7 +45,7 @@ quirks! {
     WrongCseq = "wrong_cseq",
     /// Requests to us.
     AsksUs = "asks_us",
-    /// A base address of its description that leads nowhere.
+    /// A base address in its description that leads nowhere; the one it was asked at is used.
     WrongBase = "wrong_base",
     /// It sent us to another address of its own.
     Redirects = "redirects",
@@ -53,7 +60,7 @@ quirks! {
     // How it describes itself.
     /// Lines of its description that say nothing that is understood.
     OddDescription = "odd_description",
-    /// Parameter sets in the description, or in the stream, that can not be read.
+    /// Parameter sets in the description, or in the stream, that can not be read; others are used.
     UnreadableSets = "unreadable_sets",
     /// Parameter sets with bytes behind their end.
     TrailingBytes = "trailing_bytes",
@@ -61,7 +68,7 @@ quirks! {
     SeveralVideos = "several_videos",
     /// A track for sound towards the camera.
     BackChannel = "back_channel",
-    /// Sound in a form that is not carried.
+    /// Sound in a form that is not carried; set its sound to G.711, AAC or Opus.
     UnsupportedSound = "unsupported_sound",
     /// Sound that it describes and then refuses.
     RefusedSound = "refused_sound",
@@ -91,18 +98,21 @@ quirks! {
     OddFragments = "odd_fragments",
     /// NAL units of a type that is not known.
     UnknownUnits = "unknown_units",
-    /// Key pictures that are no IDR pictures; browsers may not start with them.
+    /// Key pictures that are no IDR pictures, with which browsers do not start; switch off open GOP in the
+    /// camera.
     NoIdr = "no_idr",
-    /// Pictures that are refreshed bit by bit, without key pictures.
+    /// Pictures that are refreshed bit by bit, without key pictures; switch off intra refresh in the
+    /// camera.
     GradualRefresh = "gradual_refresh",
-    /// More than ten seconds from one key frame to the next.
+    /// More than ten seconds from one key frame to the next: a lost packet is seen that long. Shorten
+    /// the keyframe interval, or switch off the smart codec (H.264+, H.265+) in the camera.
     LongGroups = "long_groups",
     // What it says about time.
     /// Timestamps that stand still, or run at a wrong rate.
     OddClock = "odd_clock",
     /// Timestamps that jump.
     ClockJumps = "clock_jumps",
-    /// A time of day that can not be believed.
+    /// A time of day that can not be believed; set the time server (NTP) in the camera.
     WrongTimeOfDay = "wrong_time_of_day",
 }
 

@@ -1,19 +1,22 @@
-//! From a camera's RTP timestamps to media time and wall-clock time.
+//! From a camera's RTP timestamps to media time.
 //!
-//! A camera's clock wraps, jumps, restarts with the camera and is often set wrong. Readers get a
-//! time line that goes on: after a jump or a reconnection it continues where it was, advanced by the
-//! time that passed here.
+//! A camera's clock wraps, jumps, restarts with the camera, stands still or ticks at a wrong rate.
+//! Readers get a time line that goes on: after a jump or a reconnection it continues where it was,
+//! advanced by the time that passed here; a clock that does not keep the pace at all is replaced by
+//! arrival.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use crate::time::{MediaTime, duration_to_ticks, ticks_to_duration};
+use crate::time::{MediaTime, duration_to_ticks};
 
 /// A step further than this from what the arrival time says is a jump, not jitter.
 const JUMP: Duration = Duration::from_secs(10);
 /// A step back of up to this is a reordered picture, that is a B-frame.
 const REORDER: Duration = Duration::from_secs(2);
-/// A camera whose clock is further than this from ours is not believed.
-const CLOCK_TRUST: Duration = Duration::from_secs(5);
+/// The pace of a clock is looked at over windows of this length, two in a row.
+const PACE_WINDOW: Duration = Duration::from_secs(1);
+/// Two fields of a picture may have one timestamp and arrive together; other pictures do not.
+const FIELDS: Duration = Duration::from_millis(5);
 
 /// What was noticed about a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,17 +27,8 @@ pub enum Noticed {
     Reordered,
     /// The camera's clock jumped; the time line went on without the jump.
     Jump,
-}
-
-/// A stamped access unit's times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    /// Position on the track's time line.
-    pub media_time: MediaTime,
-    /// When it was captured, or when it arrived.
-    pub wall_time: SystemTime,
-    /// What was noticed.
-    pub noticed: Noticed,
+    /// The camera's clock stands still or has a wrong rate; the time line goes by arrival.
+    Odd,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +38,48 @@ struct Last {
     arrived: Instant,
 }
 
+/// How fast the camera's clock goes against ours, in ticks.
+#[derive(Debug, Clone, Default)]
+struct Pace {
+    theirs: i64,
+    ours: i64,
+    /// Theirs per thousand of ours in the window before.
+    former: Option<i64>,
+    odd: bool,
+}
+
+impl Pace {
+    fn step(&mut self, theirs: i64, ours: i64, window: i64) {
+        self.theirs = self.theirs.saturating_add(theirs);
+        self.ours = self.ours.saturating_add(ours);
+        if self.ours < window {
+            return;
+        }
+        let pace = self.theirs.saturating_mul(1000) / self.ours.max(1);
+        let former = self.former.replace(pace);
+        (self.theirs, self.ours) = (0, 0);
+        // Stalls of the network make one window slow and the next one fast: only two that agree say
+        // something about the clock.
+        let apart = |a: i64, b: i64| (a - b).abs() * 3 > a.abs().max(b.abs()) + 60;
+        let Some(former) = former.filter(|former| !apart(*former, pace)) else {
+            return;
+        };
+        let fits = |pace: i64| (800..=1250).contains(&pace);
+        match (fits(former), fits(pace)) {
+            (false, false) => self.odd = true,
+            (true, true) => self.odd = false,
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self) {
+        *self = Self {
+            odd: self.odd,
+            ..Self::default()
+        };
+    }
+}
+
 /// One track's time line.
 #[derive(Debug, Clone)]
 pub struct Timeline {
@@ -51,8 +87,7 @@ pub struct Timeline {
     last: Option<Last>,
     /// A new connection: the next timestamp has nothing to do with the last one.
     restarted: bool,
-    /// From the last sender report: media time and the wall-clock time it was captured at.
-    anchor: Option<(i64, SystemTime)>,
+    pace: Pace,
 }
 
 impl Timeline {
@@ -62,7 +97,7 @@ impl Timeline {
             rate: rate.max(1),
             last: None,
             restarted: false,
-            anchor: None,
+            pace: Pace::default(),
         }
     }
 
@@ -74,24 +109,11 @@ impl Timeline {
     /// The source was connected anew: its timestamps start anywhere.
     pub fn restart(&mut self) {
         self.restarted = true;
-        self.anchor = None;
+        self.pace.forget();
     }
 
-    /// Takes a sender report (RFC 3550 section 6.4.1): the camera's clock showed `captured` at RTP
-    /// time `rtp`. Believed only if it is close to `wall`, our own clock.
-    pub fn sender_report(&mut self, rtp: u32, captured: SystemTime, wall: SystemTime) {
-        let apart = match captured.duration_since(wall) {
-            Ok(ahead) => ahead,
-            Err(behind) => behind.duration(),
-        };
-        let believed = self
-            .last
-            .filter(|_| !self.restarted && apart <= CLOCK_TRUST);
-        self.anchor = believed.map(|last| (last.ticks + signed_step(last.rtp, rtp), captured));
-    }
-
-    /// Places the access unit with RTP time `rtp` that arrived at `now` (`wall` on the wall clock).
-    pub fn stamp(&mut self, rtp: u32, now: Instant, wall: SystemTime) -> Stamp {
+    /// Places the access unit with RTP time `rtp` that arrived at `now`.
+    pub fn stamp(&mut self, rtp: u32, now: Instant) -> (MediaTime, Noticed) {
         let (ticks, noticed) = match self.last {
             None => (0, Noticed::Regular),
             Some(last) => self.next_ticks(last, rtp, now),
@@ -105,44 +127,36 @@ impl Timeline {
                 arrived: now,
             });
         }
-        Stamp {
-            media_time: MediaTime::new(ticks, self.rate),
-            wall_time: self.captured(ticks).unwrap_or(wall),
-            noticed,
-        }
+        (MediaTime::new(ticks, self.rate), noticed)
     }
 
     fn next_ticks(&mut self, last: Last, rtp: u32, now: Instant) -> (i64, Noticed) {
         let passed = duration_to_ticks(now.saturating_duration_since(last.arrived), self.rate);
+        let by_arrival = last.ticks + passed.max(1);
         if self.restarted {
-            return (last.ticks + passed.max(1), Noticed::Regular);
+            return (by_arrival, Noticed::Regular);
         }
         let step = signed_step(last.rtp, rtp);
-        let reorder = duration_to_ticks(REORDER, self.rate);
-        if step < 0 && step >= -reorder {
+        let back = step < 0 && step >= -duration_to_ticks(REORDER, self.rate);
+        if back && !self.pace.odd {
             return (last.ticks + step, Noticed::Reordered);
         }
-        if (step - passed).abs() > duration_to_ticks(JUMP, self.rate) || step < 0 {
-            self.anchor = None;
-            return (last.ticks + passed.max(1), Noticed::Jump);
+        if (step - passed).abs() > duration_to_ticks(JUMP, self.rate) || (step < 0 && !back) {
+            self.pace.forget();
+            return (by_arrival, Noticed::Jump);
+        }
+        let window = duration_to_ticks(PACE_WINDOW, self.rate);
+        self.pace.step(step, passed, window);
+        let stands = step == 0 && passed > duration_to_ticks(FIELDS, self.rate);
+        if self.pace.odd || stands {
+            return (by_arrival, Noticed::Odd);
         }
         (last.ticks + step, Noticed::Regular)
-    }
-
-    fn captured(&self, ticks: i64) -> Option<SystemTime> {
-        let (anchor, wall) = self.anchor?;
-        let step = ticks - anchor;
-        let apart = ticks_to_duration(step.abs(), self.rate);
-        if step < 0 {
-            wall.checked_sub(apart)
-        } else {
-            wall.checked_add(apart)
-        }
     }
 }
 
 /// The way from one RTP time to another, the shorter way around.
-fn signed_step(from: u32, to: u32) -> i64 {
+pub(crate) fn signed_step(from: u32, to: u32) -> i64 {
     i64::from(to.wrapping_sub(from).cast_signed())
 }
 
@@ -153,24 +167,29 @@ mod tests {
     struct Bench {
         line: Timeline,
         now: Instant,
-        wall: SystemTime,
+    }
+
+    struct Stamp {
+        media_time: MediaTime,
+        noticed: Noticed,
     }
 
     impl Bench {
         #[expect(clippy::disallowed_methods, reason = "an arbitrary origin")]
         fn new() -> Self {
-            let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
             Self {
                 line: Timeline::new(90_000),
                 now: Instant::now(),
-                wall,
             }
         }
 
         fn after(&mut self, ms: u64, rtp: u32) -> Stamp {
             self.now += Duration::from_millis(ms);
-            self.wall += Duration::from_millis(ms);
-            self.line.stamp(rtp, self.now, self.wall)
+            let (media_time, noticed) = self.line.stamp(rtp, self.now);
+            Stamp {
+                media_time,
+                noticed,
+            }
         }
     }
 
@@ -238,16 +257,57 @@ mod tests {
     }
 
     #[test]
-    fn believes_a_camera_clock_that_is_close() {
+    fn a_clock_that_stands_still_is_replaced_by_arrival() {
         let mut bench = Bench::new();
-        bench.after(0, 0);
-        let captured = bench.wall - Duration::from_millis(300);
-        bench.line.sender_report(0, captured, bench.wall);
-        let stamp = bench.after(40, 3600);
-        assert_eq!(stamp.wall_time, captured + Duration::from_millis(40));
-        bench
-            .line
-            .sender_report(3600, SystemTime::UNIX_EPOCH, bench.wall);
-        assert_eq!(bench.after(40, 7200).wall_time, bench.wall);
+        bench.after(0, 5);
+        for n in 1..100 {
+            let stamp = bench.after(40, 5);
+            assert_eq!(
+                (stamp.media_time.ticks, stamp.noticed),
+                (n * 3600, Noticed::Odd)
+            );
+        }
+    }
+
+    #[test]
+    fn so_is_one_with_a_wrong_rate_until_it_is_right() {
+        let mut bench = Bench::new();
+        let mut rtp = 0;
+        let mut run = |bench: &mut Bench, count: u32, step: u32| {
+            for _ in 1..count {
+                rtp += step;
+                bench.after(40, rtp);
+            }
+            rtp += step;
+            bench.after(40, rtp)
+        };
+        assert_eq!(run(&mut bench, 20, 40).noticed, Noticed::Regular);
+        let odd = run(&mut bench, 40, 40);
+        assert_eq!(odd.noticed, Noticed::Odd);
+        let later = run(&mut bench, 100, 40);
+        assert_eq!(later.media_time.ticks - odd.media_time.ticks, 360_000);
+        assert_eq!(run(&mut bench, 80, 3600).noticed, Noticed::Regular);
+    }
+
+    #[test]
+    fn a_stall_of_the_network_is_no_wrong_rate() {
+        let mut bench = Bench::new();
+        let mut rtp = 0;
+        for round in 0..20 {
+            for n in 0..100_u32 {
+                rtp += 3600;
+                // Three seconds of nothing, then all of it at once.
+                let ms = match n {
+                    0 => 3040,
+                    1..75 => 0,
+                    _ => 40,
+                };
+                assert_eq!(
+                    bench.after(ms, rtp).noticed,
+                    Noticed::Regular,
+                    "{round} {n}"
+                );
+            }
+        }
     }
 }

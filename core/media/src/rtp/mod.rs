@@ -1,7 +1,13 @@
 //! RTP: from packets to access units and back.
 
 pub mod depacketize;
+pub mod header;
 pub mod packetize;
+pub mod receive;
+pub mod rtcp;
+
+pub use header::{RtpError, RtpPacket};
+pub use receive::{Received, Reception, Reorder};
 
 /// What a depacketizer needs of an RTP packet (RFC 3550 section 5.1).
 #[derive(Debug, Clone, Copy)]

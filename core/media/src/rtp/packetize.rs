@@ -246,6 +246,7 @@ mod tests {
     use crate::jpeg::quantizers;
     use crate::rtp::Packet;
     use crate::rtp::depacketize::{Depacketizer, Frame};
+    use crate::start::Start;
     use crate::time::MediaTime;
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -262,10 +263,13 @@ mod tests {
             media_time: MediaTime::new(0, 90_000),
             wall_time: SystemTime::UNIX_EPOCH,
             received: Instant::now(),
+            camera_time: None,
             keyframe,
+            start: keyframe.then_some(Start::Idr),
             params,
             data: data.freeze(),
             lost_packets: 0,
+            damaged: false,
         }
     }
 
@@ -286,7 +290,7 @@ mod tests {
 
     /// What a receiver makes of the payloads of one access unit.
     fn received(codec: VideoCodec, payloads: &Payloads) -> Vec<Frame> {
-        let mut depacketizer = Depacketizer::video(codec, &[]);
+        let mut depacketizer = Depacketizer::video(codec, &[]).trusting_markers();
         let mut out = Vec::new();
         for (i, payload) in payloads.iter().enumerate() {
             assert!(payload.len() <= MAX_PAYLOAD);
@@ -335,14 +339,14 @@ mod tests {
             sizes in prop::collection::vec(3_usize..5000, 1..4),
         ) {
             let codec = if h265 { VideoCodec::H265 } else { VideoCodec::H264 };
-            let header: &[u8] = match (h265, key) {
-                (false, true) => &[0x65],
-                (false, false) => &[0x41],
-                (true, true) => &[0x26, 1],
-                (true, false) => &[0x02, 1],
-            };
-            let nals: Vec<Vec<u8>> = sizes.iter().map(|size| {
-                header.iter().copied().chain((0..*size).map(|i| (i % 251 + 1) as u8)).collect()
+            let nals: Vec<Vec<u8>> = (0_u32..).zip(sizes).map(|(n, size)| {
+                let first = if n == 0 { 0xE0 } else { 0x60 };
+                match (h265, key) {
+                    (false, true) => h264::tests::slice(0x65, n * 9, 7, 0, size),
+                    (false, false) => h264::tests::slice(0x41, n * 9, 5, 1, size),
+                    (true, true) => [&[0x26, 1, first][..], &vec![5; size]].concat(),
+                    (true, false) => [&[0x02, 1, first][..], &vec![5; size]].concat(),
+                }
             }).collect();
             let params = h264::params(
                 vec![Bytes::from_static(&h264::tests::SPS_640X360)],
@@ -352,7 +356,7 @@ mod tests {
             let out = received(codec, &video(codec, &unit));
             prop_assert_eq!(out.len(), 1);
             prop_assert_eq!(&out[0].data, &unit.data);
-            prop_assert_eq!(out[0].keyframe, key);
+            prop_assert_eq!(out[0].start, unit.start.filter(|_| !h265));
             if key {
                 prop_assert_eq!(&out[0].params, &params);
             }

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{DepacketizeError, Frame, MAX_FRAME_BYTES};
 use crate::rtp::Packet;
+use crate::start::Start;
 
 /// Samples in an AAC-LC frame (ISO 14496-3 with frameLengthFlag 0).
 const SAMPLES: u32 = 1024;
@@ -84,11 +85,12 @@ impl Aac {
 fn frame(timestamp: u32, data: Bytes, lost_packets: u32) -> Frame {
     Frame {
         timestamp,
-        keyframe: true,
+        start: Some(Start::Idr),
         params: None,
         new_params: false,
         data,
         lost_packets,
+        damaged: false,
     }
 }
 

@@ -1,377 +1,565 @@
-//! What H.264 and H.265 share: taking payloads apart, collecting the NAL units of one picture, and
-//! noticing when the parameter sets change.
+//! From NAL units to pictures, by the codec's own rules (H.264 section 7.4.1.2.3, H.265 section
+//! 7.4.2.4.4): a picture begins with its first slice, and what stands between two pictures belongs
+//! to the second. Marker and timestamp of RTP are hints, see [`super::marker`].
 
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::codec::{Codec, Role, Slice};
+use super::marker::Trust;
+use super::picture::{Left, Picture, Place};
+use super::sets::Sets;
+use super::start_codes::StartCodes;
+use super::starts::Starts;
 use super::{DepacketizeError, Frame, MAX_FRAME_BYTES};
 use crate::codec::VideoParams;
-use crate::h264::SpsError;
-use crate::nal;
 use crate::rtp::Packet;
+use crate::{Quirk, Quirks};
 
-/// What a NAL unit means to the assembler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Video parameter set.
-    Vps,
-    /// Sequence parameter set.
-    Sps,
-    /// Picture parameter set.
-    Pps,
-    /// Carried, and decoding can start here.
-    Key,
-    /// Carried.
-    Other,
-    /// Not worth carrying.
-    Skip,
-}
+/// Bytes of a length before a unit.
+const LENGTH: usize = 4;
+/// A slice's beginning is looked at once so much of it is there; what is read of it is shorter.
+const SLICE_BEGINNING: usize = 48;
+/// What stands between two pictures is a few messages. More is something else, and is let go.
+const MAX_BETWEEN: usize = 256 << 10;
+/// So many unknown units in a row without a slice or a set, and each is an error: the stream is not
+/// what it was announced as.
+const MAX_UNKNOWN: u32 = 16;
 
-/// The codec's part.
-pub trait Codec {
-    /// Bytes of a NAL unit's header.
-    const HEADER_BYTES: usize;
-    /// Payload type of several units in one packet.
-    const AGGREGATION: u8;
-    /// Payload type of a part of a unit.
-    const FRAGMENT: u8;
-
-    /// The type of a NAL unit or payload.
-    fn type_of(unit: &[u8]) -> Option<u8>;
-    /// The header of the unit of type `kind` that a fragment's payload is a part of; the first
-    /// [`Codec::HEADER_BYTES`] of `out` count.
-    fn unit_header(payload: &[u8], kind: u8, out: &mut [u8; 2]);
-    /// What a unit means.
-    fn role(unit: &[u8]) -> Result<Role, DepacketizeError>;
-    /// What the parameter sets say.
-    fn params(sets: &Sets) -> Result<VideoParams, SpsError>;
-}
-
-/// Parameter sets by kind.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Sets {
-    pub(super) vps: Vec<Bytes>,
-    pub(super) sps: Vec<Bytes>,
-    pub(super) pps: Vec<Bytes>,
-}
-
-impl Sets {
-    fn list(&mut self, role: Role) -> Option<&mut Vec<Bytes>> {
-        match role {
-            Role::Vps => Some(&mut self.vps),
-            Role::Sps => Some(&mut self.sps),
-            Role::Pps => Some(&mut self.pps),
-            _ => None,
-        }
-    }
-
-    fn add(&mut self, role: Role, unit: &[u8]) {
-        /// More sets of one kind than any camera has: the rest is dropped.
-        const MAX_SETS: usize = 8;
-        if let Some(list) = self.list(role)
-            && list.len() < MAX_SETS
-            && !list.iter().any(|known| known == unit)
-        {
-            list.push(Bytes::copy_from_slice(unit));
-        }
-    }
-
-    /// Takes the lists of `newer` where it has any.
-    fn replace(&mut self, newer: Self) {
-        for (mine, theirs) in [
-            (&mut self.vps, newer.vps),
-            (&mut self.sps, newer.sps),
-            (&mut self.pps, newer.pps),
-        ] {
-            if !theirs.is_empty() {
-                *mine = theirs;
-            }
-        }
-    }
+/// A unit that is being written.
+#[derive(Debug)]
+struct Open {
+    /// Where its length stands.
+    at: usize,
+    /// It is a slice and its place was found.
+    placed: bool,
+    /// The marker came, but nothing that says that it is whole.
+    marked: bool,
+    timestamp: u32,
 }
 
 #[derive(Debug)]
-pub(super) struct Assembler<C> {
+pub(super) struct Assembler<C: Codec> {
+    /// The units of `picture`, those between it and the next one, the open one.
     data: BytesMut,
-    timestamp: Option<u32>,
-    keyframe: bool,
-    /// A packet of this picture was lost or not understood.
-    damaged: bool,
-    lost: u32,
-    /// Where the length of the NAL unit that is coming in fragments stands in `data`.
-    fragment: Option<usize>,
-    sets: Sets,
-    incoming: Sets,
+    /// Where the units of `picture` end.
+    settled: usize,
+    open: Option<Open>,
+    picture: Option<Picture>,
+    /// The picture that left last.
+    left: Option<Left>,
+    /// From a recovery point that waits for its picture.
+    recovery: Option<u32>,
+    sets: Sets<C::Sps>,
+    /// Sets for the next picture.
+    incoming: Sets<C::Sps>,
+    /// The sequence parameter set in use.
+    in_use: Option<u32>,
     params: Option<Arc<VideoParams>>,
-    codec: std::marker::PhantomData<C>,
+    trust: Trust,
+    starts: Starts,
+    /// The packet's.
+    timestamp: u32,
+    /// Units of this packet: slices, others.
+    seen: (bool, bool),
+    /// Packets lost that no picture answers for yet.
+    lost: u32,
+    /// Packets were lost since the last slice.
+    gap: bool,
+    /// The picture is too large; what still comes of it is left out.
+    full: bool,
+    unknown_in_row: u32,
+    start_codes: StartCodes,
+    pub(super) quirks: Quirks,
 }
 
 impl<C: Codec> Assembler<C> {
     pub(super) fn new(described: &[Bytes]) -> Self {
-        let mut sets = Sets::default();
+        let (mut sets, mut quirks) = (Sets::default(), Quirks::default());
         for unit in described {
-            if let Ok(role) = C::role(unit) {
-                sets.add(role, unit);
+            if let Ok(Role::Set(kind)) = C::role(unit) {
+                sets.receive::<C>(kind, unit, &Sets::default(), &mut quirks);
+            } else {
+                quirks.note(Quirk::UnreadableSets);
             }
         }
-        let params = C::params(&sets).ok().map(Arc::new);
+        let params = sets.params::<C>(None).ok().map(Arc::new);
         Self {
             data: BytesMut::new(),
-            timestamp: None,
-            keyframe: false,
-            damaged: false,
-            lost: 0,
-            fragment: None,
+            settled: 0,
+            open: None,
+            picture: None,
+            left: None,
+            recovery: None,
             sets,
             incoming: Sets::default(),
+            in_use: None,
             params,
-            codec: std::marker::PhantomData,
+            trust: Trust::NEW,
+            starts: Starts::default(),
+            timestamp: 0,
+            seen: (false, false),
+            lost: 0,
+            gap: false,
+            full: false,
+            unknown_in_row: 0,
+            start_codes: StartCodes::default(),
+            quirks,
         }
     }
 
-    /// Called first for each packet: ends the picture before, if this packet starts another one.
-    pub(super) fn begin(
+    pub(super) fn trust_markers(&mut self) {
+        self.trust = Trust::Given;
+    }
+
+    /// Called first for each packet. Says whether a unit that was under way is lost, or may be.
+    pub(super) fn begin_packet(&mut self, packet: &Packet<'_>) -> bool {
+        self.timestamp = packet.timestamp;
+        self.seen = (false, false);
+        if packet.lost == 0 {
+            return false;
+        }
+        self.lost = self.lost.saturating_add(packet.lost);
+        self.gap = true;
+        let trusted = !self.trust.is_lost();
+        if let Some(picture) = &mut self.picture
+            && (!picture.marked || !trusted)
+        {
+            // Its end may be among what was lost.
+            picture.damaged = true;
+        }
+        self.drop_open();
+        true
+    }
+
+    /// The packet could not be read.
+    pub(super) fn damage(&mut self) {
+        match &mut self.picture {
+            Some(picture) if picture.timestamp == self.timestamp || !picture.marked => {
+                picture.damaged = true;
+            }
+            _ => self.lost = self.lost.max(1),
+        }
+    }
+
+    /// The packet has a unit of an unknown type.
+    pub(super) fn unknown(&mut self, kind: u8) -> Result<(), DepacketizeError> {
+        self.quirks.note(Quirk::UnknownUnits);
+        self.unknown_in_row = self.unknown_in_row.saturating_add(1);
+        if self.unknown_in_row > MAX_UNKNOWN {
+            return Err(DepacketizeError::Type(kind));
+        }
+        Ok(())
+    }
+
+    /// Begins a unit.
+    pub(super) fn open(&mut self) {
+        self.open = Some(Open {
+            at: self.data.len(),
+            placed: false,
+            marked: false,
+            timestamp: self.timestamp,
+        });
+        self.data.put_u32(0);
+    }
+
+    /// Whether a fragment that is no beginning goes on with an open unit. Nothing was lost in between,
+    /// or there would be none: so it does whatever timestamp, marker and type say.
+    pub(super) fn goes_on(&mut self, header: &[u8]) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        if std::mem::take(&mut open.marked) {
+            self.quirks.note(Quirk::EarlyMarker);
+            self.trust.betray();
+        }
+        let begun = self.data.get(open.at + LENGTH..).unwrap_or_default();
+        if C::type_of(begun).is_some_and(|kind| Some(kind) != C::type_of(header)) {
+            self.quirks.note(Quirk::OddFragments);
+        }
+        true
+    }
+
+    /// Whether the picture grew too large.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Something else comes: if a unit is still open, its last fragment did not say so.
+    pub(super) fn end_fragment(&mut self, out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let marked = open.marked;
+        self.quirks.note(Quirk::OddFragments);
+        let closed = self.close(out);
+        if let Some(picture) = self.picture.as_mut().filter(|_| marked) {
+            picture.marked = true;
+        }
+        closed
+    }
+
+    /// Adds to the open unit. No unit has a start code inside, so what comes after one is another
+    /// unit, wherever the sender put it.
+    pub(super) fn append(
         &mut self,
-        packet: &Packet<'_>,
+        mut bytes: &[u8],
         out: &mut Vec<Frame>,
     ) -> Result<(), DepacketizeError> {
         let mut result = Ok(());
-        if self.timestamp.is_some_and(|ts| ts != packet.timestamp) {
-            // The camera sends no markers, or the last packet was lost.
-            self.damaged |= packet.lost > 0;
-            result = self.finish(out);
+        while let Some(open) = &self.open
+            && self.start_codes.are_looked_for(open.placed)
+            && let Some((before, after)) = self
+                .start_codes
+                .find::<C>(&self.data[open.at + LENGTH..], bytes)
+        {
+            let added = self.write(&bytes[..before], out);
+            self.quirks.note(Quirk::StartCodes);
+            self.start_codes.found();
+            let closed = self.close(out);
+            result = result.and(added).and(closed);
+            self.open();
+            bytes = &bytes[after..];
         }
-        self.timestamp = Some(packet.timestamp);
-        if packet.lost > 0 {
-            self.lost = self.lost.saturating_add(packet.lost);
-            if !self.data.is_empty() {
-                self.damaged = true;
-            }
-        }
-        result
+        result.and(self.write(bytes, out))
     }
 
-    /// A whole NAL unit.
-    pub(super) fn unit(&mut self, unit: &[u8]) -> Result<(), DepacketizeError> {
-        // Some cameras pack a byte stream with start codes into one "NAL unit".
-        if unit.len() > 4 && unit.windows(4).any(|w| w == [0, 0, 0, 1]) {
-            let mut first = true;
-            let head = unit
-                .windows(4)
-                .position(|w| w == [0, 0, 0, 1])
-                .unwrap_or(unit.len());
-            if head > 0 {
-                self.single(&unit[..head])?;
-                first = false;
-            }
-            for inner in nal::split_annex_b(&unit[head..]) {
-                self.single(inner)?;
-                first = false;
-            }
-            return if first {
-                Err(DepacketizeError::Truncated(unit.len()))
-            } else {
-                Ok(())
-            };
+    fn write(&mut self, bytes: &[u8], out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
+        if self.open.is_none() {
+            return Ok(());
         }
-        self.single(unit)
-    }
-
-    fn single(&mut self, unit: &[u8]) -> Result<(), DepacketizeError> {
-        match C::role(unit)? {
-            Role::Skip => {}
-            role @ (Role::Vps | Role::Sps | Role::Pps) => self.incoming.add(role, unit),
-            role => {
-                self.keyframe |= role == Role::Key;
-                if self.data.len() + unit.len() > MAX_FRAME_BYTES {
-                    return Err(DepacketizeError::TooLarge);
-                }
-                nal::push(&mut self.data, unit);
-            }
-        }
-        Ok(())
-    }
-
-    /// The first fragment of a NAL unit, with its header put back together.
-    pub(super) fn fragment_start(
-        &mut self,
-        header: &[u8],
-        body: &[u8],
-    ) -> Result<(), DepacketizeError> {
-        self.drop_open_fragment();
-        self.fragment = Some(self.data.len());
-        self.data.put_u32(0);
-        self.data.put_slice(header);
-        self.fragment_more(body)
-    }
-
-    /// A later fragment.
-    pub(super) fn fragment_more(&mut self, body: &[u8]) -> Result<(), DepacketizeError> {
-        if self.fragment.is_none() {
-            return Err(DepacketizeError::NoStart);
-        }
-        if self.data.len() + body.len() > MAX_FRAME_BYTES {
+        // Behind a marker the next picture begins, mostly: the one before is not counted against it.
+        let marked = self.picture.as_ref().is_some_and(|p| p.marked);
+        let before = if marked { self.settled } else { 0 };
+        if self.data.len() - before + bytes.len() > MAX_FRAME_BYTES {
+            self.give_up();
             return Err(DepacketizeError::TooLarge);
         }
-        self.data.put_slice(body);
+        self.make_room(bytes.len());
+        self.data.put_slice(bytes);
+        let Some(open) = &self.open else {
+            return Ok(());
+        };
+        let unit = &self.data[open.at + LENGTH..];
+        if !open.placed && unit.len() >= SLICE_BEGINNING && C::role(unit) == Ok(Role::Slice) {
+            return self.place(out);
+        }
         Ok(())
     }
 
-    /// The last fragment was added: its length is known now.
-    pub(super) fn fragment_end(&mut self) -> Result<(), DepacketizeError> {
-        let start = self.fragment.take().ok_or(DepacketizeError::NoStart)?;
-        let unit = &self.data[start + 4..];
-        let role = match C::role(unit) {
-            Ok(role) => role,
-            Err(error) => {
-                self.data.truncate(start);
-                return Err(error);
+    /// The units of the picture that leaves. Small ones share what was allocated for them; a large one
+    /// would keep all the room that the buffer had grown to, for as long as somebody keeps it.
+    fn take(&mut self, len: usize) -> Bytes {
+        const LARGE: usize = 32 << 10;
+        if len < LARGE {
+            return self.data.split_to(len).freeze();
+        }
+        let exact = Bytes::copy_from_slice(&self.data[..len]);
+        self.data.advance(len);
+        exact
+    }
+
+    /// Large pictures do not take twice their size, as doubling would give them.
+    fn make_room(&mut self, bytes: usize) {
+        const LARGE: usize = 2 << 20;
+        let len = self.data.len();
+        if len >= LARGE && self.data.capacity() - len < bytes {
+            let mut larger = BytesMut::with_capacity(len + bytes.max(LARGE));
+            larger.extend_from_slice(&self.data);
+            self.data = larger;
+        }
+    }
+
+    /// What is under way is larger than any picture: nothing of it is kept, and none of it is passed
+    /// on.
+    fn give_up(&mut self) {
+        self.full = true;
+        self.damage();
+        self.open = None;
+        self.settled = 0;
+        self.data = BytesMut::new();
+    }
+
+    fn drop_open(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.data.truncate(open.at);
+            if open.placed
+                && let Some(picture) = &mut self.picture
+            {
+                picture.damaged = true;
             }
+        }
+    }
+
+    /// Ends the open unit.
+    pub(super) fn close(&mut self, out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
+        let Some(open) = &self.open else {
+            return Ok(());
         };
+        let (at, placed) = (open.at, open.placed);
+        // No unit ends with a zero: they are padding, or belong to a start code.
+        let written = &self.data[at + LENGTH..];
+        let zeros = written.iter().rev().take_while(|b| **b == 0).count();
+        self.data.truncate(self.data.len() - zeros);
+        let unit = &self.data[at + LENGTH..];
+        if unit.is_empty() {
+            self.open = None;
+            self.data.truncate(at);
+            return Ok(());
+        }
+        let role = C::role(unit);
+        if role == Ok(Role::Slice) && !placed {
+            self.place(out)?;
+        }
+        let at = self.open.take().map_or(at, |open| open.at);
         match role {
-            Role::Key | Role::Other => {
-                self.keyframe |= role == Role::Key;
-                let len = u32::try_from(unit.len()).unwrap_or(u32::MAX);
-                self.data[start..start + 4].copy_from_slice(&len.to_be_bytes());
+            Ok(Role::Slice) => {
+                self.finish_unit(at);
+                self.settled = self.data.len();
+                self.seen.0 = true;
+                self.unknown_in_row = 0;
+                self.start_codes.slice();
+                if let Some(picture) = &mut self.picture {
+                    picture.slices += 1;
+                }
+                return Ok(());
             }
-            Role::Skip => self.data.truncate(start),
-            Role::Vps | Role::Sps | Role::Pps => {
-                self.incoming.add(role, unit);
-                self.data.truncate(start);
+            Ok(Role::Suffix) if self.picture.as_ref().is_some_and(|p| p.slices > 0) => {
+                self.finish_unit(at);
+                self.settled = self.data.len();
+                self.seen.0 = true;
+                return Ok(());
+            }
+            Ok(Role::Info) => {
+                self.recovery = C::recovery_point(&self.data[at + LENGTH..]).or(self.recovery);
+                self.finish_unit(at);
+                self.seen.1 = true;
+                if self.data.len() - self.settled > MAX_BETWEEN {
+                    self.data.truncate(self.settled);
+                }
+                return Ok(());
+            }
+            Ok(Role::Set(kind)) => {
+                let unit = &self.data[at + LENGTH..];
+                self.incoming
+                    .receive::<C>(kind, unit, &self.sets, &mut self.quirks);
+                self.seen.1 = true;
+                self.unknown_in_row = 0;
+            }
+            _ => {}
+        }
+        let kind = C::type_of(&self.data[at + LENGTH..]).unwrap_or_default();
+        self.data.truncate(at);
+        match role? {
+            Role::Delimiter => {
+                self.seen.1 = true;
+                self.finish(false, out);
+                Ok(())
+            }
+            Role::Unknown => self.unknown(kind),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish_unit(&mut self, at: usize) {
+        let len = u32::try_from(self.data.len() - at - LENGTH).unwrap_or(u32::MAX);
+        self.data[at..at + LENGTH].copy_from_slice(&len.to_be_bytes());
+    }
+
+    /// Finds out which picture the open unit, a slice, belongs to.
+    fn place(&mut self, out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        open.placed = true;
+        let timestamp = open.timestamp;
+        let unit = &self.data[open.at + LENGTH..];
+        let Some(slice) = C::slice(unit, &self.sets) else {
+            let len = unit.len();
+            self.drop_open();
+            self.damage();
+            return Err(DepacketizeError::Truncated(len));
+        };
+        let quiet = self.incoming.is_empty();
+        let place = match (&self.picture, &self.left) {
+            (Some(picture), _) => picture.place(&slice, timestamp, self.gap, quiet),
+            (None, Some(left)) => left.place(&slice, timestamp, self.gap),
+            (None, None) => Place::Next,
+        };
+        let mut between = false;
+        match (place, &mut self.picture) {
+            (Place::Same, Some(picture)) => {
+                if picture.timestamp != timestamp {
+                    self.quirks.note(Quirk::OddTimestamps);
+                }
+                if std::mem::take(&mut picture.marked) {
+                    self.quirks.note(Quirk::EarlyMarker);
+                    self.trust.betray();
+                }
+                picture.add(&slice);
+                between = !slice.first;
+                picture.lost = picture.lost.saturating_add(std::mem::take(&mut self.lost));
+            }
+            _ => {
+                self.finish(false, out);
+                self.begin_picture(slice, timestamp, place == Place::Same);
             }
         }
+        if between {
+            self.drop_between();
+        }
+        self.gap = false;
         Ok(())
     }
 
-    fn drop_open_fragment(&mut self) {
-        if let Some(start) = self.fragment.take() {
-            self.data.truncate(start);
-            self.damaged = true;
+    /// What stands between the slices of one picture has no place there: whoever reads on would take
+    /// it for the beginning of the next one.
+    fn drop_between(&mut self) {
+        if let Some(open) = &mut self.open
+            && open.at > self.settled
+        {
+            let slice = self.data.split_off(open.at);
+            self.data.truncate(self.settled);
+            self.data.unsplit(slice);
+            open.at = self.settled;
         }
     }
 
-    /// A packet of this picture was not understood.
-    pub(super) fn damage(&mut self) {
-        self.damaged = true;
-    }
-
-    /// Ends the picture.
-    pub(super) fn finish(&mut self, out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
-        self.drop_open_fragment();
-        let Some(timestamp) = self.timestamp.take() else {
-            return Ok(());
-        };
-        let data = self.data.split().freeze();
-        let keyframe = std::mem::take(&mut self.keyframe);
-        let damaged = std::mem::take(&mut self.damaged);
-        let new_params = self.take_sets();
-        if !data.is_empty() && !damaged {
-            out.push(Frame {
-                timestamp,
-                keyframe,
-                params: self.params.clone(),
-                new_params: matches!(new_params, Ok(true)),
-                data,
-                lost_packets: std::mem::take(&mut self.lost),
-            });
+    /// The open unit is the first slice of a picture, or the first that arrived. `torn`: the picture
+    /// began in one that has left already.
+    fn begin_picture(&mut self, mut slice: Slice, timestamp: u32, torn: bool) {
+        let changed = self.sets.apply(&mut self.incoming);
+        if changed
+            && let Some(open) = &self.open
+            && let Some(again) = C::slice(&self.data[open.at + LENGTH..], &self.sets)
+        {
+            slice = again;
         }
-        new_params.map(|_| ())
-    }
-
-    /// Puts sets that came with this picture into force; says whether they are new.
-    fn take_sets(&mut self) -> Result<bool, DepacketizeError> {
-        let incoming = std::mem::take(&mut self.incoming);
-        if incoming == Sets::default() {
-            return Ok(false);
+        let known = self.sets.sps_of(slice.pps).map(|(id, _)| id);
+        let other = known.is_some() && known != self.in_use;
+        self.in_use = known.or(self.in_use);
+        let mut new_params = false;
+        if (changed || other || self.params.is_none())
+            && let Ok(params) = self.sets.params::<C>(self.in_use)
+            && self.params.as_deref() != Some(&params)
+        {
+            self.params = Some(Arc::new(params));
+            new_params = true;
         }
-        let mut merged = self.sets.clone();
-        merged.replace(incoming);
-        if merged == self.sets && self.params.is_some() {
-            return Ok(false);
-        }
-        let params = C::params(&merged)?;
-        self.sets = merged;
-        self.params = Some(Arc::new(params));
-        Ok(true)
-    }
-}
-
-/// Depacketizer for a codec of NAL units: single units, aggregates, fragments.
-#[derive(Debug)]
-pub struct NalDepacketizer<C>(Assembler<C>);
-
-impl<C: Codec> NalDepacketizer<C> {
-    /// Starts with the parameter sets of the stream's description.
-    pub fn new(sets: &[Bytes]) -> Self {
-        Self(Assembler::new(sets))
-    }
-
-    /// See [`super::Depacketizer::push`].
-    pub fn push(
-        &mut self,
-        packet: &Packet<'_>,
-        out: &mut Vec<Frame>,
-    ) -> Result<(), DepacketizeError> {
-        let begun = self.0.begin(packet, out);
-        let read = self.payload(packet.payload);
-        if read.is_err() {
-            self.0.damage();
-        }
-        let finished = if packet.marker {
-            self.0.finish(out)
-        } else {
-            Ok(())
-        };
-        begun.and(read).and(finished)
-    }
-
-    fn payload(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
-        if payload.is_empty() {
-            // Cameras send empty packets to keep NAT mappings open.
-            return Ok(());
-        }
-        let kind = C::type_of(payload).ok_or(DepacketizeError::Truncated(payload.len()))?;
-        if kind == C::AGGREGATION {
-            self.aggregate(&payload[C::HEADER_BYTES..])
-        } else if kind == C::FRAGMENT {
-            self.fragment(payload)
-        } else {
-            self.0.unit(payload)
-        }
-    }
-
-    /// Units, each after its length in two bytes (RFC 6184 section 5.7.1, RFC 7798 section 4.4.2).
-    fn aggregate(&mut self, mut rest: &[u8]) -> Result<(), DepacketizeError> {
-        while !rest.is_empty() {
-            let truncated = DepacketizeError::Truncated(rest.len());
-            let (len, after) = rest.split_first_chunk::<2>().ok_or(truncated)?;
-            let len = usize::from(u16::from_be_bytes(*len));
-            let unit = after
-                .get(..len)
-                .ok_or(DepacketizeError::Truncated(after.len()))?;
-            if !unit.is_empty() {
-                self.0.unit(unit)?;
+        if torn && let Some(left) = &self.left {
+            if left.by_marker {
+                self.quirks.note(Quirk::EarlyMarker);
+                self.trust.betray();
             }
-            rest = &after[len..];
+        } else if slice.first
+            && !self.gap
+            && self
+                .left
+                .as_ref()
+                .is_some_and(|left| left.timestamp == timestamp)
+        {
+            self.quirks.note(Quirk::OddTimestamps);
         }
-        Ok(())
+        // A second field that was torn off is whole in itself.
+        let damaged = !slice.first;
+        self.picture = Some(Picture::new(
+            slice,
+            timestamp,
+            damaged,
+            self.recovery.take(),
+            std::mem::take(&mut self.lost),
+            known.is_some(),
+            new_params,
+        ));
+        self.full = false;
     }
 
-    /// A part of a unit (RFC 6184 section 5.8, RFC 7798 section 4.4.3).
-    fn fragment(&mut self, payload: &[u8]) -> Result<(), DepacketizeError> {
-        let truncated = DepacketizeError::Truncated(payload.len());
-        let header = *payload.get(C::HEADER_BYTES).ok_or(truncated)?;
-        let body = &payload[C::HEADER_BYTES + 1..];
-        let (start, end) = (header & 0x80 != 0, header & 0x40 != 0);
-        if start {
-            let mut unit_header = [0; 2];
-            C::unit_header(payload, header, &mut unit_header);
-            self.0
-                .fragment_start(&unit_header[..C::HEADER_BYTES], body)?;
-        } else {
-            self.0.fragment_more(body)?;
+    /// The packet has the marker.
+    pub(super) fn marker(&mut self, out: &mut Vec<Frame>) -> Result<(), DepacketizeError> {
+        let mut ended = Ok(());
+        if let Some(open) = &mut self.open {
+            if !self.trust.is_given() {
+                open.marked = true;
+                return Ok(());
+            }
+            ended = self.end_fragment(out);
         }
-        if end { self.0.fragment_end() } else { Ok(()) }
+        let (slices, others) = self.seen;
+        let Some(picture) = &mut self.picture else {
+            if others {
+                self.quirks.note(Quirk::EarlyMarker);
+            }
+            return ended;
+        };
+        let same = picture.timestamp == self.timestamp;
+        if slices || (same && !others) {
+            picture.marked = true;
+            if same {
+                picture.lost = picture.lost.saturating_add(std::mem::take(&mut self.lost));
+            }
+            if self.trust.is_given() {
+                self.finish(true, out);
+            }
+        } else if others {
+            self.quirks.note(Quirk::EarlyMarker);
+        }
+        ended
+    }
+
+    /// Nothing comes for a while: what is whole as far as can be seen leaves.
+    pub(super) fn flush(&mut self, out: &mut Vec<Frame>) {
+        if self.open.as_ref().is_some_and(|open| open.marked) {
+            // An error costs this unit, and nobody waits for it any more.
+            self.end_fragment(out).ok();
+        }
+        if self.open.is_none() && self.picture.as_ref().is_some_and(|p| p.slices > 0) {
+            let marked = self.picture.as_ref().is_some_and(|p| p.marked);
+            self.leave(marked, out);
+        }
+    }
+
+    /// The picture is over, as its marker or the beginning of the next one says.
+    fn finish(&mut self, by_marker: bool, out: &mut Vec<Frame>) {
+        let Some(picture) = &self.picture else {
+            return;
+        };
+        if picture.marked && !by_marker {
+            let is_key = picture.signs.by_type.is_some() || picture.signs.recovery.is_some();
+            self.trust.confirm(is_key, picture.slices > 1);
+        } else if !picture.marked && !picture.damaged && !self.trust.is_lost() {
+            self.quirks.note(Quirk::NoMarker);
+        }
+        self.leave(by_marker, out);
+    }
+
+    fn leave(&mut self, by_marker: bool, out: &mut Vec<Frame>) {
+        let Some(picture) = self.picture.take() else {
+            return;
+        };
+        let settled = std::mem::take(&mut self.settled);
+        if let Some(open) = &mut self.open {
+            open.at -= settled;
+        }
+        self.left = Some(picture.left(by_marker));
+        if picture.slices == 0 || self.full {
+            self.data.advance(settled);
+            self.lost = self.lost.saturating_add(picture.lost).max(1);
+            return;
+        }
+        let data = self.take(settled);
+        let mut start = None;
+        if !picture.damaged {
+            start = self.starts.judge(picture.signs, &mut self.quirks);
+        }
+        out.push(Frame {
+            timestamp: picture.timestamp,
+            start: start.filter(|_| picture.decodable && self.params.is_some()),
+            params: self.params.clone(),
+            new_params: picture.new_params,
+            data,
+            lost_packets: picture.lost,
+            damaged: picture.damaged,
+        });
     }
 }

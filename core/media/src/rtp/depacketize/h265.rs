@@ -1,11 +1,19 @@
 //! H.265 from RTP, RFC 7798: single NAL units, aggregation packets, fragmentation units. PACI and
-//! decoding order numbers are not used by cameras; the first is refused.
+//! decoding order numbers are not used by cameras; the first are skipped.
+
+use bytes::Bytes;
 
 use super::DepacketizeError;
-use super::assembler::{Codec, NalDepacketizer, Role, Sets};
+use super::codec::{Codec, Role, SetKind, Slice};
+use super::payload::NalDepacketizer;
+use super::sets::{SetContent, Sets};
 use crate::codec::VideoParams;
-use crate::h264::SpsError;
-use crate::h265::{is_random_access, params, type_of, unit_type};
+use crate::h264::{Pps, SpsError};
+use crate::h265::{
+    self, Sps, is_random_access, layer_of, params, pps_ids, recovery_point, type_of, unit_type,
+    vps_id,
+};
+use crate::start::Start;
 
 const AGGREGATION: u8 = 48;
 const FRAGMENT: u8 = 49;
@@ -15,16 +23,22 @@ const FRAGMENT: u8 = 49;
 pub struct Hevc;
 
 impl Codec for Hevc {
+    type Sps = Sps;
     const HEADER_BYTES: usize = 2;
     const AGGREGATION: u8 = AGGREGATION;
     const FRAGMENT: u8 = FRAGMENT;
+    const FRAGMENT_TYPE: u8 = 0x3F;
 
     fn type_of(unit: &[u8]) -> Option<u8> {
-        type_of(unit)
+        let kind = type_of(unit)?;
+        // Aggregates and fragments of other layers are none of ours; their own types would be read
+        // as ours. 63 is one that nothing has.
+        let foreign = layer_of(unit) != Some(0) && kind >= AGGREGATION;
+        Some(if foreign { 63 } else { kind })
     }
 
     fn unit_header(payload: &[u8], kind: u8, out: &mut [u8; 2]) {
-        *out = [(payload[0] & 0x81) | ((kind & 0x3F) << 1), payload[1]];
+        *out = [(payload[0] & 0x81) | (kind << 1), payload[1]];
     }
 
     fn role(unit: &[u8]) -> Result<Role, DepacketizeError> {
@@ -32,73 +46,66 @@ impl Codec for Hevc {
         if unit[0] & 0x80 != 0 {
             return Err(DepacketizeError::Forbidden);
         }
+        // The last three bits are one more than the temporal layer: zero is no header.
+        if layer_of(unit) != Some(0) || unit[1] & 7 == 0 {
+            return Ok(Role::Unknown);
+        }
         Ok(match kind {
-            unit_type::VPS => Role::Vps,
-            unit_type::SPS => Role::Sps,
-            unit_type::PPS => Role::Pps,
-            unit_type::AUD | unit_type::FILLER => Role::Skip,
-            kind if is_random_access(kind) => Role::Key,
-            0..=47 => Role::Other,
-            other => return Err(DepacketizeError::Type(other)),
+            unit_type::VPS => Role::Set(SetKind::Vps),
+            unit_type::SPS => Role::Set(SetKind::Sps),
+            unit_type::PPS => Role::Set(SetKind::Pps),
+            unit_type::AUD => Role::Delimiter,
+            unit_type::PREFIX_SEI => Role::Info,
+            unit_type::SUFFIX_SEI => Role::Suffix,
+            unit_type::END_OF_SEQUENCE..=unit_type::FILLER => Role::Skip,
+            0..=unit_type::LAST_TRAILING | unit_type::FIRST_IRAP..=unit_type::LAST_IRAP => {
+                Role::Slice
+            }
+            _ => Role::Unknown,
         })
     }
 
-    fn params(sets: &Sets) -> Result<VideoParams, SpsError> {
-        params(sets.vps.clone(), sets.sps.clone(), sets.pps.clone())
+    fn slice(unit: &[u8], _: &Sets<Sps>) -> Option<Slice> {
+        let (first, pps) = h265::slice(unit)?;
+        let start = match type_of(unit)? {
+            unit_type::CRA => Some(Start::Recovery),
+            kind if is_random_access(kind) => Some(Start::Idr),
+            _ => None,
+        };
+        // Where a slice begins stands behind what only the sets can tell the size of.
+        Some(Slice {
+            first,
+            position: 0,
+            id: None,
+            pps,
+            intra: start.is_some(),
+            single_reference: false,
+            start,
+        })
+    }
+
+    fn recovery_point(unit: &[u8]) -> Option<u32> {
+        recovery_point(unit)
+    }
+
+    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Sps>> {
+        match kind {
+            SetKind::Vps => vps_id(unit).map(SetContent::Vps),
+            SetKind::Sps => {
+                let sps = Sps::read(unit).ok()?;
+                Some(SetContent::Sps(sps.id, sps, None))
+            }
+            SetKind::Pps => {
+                let (id, sps) = pps_ids(unit)?;
+                Some(SetContent::Pps(Pps { id, sps }))
+            }
+        }
+    }
+
+    fn params(vps: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
+        params(vps, sps, pps)
     }
 }
 
 /// Depacketizer for H.265.
 pub type H265 = NalDepacketizer<Hevc>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nal::units;
-    use crate::rtp::Packet;
-
-    #[test]
-    fn puts_fragments_together() {
-        let mut d = H265::new(&[]);
-        let mut out = Vec::new();
-        let mut push = |marker, payload: &[u8]| {
-            d.push(
-                &Packet {
-                    timestamp: 1,
-                    marker,
-                    lost: 0,
-                    payload,
-                },
-                &mut out,
-            )
-            .unwrap();
-        };
-        push(false, &[0x62, 0x01, 0x80 | 19, 1]);
-        push(false, &[0x62, 0x01, 19, 2]);
-        push(true, &[0x62, 0x01, 0x40 | 19, 3]);
-        assert!(out[0].keyframe);
-        assert_eq!(
-            units(&out[0].data).collect::<Vec<_>>(),
-            [&[0x26, 0x01, 1, 2, 3][..]]
-        );
-    }
-
-    #[test]
-    fn refuses_what_it_does_not_know() {
-        let mut d = H265::new(&[]);
-        let mut push = |payload| {
-            d.push(
-                &Packet {
-                    timestamp: 1,
-                    marker: true,
-                    lost: 0,
-                    payload,
-                },
-                &mut vec![],
-            )
-        };
-        assert_eq!(push(&[0x64, 0x01, 0]), Err(DepacketizeError::Type(50)));
-        assert_eq!(push(&[0x62, 0x01]), Err(DepacketizeError::Truncated(2)));
-        assert_eq!(push(&[0x62, 0x01, 19, 2]), Err(DepacketizeError::NoStart));
-    }
-}

@@ -9,6 +9,7 @@ use super::{DepacketizeError, Frame, MAX_FRAME_BYTES};
 use crate::codec::{VideoCodec, VideoParams};
 use crate::jpeg::{END, Header, MAX_HEADER_BYTES, Quantizers, Sampling, quantizers};
 use crate::rtp::Packet;
+use crate::start::Start;
 
 /// What RFC 2435 or this router does not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -99,13 +100,13 @@ impl Jpeg {
         packet: &Packet<'_>,
         out: &mut Vec<Frame>,
     ) -> Result<(), DepacketizeError> {
+        self.lost = self.lost.saturating_add(packet.lost);
         if self.timestamp.is_some_and(|ts| ts != packet.timestamp) {
             // The marker was lost, and with it the end of the image, or there are none.
             self.damaged |= packet.lost > 0;
             self.finish(out);
         }
         self.timestamp = Some(packet.timestamp);
-        self.lost = self.lost.saturating_add(packet.lost);
         let read = if packet.payload.is_empty() {
             // Cameras send empty packets to keep NAT mappings open.
             Ok(())
@@ -207,7 +208,10 @@ impl Jpeg {
         let mut data = self.data.split();
         let damaged = std::mem::take(&mut self.damaged);
         let header_bytes = std::mem::take(&mut self.header_bytes);
-        let Some(timestamp) = timestamp.filter(|_| data.len() > header_bytes && !damaged) else {
+        let begun = data.len() > header_bytes;
+        let Some(timestamp) = timestamp.filter(|_| begun && !damaged) else {
+            // Each image stands alone: a damaged one is worth nothing, but is told of.
+            self.lost = self.lost.max(u32::from(begun));
             return;
         };
         if !data.ends_with(&END) {
@@ -215,11 +219,12 @@ impl Jpeg {
         }
         out.push(Frame {
             timestamp,
-            keyframe: true,
+            start: Some(Start::Idr),
             params: self.params.clone(),
             new_params: std::mem::take(&mut self.new_params),
             data: data.freeze(),
             lost_packets: std::mem::take(&mut self.lost),
+            damaged: false,
         });
     }
 }
@@ -267,7 +272,7 @@ mod tests {
         assert_eq!(scan, [1, 2, 3]);
         assert_eq!((header.width, header.height), (32, 16));
         assert_eq!(header.quantizers, quantizers(60));
-        assert!(frames[0].keyframe && frames[0].new_params);
+        assert!(frames[0].is_key() && frames[0].new_params);
         let again = push(&mut jpeg, 2, true, &payload(1, 60, 0, &[4, 0xFF, 0xD9]));
         assert!(!again[0].new_params && again[0].data.ends_with(&[4, 0xFF, 0xD9]));
     }

@@ -1,15 +1,25 @@
 //! From RTP payloads to frames, by codec.
 //!
-//! Each depacketizer takes packets in order and is told of losses before them. Bad input costs the
-//! frame it is in and a typed error; the next frame starts clean. Memory is bounded by
+//! Each depacketizer takes packets in order and is told of losses before them. Bad input costs a
+//! typed error and what it is in: a picture of NAL units is passed on as damaged, with the units of
+//! it that are whole; anything else is left out. The next frame starts clean. Memory is bounded by
 //! [`MAX_FRAME_BYTES`].
 
 mod aac;
 mod assembler;
+mod codec;
 mod h264;
 mod h265;
 mod jpeg;
+mod marker;
+mod payload;
+mod picture;
+mod sets;
 mod simple;
+mod start_codes;
+mod starts;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -17,35 +27,49 @@ use bytes::Bytes;
 
 use super::Packet;
 use crate::codec::{AudioCodec, VideoCodec, VideoParams};
+use crate::quirk::Quirks;
+use crate::start::Start;
 
 pub use aac::Aac;
-pub use assembler::NalDepacketizer;
 pub use h264::H264;
 pub use h265::H265;
 pub use jpeg::{Jpeg, JpegError};
+pub use payload::NalDepacketizer;
 pub use simple::Simple;
 
-/// No camera sends a larger picture; one that seems to is sending something else.
-pub const MAX_FRAME_BYTES: usize = 8 << 20;
+/// No camera sends a larger picture (key pictures of 4K at the best quality have 10 MB); one that seems
+/// to is sending something else.
+pub const MAX_FRAME_BYTES: usize = 12 << 20;
 
 /// A complete frame, before it gets its place in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// RTP time of its packets.
+    /// RTP time of its packets; of a picture of NAL units, that of its first slice.
     pub timestamp: u32,
-    /// Whether decoding can start here.
-    pub keyframe: bool,
+    /// If decoding can start here: how. Never in a damaged picture, nor before its parameter sets
+    /// are known. Sound and JPEG: always [`Start::Idr`].
+    pub start: Option<Start>,
     /// Video: the parameter sets in force, once they are known.
     pub params: Option<Arc<VideoParams>>,
     /// Whether `params` are others than those of the frame before.
     pub new_params: bool,
     /// See [`crate::AccessUnit::data`].
     pub data: Bytes,
-    /// Packets lost since the frame before.
+    /// Packets lost since the frame before and in this one. At least one if a whole picture is
+    /// missing in between for another reason.
     pub lost_packets: u32,
+    /// A part of this picture is missing; what is here are its whole NAL units.
+    pub damaged: bool,
 }
 
-/// Why a packet was not understood. The frame it belongs to is dropped.
+impl Frame {
+    /// Whether decoding can start here.
+    pub fn is_key(&self) -> bool {
+        self.start.is_some()
+    }
+}
+
+/// Why a packet was not understood. The picture it belongs to is damaged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DepacketizeError {
@@ -105,6 +129,38 @@ impl Depacketizer {
         match codec {
             AudioCodec::Aac { .. } => Self::Aac(Aac::default()),
             AudioCodec::Pcmu | AudioCodec::Pcma | AudioCodec::Opus => Self::Simple(Simple),
+        }
+    }
+
+    /// Believes the markers from the beginning on, which is right for senders of our own only: those
+    /// of cameras have to prove themselves, see [`Depacketizer::flush`].
+    #[must_use]
+    pub fn trusting_markers(mut self) -> Self {
+        match &mut self {
+            Self::H264(d) => d.trust_markers(),
+            Self::H265(d) => d.trust_markers(),
+            Self::Jpeg(_) | Self::Aac(_) | Self::Simple(_) => {}
+        }
+        self
+    }
+
+    /// To be called when the stream is over or has been silent for much longer than a picture's
+    /// packets are apart (200 ms): the picture that waits for the beginning of the next one to show
+    /// that it is complete leaves. A unit that is still under way is kept.
+    pub fn flush(&mut self, out: &mut Vec<Frame>) {
+        match self {
+            Self::H264(d) => d.flush(out),
+            Self::H265(d) => d.flush(out),
+            Self::Jpeg(_) | Self::Aac(_) | Self::Simple(_) => {}
+        }
+    }
+
+    /// What the source does wrongly and was put up with, since this was asked last.
+    pub fn quirks(&mut self) -> Quirks {
+        match self {
+            Self::H264(d) => d.quirks(),
+            Self::H265(d) => d.quirks(),
+            Self::Jpeg(_) | Self::Aac(_) | Self::Simple(_) => Quirks::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{DepacketizeError, Frame};
 use crate::rtp::Packet;
+use crate::start::Start;
 
 /// Depacketizer for G.711 and Opus.
 #[derive(Debug, Clone, Copy)]
@@ -19,11 +20,12 @@ impl Simple {
         if !packet.payload.is_empty() {
             out.push(Frame {
                 timestamp: packet.timestamp,
-                keyframe: true,
+                start: Some(Start::Idr),
                 params: None,
                 new_params: false,
                 data: Bytes::copy_from_slice(packet.payload),
                 lost_packets: packet.lost,
+                damaged: false,
             });
         }
         Ok(())
