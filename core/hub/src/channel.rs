@@ -1,17 +1,17 @@
 //! One encoding of one camera: its ring, what it consists of, how it is doing, who reads.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use taimat_base::clock;
-use taimat_media::{AccessUnit, StreamInfo};
+use taimat_media::{AccessUnit, StreamInfo, TrackKind};
 use tokio::sync::watch;
 
 use crate::ChannelKey;
 use crate::demand::{Demand, Reader};
 use crate::meter::{Meter, Rates};
 use crate::ring::{Cursor, Item, Limits, Ring};
-use crate::status::{SourceState, Status};
+use crate::status::{SourceFacts, SourceState, Status};
 
 impl Item for AccessUnit {
     fn weight(&self) -> usize {
@@ -22,6 +22,9 @@ impl Item for AccessUnit {
     }
     fn received(&self) -> Instant {
         self.received
+    }
+    fn needs_more_than(&self, start: &Self) -> Option<bool> {
+        (self.track == TrackKind::Video).then(|| self.leads(start))
     }
 }
 
@@ -34,6 +37,7 @@ pub struct Channel {
     status: watch::Sender<Status>,
     demand: Demand,
     meter: Mutex<Meter>,
+    facts: Mutex<SourceFacts>,
 }
 
 impl Channel {
@@ -45,6 +49,7 @@ impl Channel {
             status: watch::Sender::new(Status::new(SourceState::Idle, clock::wall())),
             demand: Demand::new(),
             meter: Mutex::default(),
+            facts: Mutex::default(),
         }
     }
 
@@ -150,11 +155,22 @@ impl Channel {
             .rates(now)
     }
 
-    /// When the newest access unit arrived; used for the age of the picture.
-    pub fn last_received(&self) -> Option<(Instant, SystemTime)> {
-        self.ring
-            .newest()
-            .map(|unit| (unit.received, unit.wall_time))
+    /// When the newest picture arrived. Sound does not count: it goes on when a lens is dead.
+    pub fn last_picture(&self) -> Option<Instant> {
+        self.meter
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .last_picture()
+    }
+
+    /// Writes down what is learned about the source.
+    pub fn learn(&self, change: impl FnOnce(&mut SourceFacts)) {
+        change(&mut self.facts.lock().unwrap_or_else(|e| e.into_inner()));
+    }
+
+    /// What was learned about the source.
+    pub fn facts(&self) -> SourceFacts {
+        self.facts.lock().unwrap_or_else(|e| e.into_inner()).clone()
     }
 
     pub(crate) fn close(&self) {

@@ -21,7 +21,7 @@ pub use channel::Channel;
 pub use demand::Reader;
 pub use meter::Rates;
 pub use ring::{Cursor, Item, Limits, Read, Ring};
-pub use status::{FaultCause, SourceState, Status};
+pub use status::{FaultCause, SourceFacts, SourceState, Status};
 
 /// One encoding of one camera.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

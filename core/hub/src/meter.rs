@@ -27,6 +27,7 @@ pub(crate) struct Meter {
     samples: VecDeque<(Instant, usize, bool)>,
     bytes: usize,
     frames: usize,
+    last_picture: Option<Instant>,
     last_key: Option<Instant>,
     key_interval: Option<Duration>,
 }
@@ -34,6 +35,9 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn count(&mut self, unit: &AccessUnit) {
         let picture = unit.track == TrackKind::Video;
+        if picture {
+            self.last_picture = Some(unit.received);
+        }
         if unit.starts_video() {
             let before = self.last_key.replace(unit.received);
             self.key_interval = before.map(|b| unit.received.saturating_duration_since(b));
@@ -57,8 +61,15 @@ impl Meter {
         }
     }
 
+    pub(crate) fn last_picture(&self) -> Option<Instant> {
+        self.last_picture
+    }
+
     pub(crate) fn restart(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            last_picture: self.last_picture,
+            ..Self::default()
+        };
     }
 
     pub(crate) fn rates(&mut self, now: Instant) -> Rates {

@@ -17,28 +17,33 @@ pub trait Item: Send + Sync + 'static {
     fn is_start(&self) -> bool;
     /// When it arrived.
     fn received(&self) -> Instant;
+    /// Whether it is of no use to a reader that began with `start` a moment ago, because it refers to
+    /// what came before that. `None`: it has nothing to do with the start, and the next one may still.
+    fn needs_more_than(&self, _start: &Self) -> Option<bool> {
+        Some(false)
+    }
 }
 
-/// How much a ring keeps.
+/// How much a ring keeps: the newest group of pictures, whatever its age, so that a reader starts at
+/// once however seldom the camera sends a key frame, and a little history before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes that are never exceeded, except by a single item.
+    /// Bytes that are never exceeded, except by a single item. A group that outgrows them is let go
+    /// from its beginning on, and readers that come then wait for the next start.
     pub bytes: usize,
     /// Items from before the newest start are kept this long, for readers that are late.
     pub history: Duration,
-    /// Nothing is kept longer, even if that breaks up the newest group of pictures.
-    pub age: Duration,
 }
 
 impl Default for Limits {
-    /// 16 MiB hold a 10 s group of pictures at 12 Mbit/s; 2 s of history are more than a reader
-    /// that still makes sense falls behind; no camera that is watched live has a keyframe interval
-    /// of half a minute.
+    /// 32 MiB hold a minute at 4 Mbit/s, which is what cameras with a "smart" codec send between two
+    /// key frames, or 20 s at 12 Mbit/s. It is a ceiling: a camera with the usual two seconds between
+    /// key frames at 4 Mbit/s keeps 2 MiB. 2 s of history are more than a reader that still makes
+    /// sense falls behind.
     fn default() -> Self {
         Self {
-            bytes: 16 << 20,
+            bytes: 32 << 20,
             history: Duration::from_secs(2),
-            age: Duration::from_secs(30),
         }
     }
 }
@@ -135,9 +140,8 @@ impl<T: Item> Ring<T> {
             };
             let age = now.saturating_duration_since(front.received());
             let before_start = inner.start.is_none_or(|start| inner.front < start);
-            let surplus = inner.bytes > self.limits.bytes
-                || age > self.limits.age
-                || (before_start && age > self.limits.history);
+            let surplus =
+                inner.bytes > self.limits.bytes || (before_start && age > self.limits.history);
             if !surplus {
                 break;
             }
@@ -216,6 +220,7 @@ impl<T: Item> Ring<T> {
             ring: Arc::clone(self),
             next,
             seeking: true,
+            began: None,
         }
     }
 
@@ -225,6 +230,7 @@ impl<T: Item> Ring<T> {
             ring: Arc::clone(self),
             next: self.lock().end(),
             seeking: false,
+            began: None,
         }
     }
 }
@@ -236,12 +242,15 @@ pub struct Cursor<T> {
     next: u64,
     /// Skips to the next start.
     seeking: bool,
+    /// Where it began, until something follows that is of use.
+    began: Option<Arc<T>>,
 }
 
 impl<T: Item> Cursor<T> {
     /// What is there now, or `None` if nothing new is.
     pub fn try_next(&mut self) -> Option<Read<T>> {
-        let inner = self.ring.lock();
+        let ring = Arc::clone(&self.ring);
+        let inner = ring.lock();
         if self.next < inner.front {
             let lost = inner.front - self.next;
             self.next = inner.front;
@@ -253,18 +262,26 @@ impl<T: Item> Cursor<T> {
             if let Some(start) = inner.start.filter(|start| *start >= self.next) {
                 self.next = start;
                 self.seeking = false;
+                self.began = inner.get(start).cloned();
             } else {
                 self.next = inner.end();
             }
         }
-        match inner.get(self.next) {
-            Some(item) => {
-                let seq = self.next;
-                self.next += 1;
-                Some(Read::Item(seq, Arc::clone(item)))
+        while let Some(item) = inner.get(self.next) {
+            let seq = self.next;
+            self.next += 1;
+            match &self.began {
+                Some(start) if Arc::ptr_eq(start, item) => {}
+                Some(start) => match item.needs_more_than(start) {
+                    Some(true) => continue,
+                    Some(false) => self.began = None,
+                    None => {}
+                },
+                None => {}
             }
-            None => inner.closed.then_some(Read::Closed),
+            return Some(Read::Item(seq, Arc::clone(item)));
         }
+        inner.closed.then_some(Read::Closed)
     }
 
     /// Waits for what comes next. Dropping the future loses nothing.
@@ -371,6 +388,58 @@ mod tests {
         assert_eq!((snapshot.len(), snapshot[0].0, end), (4, 5, 9));
     }
 
+    const SOUND: u64 = 1;
+
+    /// Whether it is a start, and when it is shown.
+    #[derive(Debug)]
+    struct Leading(bool, u64);
+
+    impl Item for Leading {
+        fn weight(&self) -> usize {
+            1
+        }
+        fn is_start(&self) -> bool {
+            self.0
+        }
+        fn received(&self) -> Instant {
+            taimat_base::clock::now()
+        }
+        fn needs_more_than(&self, start: &Self) -> Option<bool> {
+            (self.1 != SOUND).then_some(self.1 < start.1)
+        }
+    }
+
+    #[test]
+    fn what_refers_to_before_the_start_is_left_out_right_after_it_only() {
+        let ring = Arc::new(Ring::new(Limits::default()));
+        for (start, shown) in [
+            (true, 0),
+            (true, 9),
+            (false, 7),
+            (false, SOUND),
+            (false, 8),
+            (false, 12),
+            (false, 11),
+        ] {
+            ring.push(Leading(start, shown));
+        }
+        let mut seen = Vec::new();
+        let mut cursor = ring.from_start();
+        while let Some(Read::Item(_, item)) = cursor.try_next() {
+            seen.push(item.1);
+        }
+        assert_eq!(seen, [9, SOUND, 12, 11]);
+        // A reader that was there before misses nothing.
+        ring.push(Leading(true, 20));
+        ring.push(Leading(false, 18));
+        let next = [cursor.try_next(), cursor.try_next()];
+        let shown = next.map(|read| match read {
+            Some(Read::Item(_, item)) => item.1,
+            _ => 0,
+        });
+        assert_eq!(shown, [20, 18]);
+    }
+
     #[test]
     fn a_reader_of_an_empty_ring_waits_for_a_start() {
         let mut bench = Bench::new(Limits::default());
@@ -421,6 +490,28 @@ mod tests {
         let mut bench = Bench::new(limits);
         bench.gops(&[10, 10]);
         assert_eq!(bench.ring.bytes(), (1000, 1000));
+    }
+
+    #[test]
+    fn a_long_group_is_kept_whatever_its_age() {
+        let mut bench = Bench::new(Limits::default());
+        // 100 s.
+        bench.gops(&[5, 2500]);
+        assert_eq!(bench.ring.since_start().0.len(), 2500);
+        let mut cursor = bench.ring.from_start();
+        assert_eq!(drain(&mut cursor).len(), 2500);
+    }
+
+    #[test]
+    fn what_is_left_of_a_group_that_outgrew_the_budget_is_history() {
+        let mut bench = Bench::new(Limits {
+            bytes: 10_000,
+            history: Duration::from_secs(2),
+        });
+        bench.gops(&[500]);
+        assert_eq!(bench.ring.since_start().0.len(), 0);
+        // Two seconds of it, for readers that were there already.
+        assert_eq!(bench.ring.bytes().0, 51 * 100);
     }
 
     #[tokio::test]

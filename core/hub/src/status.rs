@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use serde::Serialize;
+use taimat_media::Quirks;
 
 /// Why a source does not deliver. A closed set: each is a metric label and a sentence in the
 /// console.
@@ -15,6 +16,10 @@ pub enum FaultCause {
     Refused,
     /// Wrong user or password.
     Unauthorized,
+    /// The camera's certificate is not trusted.
+    Untrusted,
+    /// The camera has no room for another client.
+    Busy,
     /// The camera does not know the path.
     NotFound,
     /// The camera speaks, but not what the protocol says.
@@ -35,10 +40,12 @@ pub enum FaultCause {
 
 impl FaultCause {
     /// All causes, for metrics that exist before the first fault.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreachable,
         Self::Refused,
         Self::Unauthorized,
+        Self::Untrusted,
+        Self::Busy,
         Self::NotFound,
         Self::Protocol,
         Self::UnsupportedCodec,
@@ -55,6 +62,8 @@ impl FaultCause {
             Self::Unreachable => "unreachable",
             Self::Refused => "refused",
             Self::Unauthorized => "unauthorized",
+            Self::Untrusted => "untrusted",
+            Self::Busy => "busy",
             Self::NotFound => "not_found",
             Self::Protocol => "protocol",
             Self::UnsupportedCodec => "unsupported_codec",
@@ -103,6 +112,17 @@ impl SourceState {
             Self::Offline => "offline",
         }
     }
+}
+
+/// What was learned about a source while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceFacts {
+    /// The way that its media takes: `tcp`, `udp` or `multicast`.
+    pub transport: Option<&'static str>,
+    /// Why there is no sound although it is wanted: a word, and more about it.
+    pub no_sound: Option<(&'static str, String)>,
+    /// What the camera does and what is put up with, since the source was configured.
+    pub quirks: Quirks,
 }
 
 /// A source's state, since when, and why.
