@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use taimat_base::Redactor;
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,8 +68,18 @@ impl fmt::Display for Method {
 }
 
 /// Headers in the order in which they came. Names are compared without regard to case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
+
+impl fmt::Debug for Headers {
+    /// Without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let redactor = Redactor::default();
+        let lines = self.0.iter();
+        let lines = lines.map(|(name, value)| redactor.text(&format!("{name}: {value}")));
+        f.debug_list().entries(lines).finish()
+    }
+}
 
 impl Headers {
     /// Adds one.
@@ -91,14 +102,26 @@ impl Headers {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Appends to the last value. False if there is none.
+    pub(crate) fn fold(&mut self, more: &str) -> bool {
+        let Some((_, value)) = self.0.last_mut() else {
+            return false;
+        };
+        if !value.is_empty() && !more.is_empty() {
+            value.push(' ');
+        }
+        value.push_str(more);
+        true
+    }
+
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_str()))
     }
 }
 
-/// A request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A request. Its `Debug` shows neither credentials nor content.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// What is asked for.
     pub method: Method,
@@ -110,8 +133,8 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// A response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A response. Its `Debug` shows neither credentials nor content.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// 200 is good.
     pub status: u16,
@@ -121,6 +144,28 @@ pub struct Response {
     pub headers: Headers,
     /// Content.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("uri", &Redactor::default().text(&self.uri))
+            .field("headers", &self.headers)
+            .field("body", &self.body.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("reason", &Redactor::default().text(&self.reason))
+            .field("headers", &self.headers)
+            .field("body", &self.body.len())
+            .finish()
+    }
 }
 
 impl Request {
@@ -220,5 +265,37 @@ pub fn reason(status: u16) -> &'static str {
         505 => "RTSP Version Not Supported",
         551 => "Option not supported",
         _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_other_side_said_does_not_become_another_line() {
+        let mut out = Vec::new();
+        let request = Request::new(Method::Play, "rtsp://h/a\r\nX: y").with("Session", "1\nZ: z");
+        request.write(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "PLAY rtsp://h/aX: y RTSP/1.0\r\nSession: 1Z: z\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn headers_are_found_in_any_case() {
+        let response = Response::new(200).with("cseq", "1").with("CSeq", "2");
+        assert_eq!(response.headers.get("CSEQ"), Some("1"));
+        assert_eq!(response.headers.all("Cseq").collect::<Vec<_>>(), ["1", "2"]);
+        let mut out = Vec::new();
+        let mut response = Response::new(551);
+        response.body = "v=0".into();
+        response.write(&mut out);
+        assert_eq!(
+            out,
+            b"RTSP/1.0 551 Option not supported\r\nContent-Length: 3\r\n\r\nv=0"
+        );
     }
 }

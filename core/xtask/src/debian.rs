@@ -50,7 +50,7 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
 ];
 
 /// For all tests, beside those for libavcodec.
-pub(crate) const TESTS: [Package; 12] = [
+pub(crate) const TESTS: [Package; 15] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -65,6 +65,13 @@ pub(crate) const TESTS: [Package; 12] = [
     file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
     file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),
     file("gstreamer1.0-libav", "gstreamer-1.0/libgstlibav.so"),
+    // RTSP servers that others wrote.
+    program("vlc-bin", "vlc"),
+    file(
+        "vlc-plugin-base",
+        "vlc/plugins/stream_out/libstream_out_rtp_plugin.so",
+    ),
+    file("librtsp-server-perl", "/usr/share/perl5/RTSP/Server.pm"),
     // People who walk across a yard, filmed from above: footage that detectors are tried on.
     file(
         "opencv-doc",

@@ -45,7 +45,7 @@ const DOORS: [(&str, &[&str]); 11] = [
     ("webrtc", &["taimat-testkit", "taimat-server"]),
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),
-    ("retina", &["taimat-ingest"]),
+    ("rustls", &["taimat-ingest"]),
     ("openh264", &["taimat-simulate", "taimat-testkit"]),
     ("axum", &["taimat-api", "taimat-server"]),
     ("wasmtime", &["taimat-sandbox"]),
@@ -172,7 +172,7 @@ mod tests {
         assert!(wrong("taimat-egress", "taimat-hub").is_empty());
         assert!(wrong("taimat-hub", "taimat-egress")[0].ends_with("goes up"));
         assert!(wrong("taimat-ingest", "taimat-egress")[0].contains("sideways on floor 4"));
-        assert!(wrong("taimat-hub", "retina")[0].contains("its door is taimat-ingest"));
+        assert!(wrong("taimat-hub", "rustls")[0].contains("its door is taimat-ingest"));
         assert!(wrong("taimat-api", "taimat-testkit")[0].contains("only tests"));
         assert!(wrong("taimat-new", "serde")[0].contains("has no floor"));
         assert!(wrong("taimat-server", "taimat-api").is_empty());

@@ -41,7 +41,7 @@ enum Chore {
     Console,
     /// Measure
     Bench {
-        /// What: egress, plugins, vision
+        /// What: egress, ingest, plugins, vision
         what: String,
         /// Decode by libavcodec too
         #[arg(long)]
@@ -71,11 +71,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Packages whose tests need no wasm, WebRTC, encoder or browser.
-const LIGHT: [&str; 5] = [
+const LIGHT: [&str; 6] = [
     "taimat-base",
     "taimat-contract",
     "taimat-media",
     "taimat-hub",
+    "taimat-rtsp",
     "taimat-ingest",
 ];
 
@@ -154,8 +155,8 @@ fn deny() -> anyhow::Result<()> {
 
 fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
-        ["egress", "plugins", "vision"].contains(&what),
-        "there are three benchmarks: egress, plugins and vision"
+        ["egress", "ingest", "plugins", "vision"].contains(&what),
+        "there are four benchmarks: egress, ingest, plugins and vision"
     );
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
