@@ -1,15 +1,19 @@
 //! What went wrong with a source, as a cause from a closed set and a sentence.
 
 use taimat_hub::FaultCause;
+use taimat_rtsp::auth::AuthError;
+use taimat_rtsp::client::ClientError;
+use taimat_rtsp::reader::ReadError;
 
 /// Why an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", cause.as_str())]
 pub(crate) struct Fault {
     pub(crate) cause: FaultCause,
-    /// One line, without secrets and without the peer's free text beyond what retina quotes.
+    /// One line. May hold the camera's words: it is redacted before anybody sees it.
     pub(crate) detail: String,
-    /// The camera refused the way the media was to travel: worth another attempt with the other.
+    /// The camera refused the way the media was to travel, or sent nothing on it: worth another
+    /// attempt with the other.
     pub(crate) transport_refused: bool,
 }
 
@@ -22,76 +26,30 @@ impl Fault {
         }
     }
 
-    /// Sorts an error of the RTSP client.
-    pub(crate) fn from_rtsp(error: &retina::Error) -> Self {
-        const UNSUPPORTED_TRANSPORT: u16 = 461;
-        let detail = first_line(&error.to_string());
-        let cause = match error.status_code() {
-            Some(401 | 403) => FaultCause::Unauthorized,
-            Some(404 | 454) => FaultCause::NotFound,
-            Some(_) => FaultCause::Protocol,
-            None => cause_of_kind(&format!("{error:?}")),
+    pub(crate) fn from_auth(error: AuthError) -> Self {
+        Self::new(FaultCause::Unauthorized, error.to_string())
+    }
+
+    /// Sorts what the RTSP client says.
+    pub(crate) fn from_client(error: &ClientError) -> Self {
+        let cause = match error {
+            ClientError::Status { status, .. } => match status {
+                401 | 403 => FaultCause::Unauthorized,
+                404 => FaultCause::NotFound,
+                // Cameras have room for a few clients; more get one of these.
+                453 | 503 => FaultCause::Busy,
+                _ => FaultCause::Protocol,
+            },
+            ClientError::Auth(_) => FaultCause::Unauthorized,
+            ClientError::NoAnswer(_) => FaultCause::Unreachable,
+            ClientError::NoTrack(_) => FaultCause::UnsupportedCodec,
+            _ => FaultCause::Protocol,
         };
-        let transport_refused = error.status_code() == Some(UNSUPPORTED_TRANSPORT);
-        Self {
-            cause,
-            detail,
-            transport_refused,
-        }
-    }
-}
-
-/// retina's errors are opaque; their `Debug` form begins with the kind.
-fn cause_of_kind(debug: &str) -> FaultCause {
-    if debug.starts_with("ConnectError") {
-        if debug.contains("ConnectionRefused") {
-            FaultCause::Refused
-        } else {
-            FaultCause::Unreachable
-        }
-    } else if debug.starts_with("RtspReadError") || debug.starts_with("WriteError") {
-        // The connection broke: to a viewer that is the stream's end.
-        FaultCause::Ended
-    } else if debug.starts_with("RtpPacketError") || debug.starts_with("PacketError") {
-        FaultCause::Garbage
-    } else {
-        FaultCause::Protocol
-    }
-}
-
-/// The first line, cut to what fits a status line.
-fn first_line(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or("")
-        .chars()
-        .take(200)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sorts_by_kind() {
-        let refused = "ConnectError(Os { code: 111, kind: ConnectionRefused, message: \"\" })";
-        assert_eq!(cause_of_kind(refused), FaultCause::Refused);
-        let lost = "ConnectError(Os { code: 113, kind: HostUnreachable, message: \"\" })";
-        assert_eq!(cause_of_kind(lost), FaultCause::Unreachable);
-        assert_eq!(
-            cause_of_kind("RtpPacketError { conn_ctx"),
-            FaultCause::Garbage
-        );
-        assert_eq!(
-            cause_of_kind("RtspFramingError { conn"),
-            FaultCause::Protocol
-        );
+        Self::new(cause, error.to_string())
     }
 
-    #[test]
-    fn keeps_details_short() {
-        assert_eq!(first_line("a\n\nconn: secret"), "a");
-        assert_eq!(first_line(&"x".repeat(500)).len(), 200);
+    /// Sorts what the reader of messages says.
+    pub(crate) fn from_reader(error: &ReadError) -> Self {
+        Self::new(FaultCause::Protocol, error.to_string())
     }
 }

@@ -9,9 +9,14 @@
 mod fault;
 mod metrics;
 mod pipeline;
+mod probe;
+mod retry;
 mod rtsp;
 mod source;
 mod supervisor;
+mod tls;
+mod udp;
+mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,7 +26,11 @@ use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_hub::{ChannelKey, FaultCause, Hub};
 
-pub use source::{Credentials, Mode, SourceSpec, Transport};
+pub use probe::{Finding, probe};
+pub use source::{AfterRefusal, Credentials, Mode, SourceSpec, Transport, Trust};
+pub use taimat_media::capture::ClockTrust;
+pub use taimat_rtsp::keepalive::{KeepAliveBy, KeepAliveSpec};
+pub use tls::hex;
 
 use metrics::Metrics;
 use supervisor::Supervisor;

@@ -7,6 +7,7 @@ use taimat_base::metrics::{
     Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Register, Registry,
 };
 use taimat_hub::{Channel, ChannelKey, FaultCause, SourceState};
+use taimat_media::Quirk;
 
 const LABELS: [&str; 3] = ["commune", "camera", "profile"];
 
@@ -33,6 +34,8 @@ pub(crate) struct Metrics {
     keyframes: IntCounterVec,
     bytes: IntCounterVec,
     lost: IntCounterVec,
+    damaged: IntCounterVec,
+    quirks: IntCounterVec,
     bad_packets: IntCounterVec,
     jumps: IntCounterVec,
     new_params: IntCounterVec,
@@ -48,14 +51,25 @@ pub(crate) struct SourceMetrics {
     pub(crate) keyframes: IntCounter,
     pub(crate) bytes: IntCounter,
     pub(crate) lost: IntCounter,
+    pub(crate) damaged: IntCounter,
     pub(crate) bad_packets: IntCounter,
     pub(crate) jumps: IntCounter,
     pub(crate) new_params: IntCounter,
     pub(crate) b_frames: taimat_base::metrics::IntGauge,
     faults: Vec<(FaultCause, IntCounter)>,
+    /// Made when one is seen: most cameras have few.
+    quirks: IntCounterVec,
+    key: ChannelKey,
 }
 
 impl SourceMetrics {
+    pub(crate) fn quirk(&self, quirk: Quirk, times: u32) {
+        let [commune, camera, profile] = values(&self.key);
+        self.quirks
+            .with_label_values(&[commune, camera, profile, quirk.as_str()])
+            .inc_by(u64::from(times));
+    }
+
     pub(crate) fn fault(&self, cause: FaultCause) {
         if let Some((_, counter)) = self.faults.iter().find(|(c, _)| *c == cause) {
             counter.inc();
@@ -130,6 +144,16 @@ impl Metrics {
                 "RTP packets that did not arrive.",
                 &LABELS,
             )?,
+            damaged: r.counters(
+                "taimat_camera_damaged_frames_total",
+                "Pictures of which a part did not arrive.",
+                &LABELS,
+            )?,
+            quirks: r.counters(
+                "taimat_camera_quirks_total",
+                "What the camera does that no standard says and that is put up with, by kind.",
+                &["commune", "camera", "profile", "quirk"],
+            )?,
             bad_packets: r.counters(
                 "taimat_camera_bad_packets_total",
                 "RTP packets that were not understood.",
@@ -170,11 +194,14 @@ impl Metrics {
             keyframes: self.keyframes.with_label_values(&l),
             bytes: self.bytes.with_label_values(&l),
             lost: self.lost.with_label_values(&l),
+            damaged: self.damaged.with_label_values(&l),
             bad_packets: self.bad_packets.with_label_values(&l),
             jumps: self.jumps.with_label_values(&l),
             new_params: self.new_params.with_label_values(&l),
             b_frames: self.b_frames.with_label_values(&l),
             faults: FaultCause::ALL.map(|c| (c, cause(c))).to_vec(),
+            quirks: self.quirks.clone(),
+            key: key.clone(),
         }
     }
 
@@ -217,7 +244,7 @@ impl Metrics {
             .set(i64::try_from(gop).unwrap_or(i64::MAX));
         let readers = i64::try_from(channel.readers()).unwrap_or(i64::MAX);
         self.readers.with_label_values(&l).set(readers);
-        if let Some((received, _)) = channel.last_received() {
+        if let Some(received) = channel.last_picture() {
             let age = now.saturating_duration_since(received);
             let at = clock::wall().checked_sub(age).unwrap_or(clock::wall());
             self.last_frame
@@ -251,6 +278,7 @@ impl Metrics {
             &self.keyframes,
             &self.bytes,
             &self.lost,
+            &self.damaged,
             &self.bad_packets,
             &self.jumps,
             &self.new_params,
@@ -261,6 +289,12 @@ impl Metrics {
             drop(
                 self.state
                     .remove_label_values(&[l[0], l[1], l[2], state.as_str()]),
+            );
+        }
+        for quirk in Quirk::ALL {
+            drop(
+                self.quirks
+                    .remove_label_values(&[l[0], l[1], l[2], quirk.as_str()]),
             );
         }
         for cause in FaultCause::ALL {

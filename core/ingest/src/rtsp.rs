@@ -1,300 +1,578 @@
-//! One attempt to receive from an RTSP camera, from DESCRIBE to the end of the stream.
+//! One attempt to receive from a camera, from the connection to the end of the stream.
 //!
-//! retina speaks RTSP; what it does not do is done here: a time limit for every step, a stall
-//! watch, the end of the stream as a fault, and our own depacketizers, which survive a bad packet
-//! and carry Opus.
+//! `taimat-rtsp` decides what to say; here are the sockets, the deadlines and the stall watch.
 
-use std::pin::pin;
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use futures::StreamExt;
-use retina::client::{
-    InitialSequenceNumberPolicy, InitialTimestampPolicy, PacketItem, PlayOptions, Session,
-    SessionGroup, SessionOptions, SetupOptions, Stream, TcpTransportOptions, UdpTransportOptions,
-};
-use retina::codec::{ParametersRef, VideoParametersCodec};
 use taimat_base::clock;
 use taimat_hub::FaultCause;
-use taimat_media::rtp::Packet;
-use taimat_media::{AudioCodec, AudioTrack, TrackKind, VideoCodec};
+use taimat_media::{Quirks, TrackKind};
+use taimat_rtsp::address::Address;
+use taimat_rtsp::auth::{self, Authenticator};
+use taimat_rtsp::client::{Agreed, Client, ClientError, ClientSpec, Event as Said, Way};
+use taimat_rtsp::reader::{Item, Limits, Reader};
+use taimat_rtsp::sdp::Description;
+use taimat_rtsp::tracks::Tracks;
 use tokio::time::timeout;
 
 use crate::fault::Fault;
 use crate::pipeline::{Event, Pipeline, Timelines};
-use crate::source::{Credentials, SourceSpec, Transport};
+use crate::source::{Credentials, SourceSpec};
+use crate::udp::{Datagram, Leg, Legs};
+use crate::wire::{Wire, broke};
 
 /// How long a camera gets to acknowledge TEARDOWN: some free their slot only then.
 const TEARDOWN_DEADLINE: Duration = Duration::from_secs(1);
+/// A camera that sends us from port to port of its own does not get further than this.
+const MOST_MOVES: usize = 3;
+/// Receiver reports to cameras that send by UDP; some stop without them.
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// So long after the last byte an answer that announced more than came is taken as it is.
+const HALF_AN_ANSWER: Duration = Duration::from_secs(1);
+/// How often what was put up with is told.
+const QUIRKS_INTERVAL: Duration = Duration::from_secs(1);
+/// Longest time between pictures for which a slow camera is waited.
+const SLOWEST: Duration = Duration::from_secs(60);
+/// Before a second picture has come nobody knows how slow a camera is.
+const FIRST_WAIT: Duration = Duration::from_secs(12);
 
 /// What the supervisor does with what arrives.
 pub(crate) trait Sink {
     /// Something arrived.
     fn event(&mut self, event: Event);
+    /// So the camera describes itself, and this of it is received.
+    fn described(&mut self, description: &Description, tracks: &Tracks);
+    /// The way that its media takes.
+    fn travels(&mut self, way: Way);
+    /// What was put up with since the last time.
+    fn quirks(&mut self, quirks: &Quirks);
+}
+
+/// What differs from attempt to attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The ways to try, in their order.
+    pub(crate) ways: Vec<Way>,
+    /// How long to wait for a picture that decoding can start with.
+    pub(crate) patience: Duration,
 }
 
 /// Receives until the stream ends, fails or stalls, or until `until` is done (`Ok`).
 pub(crate) async fn receive(
     spec: &SourceSpec,
-    transport: Transport,
+    plan: &Plan,
     timelines: &mut Timelines,
     sink: &mut (impl Sink + Send),
     until: impl Future<Output = ()>,
 ) -> Result<(), Fault> {
-    let group = Arc::new(SessionGroup::default());
-    let result = tokio::select! {
-        result = attempt(spec, transport, timelines, sink, Arc::clone(&group)) => result,
-        () = until => Ok(()),
-    };
-    // The session was dropped above; retina tears it down in the background.
-    drop(timeout(TEARDOWN_DEADLINE, group.await_teardown()).await);
-    result
-}
-
-async fn attempt(
-    spec: &SourceSpec,
-    transport: Transport,
-    timelines: &mut Timelines,
-    sink: &mut (impl Sink + Send),
-    group: Arc<SessionGroup>,
-) -> Result<(), Fault> {
-    let options = SessionOptions::default()
-        .creds(credentials(spec)?)
-        .user_agent(concat!("Taimat/", env!("CARGO_PKG_VERSION")).to_owned())
-        .session_group(group);
-    let url = spec.url.reveal().clone();
-    let mut session = step(spec, "DESCRIBE", Session::describe(url, options)).await?;
-
-    let tracks = choose(session.streams(), spec.audio)?;
-    for index in tracks.indices() {
-        let options = SetupOptions::default().transport(match transport {
-            Transport::Tcp => retina::client::Transport::Tcp(TcpTransportOptions::default()),
-            Transport::Udp => retina::client::Transport::Udp(UdpTransportOptions::default()),
-        });
-        step(spec, "SETUP", session.setup(index, options)).await?;
-    }
-    // Cameras announce numbers that they then do not begin with.
-    let play = PlayOptions::default()
-        .initial_seq(InitialSequenceNumberPolicy::Ignore)
-        .initial_timestamp(InitialTimestampPolicy::Ignore);
-    let playing = step(spec, "PLAY", session.play(play)).await?;
-    let mut playing = pin!(playing);
-
-    let audio = tracks.audio.as_ref().map(|(_, track)| track.clone());
-    let mut pipeline = Pipeline::new(tracks.codec, &tracks.sets, audio, timelines, clock::now());
-    let mut events = Vec::new();
-    let mut last_media = clock::now();
-    loop {
-        let deadline = last_media + spec.stall_timeout;
-        let item = match tokio::time::timeout_at(deadline.into(), playing.next()).await {
-            Err(_elapsed) => return Err(stalled(spec, &pipeline)),
-            Ok(None) => return Err(Fault::new(FaultCause::Ended, "the camera ended the stream")),
-            Ok(Some(Err(error))) => return Err(Fault::from_rtsp(&error)),
-            Ok(Some(Ok(item))) => item,
+    tokio::pin!(until);
+    let mut auth = Authenticator::new(credentials(spec)?, rand::random());
+    let address = Address::new(&spec.url);
+    let mut address = address.map_err(|e| Fault::new(FaultCause::Protocol, e.to_string()))?;
+    let mut reconnected = false;
+    for _ in 0..=MOST_MOVES {
+        let mut reader = Reader::new(Limits::client());
+        let connecting = Wire::connect(&spec.trust, &address, &mut auth, &mut reader);
+        let wire = tokio::select! {
+            wire = timeout(spec.connect_timeout, connecting) => wire,
+            () = &mut until => return Ok(()),
         };
-        let (now, wall) = (clock::now(), clock::wall());
-        match item {
-            PacketItem::Rtp(rtp) => {
-                let Some(kind) = tracks.kind(rtp.stream_id()) else {
-                    continue;
-                };
-                if kind == TrackKind::Video {
-                    last_media = now;
-                }
-                let packet = Packet {
-                    timestamp: rtp.header().timestamp(),
-                    marker: rtp.mark(),
-                    lost: u32::from(rtp.loss()),
-                    payload: rtp.payload(),
-                };
-                pipeline.push(kind, &packet, now, wall, &mut events)?;
-                events.drain(..).for_each(|event| sink.event(event));
-            }
-            PacketItem::Rtcp(rtcp) => {
-                let Some(kind) = tracks.kind(rtcp.stream_id()) else {
-                    continue;
-                };
-                for report in rtcp
-                    .pkts()
-                    .filter_map(|p| p.as_sender_report().ok().flatten())
-                {
-                    if let Some(captured) = from_ntp(report.ntp_timestamp().0) {
-                        pipeline.sender_report(kind, report.rtp_timestamp(), captured, wall);
-                    }
-                }
-            }
-            _ => {}
+        let wire = wire.map_err(|_elapsed| slow_to_connect(spec))??;
+        let (camera, _) = wire.addresses().map_err(broke)?;
+        address = address.with_peer(camera);
+        let client_spec = ClientSpec {
+            address: address.clone(),
+            user_agent: user_agent(spec),
+            ways: plan.ways.clone(),
+            sound: spec.audio,
+            video: spec.video,
+            keep_alive: spec.keep_alive,
+            answer_timeout: spec.connect_timeout,
+        };
+        let client = Client::new(client_spec, auth, clock::now());
+        let mut attempt = Attempt::new(spec, plan, (wire, reader), client, timelines, sink)?;
+        let ended = tokio::select! {
+            ended = attempt.run() => Some(ended),
+            () = &mut until => None,
+        };
+        let signing_in = attempt.client.is_signing_in();
+        attempt
+            .goodbye(!matches!(ended, Some(End::Broken(_))))
+            .await;
+        auth = attempt.client.into_auth();
+        match ended {
+            None => return Ok(()),
+            Some(End::Moved(moved)) => address = *moved,
+            // Some close the connection behind their question for credentials.
+            Some(End::Broken(_)) if signing_in && !reconnected => reconnected = true,
+            Some(End::Broken(fault) | End::Fault(fault)) => return Err(fault),
         }
     }
+    let detail = "the camera sends us from address to address";
+    Err(Fault::new(FaultCause::Protocol, detail))
 }
 
-fn stalled(spec: &SourceSpec, pipeline: &Pipeline<'_>) -> Fault {
-    let seconds = spec.stall_timeout.as_secs_f32();
-    if pipeline.running() {
-        Fault::new(FaultCause::Stalled, format!("no media for {seconds} s"))
-    } else {
-        // Typical of a firewall between: the way the media travels may be the cause.
-        let detail = format!("connected, but no media came in {seconds} s");
-        Fault {
-            transport_refused: true,
-            ..Fault::new(FaultCause::Stalled, detail)
-        }
-    }
+fn user_agent(spec: &SourceSpec) -> String {
+    let own = concat!("Taimat/", env!("CARGO_PKG_VERSION"));
+    spec.user_agent.clone().unwrap_or_else(|| own.to_owned())
 }
 
-/// One step of connecting, with its time limit.
-async fn step<T>(
-    spec: &SourceSpec,
-    name: &'static str,
-    future: impl Future<Output = Result<T, retina::Error>>,
-) -> Result<T, Fault> {
-    match timeout(spec.connect_timeout, future).await {
-        Ok(result) => result.map_err(|error| Fault::from_rtsp(&error)),
-        Err(_elapsed) => {
-            let seconds = spec.connect_timeout.as_secs_f32();
-            let detail = format!("no answer to {name} within {seconds} s");
-            Err(Fault::new(FaultCause::Unreachable, detail))
-        }
-    }
+fn slow_to_connect(spec: &SourceSpec) -> Fault {
+    let seconds = spec.connect_timeout.as_secs_f32();
+    let detail = format!("no connection within {seconds} s");
+    Fault::new(FaultCause::Unreachable, detail)
 }
 
-fn credentials(spec: &SourceSpec) -> Result<Option<retina::client::Credentials>, Fault> {
+fn credentials(spec: &SourceSpec) -> Result<Option<auth::Credentials>, Fault> {
     match &spec.credentials {
         Credentials::None => Ok(None),
-        Credentials::Password { user, password } => Ok(Some(retina::client::Credentials {
-            username: user.clone(),
-            password: password.reveal().to_owned(),
+        Credentials::Password { user, password } => Ok(Some(auth::Credentials {
+            user: user.clone(),
+            password: password.clone(),
         })),
         Credentials::Missing(what) => Err(Fault::new(FaultCause::MissingSecret, what.clone())),
     }
 }
 
-/// The tracks that are received.
-#[derive(Debug)]
-struct Tracks {
-    video: usize,
-    codec: VideoCodec,
-    sets: Vec<Bytes>,
-    audio: Option<(usize, AudioTrack)>,
+/// Why an attempt is over.
+enum End {
+    /// The connection is gone.
+    Broken(Fault),
+    /// It is to be ended.
+    Fault(Fault),
+    /// The camera is at another port.
+    Moved(Box<Address>),
 }
 
-impl Tracks {
-    fn indices(&self) -> impl Iterator<Item = usize> + use<> {
-        [Some(self.video), self.audio.as_ref().map(|a| a.0)]
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What woke an attempt.
+enum Wake {
+    Bytes(usize),
+    Datagrams,
+    Time,
+}
+
+struct Attempt<'a, S> {
+    spec: &'a SourceSpec,
+    plan: &'a Plan,
+    wire: Wire,
+    camera: IpAddr,
+    local: IpAddr,
+    reader: Reader,
+    /// Bytes between messages that belong to none.
+    strays: u64,
+    /// What was agreed upon.
+    channels: Vec<u8>,
+    /// When bytes came last.
+    heard: Instant,
+    client: Client,
+    legs: Legs,
+    /// Groups and ports that the description names, for video and for sound.
+    groups: [Option<(IpAddr, u16)>; 2],
+    timelines: &'a mut Timelines,
+    pipeline: Option<Pipeline>,
+    sink: &'a mut S,
+    way: Way,
+    events: Vec<Event>,
+    datagrams: Vec<Datagram>,
+    report_at: Instant,
+    quirks_at: Instant,
+    quirks: Quirks,
+}
+
+impl<'a, S: Sink + Send> Attempt<'a, S> {
+    fn new(
+        spec: &'a SourceSpec,
+        plan: &'a Plan,
+        (wire, reader): (Wire, Reader),
+        client: Client,
+        timelines: &'a mut Timelines,
+        sink: &'a mut S,
+    ) -> Result<Self, Fault> {
+        let (camera, local) = wire.addresses().map_err(broke)?;
+        let now = clock::now();
+        Ok(Self {
+            spec,
+            plan,
+            wire,
+            camera,
+            local,
+            reader,
+            strays: 0,
+            channels: Vec::new(),
+            heard: now,
+            client,
+            legs: Legs::new(camera),
+            groups: [None; 2],
+            timelines,
+            pipeline: None,
+            sink,
+            way: Way::Tcp,
+            events: Vec::new(),
+            datagrams: Vec::new(),
+            report_at: now + REPORT_INTERVAL,
+            quirks_at: now + QUIRKS_INTERVAL,
+            quirks: Quirks::default(),
+        })
+    }
+
+    async fn run(&mut self) -> End {
+        loop {
+            if let Err(end) = self.turn().await {
+                return end;
+            }
+        }
+    }
+
+    /// Says what is to be said, waits for what comes, takes it in.
+    async fn turn(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        let deadline = self.deadline();
+        let wake = tokio::select! {
+            read = self.wire.read(self.reader.buffer()) => Wake::Bytes(read.map_err(gone)?),
+            () = self.legs.readable() => Wake::Datagrams,
+            () = clock::until(deadline) => Wake::Time,
+        };
+        let now = clock::now();
+        match wake {
+            Wake::Bytes(0) => {
+                let detail = "the camera closed the connection";
+                return Err(End::Broken(Fault::new(FaultCause::Ended, detail)));
+            }
+            Wake::Bytes(_) => {
+                self.heard = now;
+                self.items(now)?;
+            }
+            Wake::Datagrams => self.datagrams(now)?,
+            Wake::Time => {}
+        }
+        self.time(now)
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        while let Some(event) = self.client.event() {
+            self.said(event)?;
+        }
+        let Some(bytes) = self.client.output() else {
+            return Ok(());
+        };
+        match timeout(self.spec.connect_timeout, self.wire.write(&bytes)).await {
+            Ok(written) => written.map_err(gone),
+            Err(_elapsed) => {
+                let detail = "the camera does not take our requests";
+                Err(End::Broken(Fault::new(FaultCause::Unreachable, detail)))
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let pipeline = self.pipeline.as_ref();
+        let stall = pipeline
+            .filter(|_| self.client.is_playing())
+            .map(|p| p.last_picture() + self.stall_limit(p));
+        let reorder = pipeline.and_then(Pipeline::deadline);
+        let always = self.quirks_at;
+        [self.client.deadline(), stall, reorder, Some(always)]
             .into_iter()
             .flatten()
+            .min()
     }
 
-    fn kind(&self, stream: usize) -> Option<TrackKind> {
-        if stream == self.video {
-            Some(TrackKind::Video)
-        } else if self.audio.as_ref().is_some_and(|a| a.0 == stream) {
-            Some(TrackKind::Audio)
-        } else {
-            None
-        }
-    }
-}
-
-/// The first video track that can be carried, JPEG only if there is no other, and the first audio
-/// track if sound is wanted.
-fn choose(streams: &[Stream], audio: bool) -> Result<Tracks, Fault> {
-    let videos = streams.iter().enumerate().filter_map(|(i, s)| {
-        let codec = match (s.media(), s.encoding_name()) {
-            ("video", "h264") => VideoCodec::H264,
-            ("video", "h265") => VideoCodec::H265,
-            ("video", "jpeg") => VideoCodec::Jpeg,
-            _ => return None,
+    /// Longer for a camera whose pictures come seldom: it is not stalled between two of them.
+    fn stall_limit(&self, pipeline: &Pipeline) -> Duration {
+        let usual = match pipeline.picture_interval() {
+            Some(interval) => (interval * 3).min(SLOWEST),
+            None if pipeline.pictures() == 1 => FIRST_WAIT,
+            None => Duration::ZERO,
         };
-        Some((i, codec, described_sets(s)))
-    });
-    let video = videos.min_by_key(|(_, codec, _)| *codec == VideoCodec::Jpeg);
-    let Some((video, codec, sets)) = video else {
-        let offered: Vec<String> = streams
-            .iter()
-            .map(|s| format!("{}/{}", s.media(), s.encoding_name()))
-            .collect();
-        let detail = format!(
-            "the camera offers {}; set its video encoding to H.264 or H.265",
-            if offered.is_empty() {
-                "no tracks".to_owned()
-            } else {
-                offered.join(", ")
-            }
-        );
-        return Err(Fault::new(FaultCause::UnsupportedCodec, detail));
-    };
-    let audio = streams
-        .iter()
-        .enumerate()
-        .filter(|_| audio)
-        .find_map(|(i, s)| audio_track(s).map(|track| (i, track)));
-    Ok(Tracks {
-        video,
-        codec,
-        sets,
-        audio,
-    })
-}
+        self.spec.stall_timeout.max(usual)
+    }
 
-fn described_sets(stream: &Stream) -> Vec<Bytes> {
-    let Some(ParametersRef::Video(params)) = stream.parameters() else {
-        return Vec::new();
-    };
-    match params.codec_params() {
-        VideoParametersCodec::H264 { sps, pps } => vec![sps.clone(), pps.clone()],
-        VideoParametersCodec::H265 { vps, sps, pps } => {
-            vec![vps.clone(), sps.clone(), pps.clone()]
+    fn items(&mut self, now: Instant) -> Result<(), End> {
+        let wall = clock::wall();
+        while let Some(item) = self.reader.next().map_err(|e| Fault::from_reader(&e))? {
+            self.item(item, now, wall)?;
         }
-        _ => Vec::new(),
+        Ok(())
     }
-}
 
-fn audio_track(stream: &Stream) -> Option<AudioTrack> {
-    let channels = stream.channels().map_or(1, std::num::NonZeroU16::get);
-    let codec = match (stream.media(), stream.encoding_name()) {
-        ("audio", "pcmu") => AudioCodec::Pcmu,
-        ("audio", "pcma") => AudioCodec::Pcma,
-        ("audio", "opus") => AudioCodec::Opus,
-        ("audio", "mpeg4-generic") => match stream.parameters() {
-            Some(ParametersRef::Audio(p)) => AudioCodec::Aac {
-                config: Bytes::copy_from_slice(p.extra_data()),
+    fn item(&mut self, item: Item, now: Instant, wall: SystemTime) -> Result<(), End> {
+        match item {
+            Item::Data { channel, payload } => {
+                if let Some(route) = self.client.route(channel, &payload) {
+                    self.media(route.kind, route.control, payload, now, wall)?;
+                }
+                return Ok(());
+            }
+            Item::Response(response) => {
+                self.client.response(&response, now).map_err(client_end)?;
+            }
+            Item::Request(request) => self.client.request(&request, now),
+        }
+        // What an answer has led to comes before the media behind it.
+        while let Some(event) = self.client.event() {
+            self.said(event)?;
+        }
+        Ok(())
+    }
+
+    fn datagrams(&mut self, now: Instant) -> Result<(), End> {
+        let wall = clock::wall();
+        let mut datagrams = std::mem::take(&mut self.datagrams);
+        self.legs.take(&mut datagrams);
+        for datagram in datagrams.drain(..) {
+            let Datagram {
+                kind,
+                control,
+                payload,
+            } = datagram;
+            self.media(kind, control, payload, now, wall)?;
+        }
+        self.datagrams = datagrams;
+        Ok(())
+    }
+
+    fn media(
+        &mut self,
+        kind: TrackKind,
+        control: bool,
+        payload: Bytes,
+        now: Instant,
+        wall: SystemTime,
+    ) -> Result<(), End> {
+        let Some(pipeline) = &mut self.pipeline else {
+            return Ok(());
+        };
+        if control {
+            pipeline.control(kind, &payload, self.timelines, now);
+        } else {
+            let (lines, events) = (&mut *self.timelines, &mut self.events);
+            pipeline.push(kind, payload, lines, now, wall, events)?;
+            self.pass_on();
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self) {
+        for event in self.events.drain(..) {
+            self.sink.event(event);
+        }
+    }
+
+    /// What time brings: reordered packets that are waited for no longer, keep-alive, reports, and
+    /// whether pictures still come.
+    fn time(&mut self, now: Instant) -> Result<(), End> {
+        if now.saturating_duration_since(self.heard) >= HALF_AN_ANSWER
+            && let Some(item) = self.reader.give_up_body()
+        {
+            self.item(item, now, clock::wall())?;
+        }
+        let ticked = self.client.tick(now);
+        self.strays += self.reader.skipped();
+        if let (Err(ClientError::NoAnswer(step)), 1..) = (&ticked, self.strays) {
+            let detail = format!("to {step} came bytes that are no RTSP");
+            return Err(Fault::new(FaultCause::Protocol, detail).into());
+        }
+        ticked.map_err(client_end)?;
+        if let Some(pipeline) = &mut self.pipeline {
+            let (lines, events) = (&mut *self.timelines, &mut self.events);
+            pipeline.tick(lines, now, clock::wall(), events)?;
+            self.pass_on();
+        }
+        if now >= self.quirks_at {
+            self.quirks_at = now + QUIRKS_INTERVAL;
+            self.tell_quirks();
+        }
+        let Some(pipeline) = &mut self.pipeline else {
+            return Ok(());
+        };
+        if now >= self.report_at {
+            self.report_at = now + REPORT_INTERVAL;
+            for leg in self.legs.iter() {
+                if let Some(report) = pipeline.report(leg.kind(), now) {
+                    leg.report(&report);
+                }
+            }
+        }
+        if self.client.is_playing() {
+            self.judge(now)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, now: Instant) -> Result<(), End> {
+        let Some(pipeline) = &self.pipeline else {
+            return Ok(());
+        };
+        let without = now.saturating_duration_since(pipeline.last_picture());
+        let limit = self.stall_limit(pipeline);
+        if without < limit {
+            return Ok(());
+        }
+        let seconds = limit.as_secs_f32();
+        let fault = match (pipeline.pictures() > 0, pipeline.packets() > 0) {
+            (true, _) => Fault::new(FaultCause::Stalled, format!("no picture for {seconds} s")),
+            (false, true) => Fault::new(
+                FaultCause::Stalled,
+                format!("data came, but not one whole picture in {seconds} s"),
+            ),
+            // Typical of a firewall between: the way the media travels may be the cause.
+            (false, false) => Fault {
+                transport_refused: true,
+                ..Fault::new(
+                    FaultCause::Stalled,
+                    format!(
+                        "connected, but nothing came by {} in {seconds} s",
+                        self.way.as_str()
+                    ),
+                )
             },
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(AudioTrack {
-        codec,
-        rate: stream.clock_rate_hz(),
-        channels,
-    })
-}
-
-/// A 64-bit NTP timestamp as wall-clock time.
-fn from_ntp(ntp: u64) -> Option<SystemTime> {
-    const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
-    let seconds = (ntp >> 32).checked_sub(NTP_TO_UNIX_SECONDS)?;
-    let nanos = ((ntp & 0xFFFF_FFFF) * 1_000_000_000) >> 32;
-    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds) + Duration::from_nanos(nanos))
-}
-
-/// Used by the supervisor to say how long a stream had run.
-pub(crate) fn ran_for(since: Option<Instant>, now: Instant) -> Duration {
-    since.map_or(Duration::ZERO, |s| now.saturating_duration_since(s))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_what_the_clock_writes() {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250);
-        let back = from_ntp(clock::ntp(at)).unwrap();
-        let apart = back.duration_since(at).unwrap_or_else(|e| e.duration());
-        assert!(apart < Duration::from_micros(1));
-        assert_eq!(from_ntp(0), None);
+        };
+        Err(fault.into())
     }
+
+    fn tell_quirks(&mut self) {
+        self.quirks.merge(&self.reader.quirks());
+        self.quirks.merge(&self.client.quirks());
+        if let Some(pipeline) = &mut self.pipeline {
+            self.quirks.merge(&pipeline.quirks());
+        }
+        self.quirks.merge(&self.timelines.quirks());
+        let seen = self.quirks.take();
+        if seen != Quirks::default() {
+            self.sink.quirks(&seen);
+        }
+    }
+
+    fn said(&mut self, event: Said) -> Result<(), End> {
+        let now = clock::now();
+        match event {
+            Said::Described(described) => {
+                let (description, tracks) = &*described;
+                self.sink.described(description, tracks);
+                self.groups = [TrackKind::Video, TrackKind::Audio].map(|kind| {
+                    let media = description.media.get(tracks.media(kind)?)?;
+                    Some((media.multicast()?.address, media.port))
+                });
+                let patience = self.plan.patience;
+                let pipeline = Pipeline::new(tracks, self.timelines, patience, now);
+                self.pipeline = Some(pipeline);
+            }
+            Said::NeedPorts(kind) => {
+                let leg = Leg::bind(kind, self.local).and_then(|leg| Ok((leg.ports()?, leg)));
+                let ((rtp, rtcp), leg) = leg.map_err(|e| no_ports(&e))?;
+                self.legs.drop_track(kind);
+                self.legs.push(leg);
+                self.client.ports(kind, rtp, rtcp, now);
+            }
+            Said::Agreed(kind, agreed) => self.agreed(kind, &agreed)?,
+            Said::NoSound(why) => {
+                self.legs.drop_track(TrackKind::Audio);
+                if let Some(pipeline) = &mut self.pipeline {
+                    pipeline.drop_sound(why, &mut self.events);
+                }
+                self.pass_on();
+            }
+            Said::Playing => {
+                if let Some(pipeline) = &mut self.pipeline {
+                    pipeline.begin(now);
+                }
+            }
+            Said::Ended => {
+                let detail = "the camera ended the stream";
+                return Err(End::Broken(Fault::new(FaultCause::Ended, detail)));
+            }
+        }
+        Ok(())
+    }
+
+    fn agreed(&mut self, kind: TrackKind, agreed: &Agreed) -> Result<(), End> {
+        self.way = agreed.way;
+        self.sink.travels(agreed.way);
+        match agreed.way {
+            Way::Tcp => {
+                if let Some((rtp, rtcp)) = agreed.channels {
+                    self.channels.extend([rtp, rtcp]);
+                    self.reader.expect_channels(self.channels.iter().copied());
+                }
+            }
+            Way::Udp => {
+                if let (Some(leg), Some(ports)) = (self.legs.of(kind), agreed.ports) {
+                    leg.agreed(self.camera, ports);
+                }
+            }
+            Way::Multicast => {
+                let described = self.groups[usize::from(kind == TrackKind::Audio)];
+                let group = agreed.group.as_deref().and_then(|g| g.parse().ok());
+                let group = group.or(described.map(|(group, _)| group));
+                let pair = |(_, port): (IpAddr, u16)| (port, port.saturating_add(1));
+                let ports = agreed.ports.or(described.map(pair));
+                let (Some(group), Some(ports)) = (group, ports) else {
+                    let detail = "the camera names no group for multicast";
+                    return Err(Fault::new(FaultCause::Protocol, detail).into());
+                };
+                let leg = Leg::join(kind, group, ports, self.local).map_err(|e| no_ports(&e))?;
+                self.legs.push(leg);
+            }
+        }
+        if let Some(pipeline) = &mut self.pipeline {
+            pipeline.travels(kind, agreed.way, agreed.ssrc);
+        }
+        Ok(())
+    }
+
+    /// Says goodbye, if somebody is there to hear it. Media that still comes is thrown away.
+    async fn goodbye(&mut self, heard: bool) {
+        self.tell_quirks();
+        if !heard {
+            return;
+        }
+        self.client.teardown(clock::now());
+        let farewell = async {
+            loop {
+                let mut ended = false;
+                while let Some(event) = self.client.event() {
+                    ended |= event == Said::Ended;
+                }
+                if let Some(bytes) = self.client.output()
+                    && self.wire.write(&bytes).await.is_err()
+                {
+                    return;
+                }
+                if ended || !matches!(self.wire.read(self.reader.buffer()).await, Ok(1..)) {
+                    return;
+                }
+                while let Ok(Some(item)) = self.reader.next() {
+                    if let Item::Response(response) = item
+                        && self.client.response(&response, clock::now()).is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+        };
+        drop(timeout(TEARDOWN_DEADLINE, farewell).await);
+    }
+}
+
+fn client_end(error: ClientError) -> End {
+    match error {
+        ClientError::Moved(address) => End::Moved(address),
+        other => End::Fault(Fault::from_client(&other)),
+    }
+}
+
+fn gone(error: std::io::Error) -> End {
+    End::Broken(broke(error))
+}
+
+fn no_ports(error: &std::io::Error) -> Fault {
+    Fault::new(FaultCause::Protocol, format!("UDP ports: {error}"))
 }

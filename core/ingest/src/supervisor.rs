@@ -3,40 +3,41 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use taimat_base::backoff::Backoff;
+use taimat_base::redact::Redactor;
 use taimat_base::tasks::Stop;
 use taimat_base::{Seldom, clock};
 use taimat_hub::{Channel, FaultCause, SourceState, Status};
+use taimat_media::{Quirk, Quirks, TrackKind};
+use taimat_rtsp::client::Way;
+use taimat_rtsp::sdp::Description;
+use taimat_rtsp::tracks::{NoSound, Tracks};
 
 use crate::fault::Fault;
 use crate::metrics::{SourceMetrics, rounded};
 use crate::pipeline::{Event, Timelines};
+use crate::retry::{Next, Retry};
 use crate::rtsp::{self, Sink};
-use crate::source::{Mode, SourceSpec, Transport};
-
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// A wrong password does not become right by itself, and cameras lock accounts.
-const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(15);
-/// After this long without trouble the next failure is a first one again.
-const GOOD_RUN: Duration = Duration::from_secs(10);
+use crate::source::{Mode, SourceSpec, redactor};
 
 pub(crate) struct Supervisor {
     spec: SourceSpec,
     channel: Arc<Channel>,
     metrics: SourceMetrics,
     timelines: Timelines,
-    backoff: Backoff,
-    transport: Transport,
-    /// The other transport was already tried for this failure.
-    switched: bool,
+    retry: Retry,
+    redactor: Redactor,
 }
 
 /// Publishes what arrives and keeps the books.
 struct Publish<'a> {
     channel: &'a Channel,
     metrics: &'a SourceMetrics,
+    redactor: &'a Redactor,
+    /// Whether sound is wanted at all.
+    sound: bool,
     live_since: Option<Instant>,
+    /// The camera has described itself, so it has accepted our credentials.
+    let_in: bool,
     /// What a camera can repeat as often as it likes.
     bad_packet: Seldom,
     jump: Seldom,
@@ -47,6 +48,7 @@ impl Sink for Publish<'_> {
     fn event(&mut self, event: Event) {
         match event {
             Event::Info(info) => self.channel.set_info(info),
+            Event::NoSound(why) => self.no_sound(&why),
             Event::Unit(unit) => {
                 if self.live_since.is_none() {
                     self.live_since = Some(unit.received);
@@ -54,7 +56,7 @@ impl Sink for Publish<'_> {
                         .set_status(Status::new(SourceState::Live, clock::wall()));
                     tracing::info!("live");
                 }
-                if unit.track == taimat_media::TrackKind::Video {
+                if unit.track == TrackKind::Video {
                     self.metrics.frames.inc();
                     self.metrics
                         .last_frame
@@ -62,6 +64,9 @@ impl Sink for Publish<'_> {
                 }
                 if unit.starts_video() {
                     self.metrics.keyframes.inc();
+                }
+                if unit.damaged {
+                    self.metrics.damaged.inc();
                 }
                 self.metrics.bytes.inc_by(unit.data.len() as u64);
                 self.metrics.lost.inc_by(u64::from(unit.lost_packets));
@@ -97,26 +102,56 @@ impl Sink for Publish<'_> {
             }
         }
     }
+
+    fn described(&mut self, description: &Description, tracks: &Tracks) {
+        self.let_in = true;
+        for line in &description.skipped {
+            let line = self.redactor.text(line);
+            tracing::debug!(%line, "a line of the description was not understood");
+        }
+        match &tracks.no_sound {
+            Some(why) if self.sound => self.no_sound(why),
+            _ => self.channel.learn(|facts| facts.no_sound = None),
+        }
+    }
+
+    fn travels(&mut self, way: Way) {
+        self.channel
+            .learn(|facts| facts.transport = Some(way.as_str()));
+    }
+
+    fn quirks(&mut self, quirks: &Quirks) {
+        let before = self.channel.facts().quirks;
+        for (quirk, times) in quirks.seen() {
+            self.metrics.quirk(quirk, times);
+            // Once a camera and quirk: it will do so again.
+            if before.count(quirk) == 0 {
+                tracing::info!(quirk = quirk.as_str(), "the camera does something odd");
+            }
+        }
+        self.channel.learn(|facts| facts.quirks.merge(quirks));
+    }
+}
+
+impl Publish<'_> {
+    fn no_sound(&self, why: &NoSound) {
+        let detail = self.redactor.text(&why.to_string());
+        tracing::warn!(%detail, "no sound from this camera");
+        self.channel
+            .learn(|facts| facts.no_sound = Some((why.as_str(), detail)));
+    }
 }
 
 impl Supervisor {
     pub(crate) fn new(spec: SourceSpec, channel: Arc<Channel>, metrics: SourceMetrics) -> Self {
-        let seed = spec
-            .key
-            .to_string()
-            .bytes()
-            .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-            });
-        let transport = spec.transport;
+        let redactor = redactor(&spec);
         Self {
+            retry: Retry::new(&spec),
+            timelines: Timelines::new(spec.clock),
             spec,
             channel,
             metrics,
-            timelines: Timelines::new(),
-            backoff: Backoff::new(FIRST_RETRY, LONGEST_RETRY, seed),
-            transport,
-            switched: false,
+            redactor,
         }
     }
 
@@ -129,7 +164,7 @@ impl Supervisor {
             if let Err(fault) = result {
                 self.after_fault(fault, live_since, &stop).await;
             } else if !stop.is_cancelled() {
-                self.backoff.succeed();
+                self.retry.rested();
                 tracing::info!("nobody watches; disconnected");
             }
         }
@@ -148,7 +183,7 @@ impl Supervisor {
                 () = stop.cancelled() => return Err(()),
             }
         }
-        if self.backoff.failures() == 0 {
+        if self.retry.failures() == 0 {
             self.channel
                 .set_status(Status::new(SourceState::Connecting, clock::wall()));
         }
@@ -157,10 +192,15 @@ impl Supervisor {
 
     /// One attempt. Also says since when pictures came.
     async fn receive(&mut self, stop: &Stop) -> (Result<(), Fault>, Option<Instant>) {
+        // A camera that was set up anew may not send B-frames any more.
+        self.metrics.b_frames.set(0);
         let mut sink = Publish {
             channel: &self.channel,
             metrics: &self.metrics,
+            redactor: &self.redactor,
+            sound: self.spec.audio,
             live_since: None,
+            let_in: false,
             bad_packet: Seldom::default(),
             jump: Seldom::default(),
             new_params: Seldom::default(),
@@ -171,33 +211,37 @@ impl Supervisor {
                 () = nobody_left(self.spec.mode, &self.channel) => {}
             }
         };
+        let plan = self.retry.plan();
         let (spec, timelines) = (&self.spec, &mut self.timelines);
-        let result = rtsp::receive(spec, self.transport, timelines, &mut sink, until).await;
-        (result, sink.live_since)
+        let result = rtsp::receive(spec, &plan, timelines, &mut sink, until).await;
+        let live_since = sink.live_since;
+        if sink.let_in {
+            self.retry.let_in();
+        }
+        (result, live_since)
     }
 
     async fn after_fault(&mut self, fault: Fault, live_since: Option<Instant>, stop: &Stop) {
         self.metrics.fault(fault.cause);
-        let ran = rtsp::ran_for(live_since, clock::now());
-        if ran >= GOOD_RUN {
-            self.backoff.succeed();
-            self.switched = false;
+        let ran = live_since.map_or(Duration::ZERO, |since| {
+            clock::now().saturating_duration_since(since)
+        });
+        let next = self.retry.failed(&fault, ran);
+        if fault.transport_refused && next == Next::After(Duration::ZERO) {
+            self.channel
+                .learn(|facts| facts.quirks.note(Quirk::TransportRefused));
+            self.metrics.quirk(Quirk::TransportRefused, 1);
         }
-        let switch = fault.transport_refused && !std::mem::replace(&mut self.switched, true);
-        if switch {
-            self.transport = self.transport.other();
-        }
-        let wait = match fault.cause {
-            _ if switch => Duration::ZERO,
-            FaultCause::Unauthorized => self.backoff.fail().max(RETRY_AFTER_REFUSAL),
-            _ => self.backoff.fail(),
+        let wait = match next {
+            Next::After(wait) => Some(wait),
+            Next::Never => None,
         };
+        let detail = self.redactor.text(&fault.detail);
         tracing::warn!(
             cause = fault.cause.as_str(),
-            detail = %fault.detail,
+            %detail,
             ran = ?rounded(ran),
-            retry_in = ?rounded(wait),
-            transport = ?self.transport,
+            retry_in = ?wait.map(rounded),
             "source failed"
         );
         let state = match fault.cause {
@@ -209,17 +253,13 @@ impl Supervisor {
             state,
             since: now,
             cause: Some(fault.cause),
-            detail: Some(fault.detail),
-            retry_at: now.checked_add(wait),
+            detail: Some(detail),
+            retry_at: wait.and_then(|wait| now.checked_add(wait)),
         });
         self.channel.restart();
         tokio::select! {
-            () = clock::sleep_until(clock::now() + wait) => {}
+            () = clock::until(wait.map(|wait| clock::now() + wait)) => {}
             () = stop.cancelled() => {}
-        }
-        if !switch {
-            // The next failure may try the other transport again.
-            self.switched = false;
         }
     }
 }

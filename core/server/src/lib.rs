@@ -7,6 +7,7 @@
 mod admin;
 pub mod config;
 pub mod plugin;
+pub mod probe;
 mod process;
 pub mod recording;
 mod reload;

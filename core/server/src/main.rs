@@ -12,7 +12,7 @@ use serde::Deserialize;
 use taimat_sandbox::compile::{self, Where};
 use taimat_server::router::rtc_addresses;
 use taimat_server::simulate::SimulateArgs;
-use taimat_server::{Options, Router, config, plugin};
+use taimat_server::{Options, Router, config, plugin, probe};
 use taimat_simulate::Fleet;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -44,6 +44,8 @@ enum Command {
         #[arg(required = true)]
         folders: Vec<PathBuf>,
     },
+    /// Connect to a camera once and say what it is, what it does, and what to write into commune.toml
+    Probe(Box<probe::ProbeArgs>),
     /// Run a fleet of synthetic cameras
     Simulate(Box<SimulateArgs>),
     /// Write, test, sign and look into plugins
@@ -171,6 +173,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(args) => runtime.block_on(serve(*args)),
         Command::Check { folders } => check(&folders),
+        Command::Probe(args) => runtime.block_on(probe::run(*args)),
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
         Command::Plugin(command) => plugin::run(&command),
         Command::Compile { memory_bytes } => {
@@ -193,7 +196,7 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 /// `TAIMAT_LOG` filters as `RUST_LOG` does elsewhere.
 fn start_log(format: LogFormat) {
     // The ICE library warns about every candidate pair that is not there yet.
-    let default = "info,retina=warn,rtc_ice=error,rtc_dtls=error";
+    let default = "info,rtc_ice=error,rtc_dtls=error";
     let filter = EnvFilter::try_from_env("TAIMAT_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

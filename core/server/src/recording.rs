@@ -11,7 +11,7 @@ use bytes::Bytes;
 use taimat_base::clock;
 use taimat_media::rtp::Packet;
 use taimat_media::rtp::depacketize::{Depacketizer, Frame};
-use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec, h264, h265, nal};
+use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoCodec, h264, h265, nal};
 use taimat_simulate::{Encoding, Scene, SceneKind, encode};
 use taimat_vision::Picture;
 use taimat_vision::decode::Resilient;
@@ -118,7 +118,7 @@ impl Recording {
         let units = (0_u32..).zip(frames).map(|(index, frame)| {
             let frame = Frame {
                 timestamp: 0,
-                keyframe: frame.keyframe,
+                start: frame.keyframe.then_some(Start::Idr),
                 params: Some(frame.params),
                 new_params: false,
                 data: frame.data,
@@ -197,10 +197,11 @@ impl Recording {
         sets: &[Bytes],
         pictures: impl Iterator<Item = (Duration, Vec<Bytes>)>,
     ) -> anyhow::Result<Self> {
-        let mut depacketizer = Depacketizer::video(codec, sets);
-        let mut units = Vec::new();
+        let mut depacketizer = Depacketizer::video(codec, sets).trusting_markers();
+        let (mut times, mut units) = (Vec::new(), Vec::new());
         let mut frames = Vec::new();
         for (number, (time, nals)) in (0_u32..).zip(pictures) {
+            times.push(time);
             let last = nals.len().saturating_sub(1);
             for (index, payload) in nals.iter().enumerate() {
                 let packet = Packet {
@@ -214,8 +215,12 @@ impl Recording {
                     tracing::debug!(number, %error, "a picture is left out");
                 }
             }
-            units.extend(frames.drain(..).map(|frame| unit(time, frame)));
         }
+        depacketizer.flush(&mut frames);
+        units.extend(frames.into_iter().filter_map(|frame| {
+            let time = times.get(usize::try_from(frame.timestamp).ok()?)?;
+            (!frame.damaged).then(|| unit(*time, frame))
+        }));
         anyhow::ensure!(!units.is_empty(), "no picture in it");
         Ok(Self { codec, units })
     }
@@ -301,7 +306,9 @@ fn unit(time: Duration, frame: Frame) -> (Duration, AccessUnit) {
         media_time: MediaTime::new(ticks, taimat_media::codec::VIDEO_CLOCK),
         wall_time: SystemTime::UNIX_EPOCH + time,
         received: clock::now(),
-        keyframe: frame.keyframe,
+        camera_time: None,
+        keyframe: frame.is_key(),
+        start: frame.start,
         params: frame.params,
         data: frame.data,
         lost_packets: 0,

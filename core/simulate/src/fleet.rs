@@ -15,7 +15,8 @@ use taimat_egress::track::Tracks;
 use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
 use taimat_media::codec::VIDEO_CLOCK;
 use taimat_media::{
-    AccessUnit, AudioCodec, AudioTrack, MediaTime, StreamInfo, TrackKind, VideoCodec, VideoTrack,
+    AccessUnit, AudioCodec, AudioTrack, MediaTime, Start, StreamInfo, TrackKind, VideoCodec,
+    VideoTrack,
 };
 use tokio::sync::watch;
 
@@ -331,7 +332,9 @@ impl Replay {
             media_time: MediaTime::new(ticks, VIDEO_CLOCK),
             wall_time: wall,
             received: now,
+            camera_time: None,
             keyframe: frame.keyframe,
+            start: frame.keyframe.then_some(Start::Idr),
             params: Some(Arc::clone(&frame.params)),
             data,
             lost_packets: 0,
@@ -354,7 +357,9 @@ impl Replay {
             media_time: MediaTime::new(first, 8000),
             wall_time: wall,
             received: now,
+            camera_time: None,
             keyframe: true,
+            start: None,
             params: None,
             data: tone.into(),
             lost_packets: 0,

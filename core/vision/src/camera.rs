@@ -156,8 +156,8 @@ impl Decoding {
     }
 
     async fn take(&mut self, camera: &Camera, channel: &Channel, unit: &Arc<AccessUnit>) {
-        if unit.lost_packets > 0 {
-            // The access unit before is damaged or missing; decoders are not to guess.
+        if unit.lost_packets > 0 || unit.damaged {
+            // This access unit or the one before is damaged or missing; decoders are not to guess.
             self.wait_for_key();
         }
         let Some(codec) = codec(channel, unit) else {

@@ -14,7 +14,7 @@ use taimat_base::{CameraKey, Profile, clock};
 use taimat_contract::{FrameId, FrameReader, FrameSource, Plane, Region, Want};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_media::{
-    AccessUnit, MediaTime, StreamInfo, TrackKind, VideoCodec, VideoTrack, codec::VIDEO_CLOCK,
+    AccessUnit, MediaTime, Start, StreamInfo, TrackKind, VideoCodec, VideoTrack, codec::VIDEO_CLOCK,
 };
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode, number};
 use taimat_vision::Vision;
@@ -74,7 +74,9 @@ impl Bench {
             media_time: MediaTime::new(ticks, VIDEO_CLOCK),
             wall_time: clock::wall(),
             received: clock::now(),
+            camera_time: None,
             keyframe: frame.keyframe,
+            start: frame.keyframe.then_some(Start::Idr),
             params: Some(Arc::clone(&frame.params)),
             data: frame.data.clone(),
             lost_packets: 0,

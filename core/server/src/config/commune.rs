@@ -1,22 +1,15 @@
 //! `commune.toml`: what it may say, and what that means.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use taimat_base::redact::SourceUrl;
-use taimat_base::units::Span;
-use taimat_base::{CameraId, CameraKey, CommuneId, Problem, Profile, Secret};
+use taimat_base::{CameraId, CommuneId, Problem};
 use taimat_contract::package::PublicKey;
-use taimat_hub::{ChannelKey, Limits};
-use taimat_ingest::{Credentials, Mode, SourceSpec, Transport};
+use taimat_ingest::SourceSpec;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
-use url::Url;
 
-use super::reader::{Reader, Section, key_span};
-
-/// Cameras in a commune at most: a file with more was not written for this.
-const MAX_CAMERAS: usize = 2000;
+use super::camera;
+use super::reader::{Reader, Section};
 
 /// A commune as its folder says it.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +69,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         None => {}
     }
     let cameras = match reader.section(&root, "camera", "[camera]".into()) {
-        Some(section) => read_cameras(&mut reader, &section, &id),
+        Some(section) => camera::read(&mut reader, &section, &id),
         None => Vec::new(),
     };
     let ids: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
@@ -136,200 +129,6 @@ fn read_about<'a>(
     (name.to_owned(), zone.to_owned(), trusted)
 }
 
-fn read_cameras<'a>(
-    reader: &mut Reader<'a>,
-    section: &Section<'a>,
-    commune: &CommuneId,
-) -> Vec<Camera> {
-    let mut cameras = Vec::new();
-    for (key, _) in section.table.iter() {
-        let span = key_span(section.table, key);
-        if cameras.len() >= MAX_CAMERAS {
-            let hint = "spread them over several communes";
-            reader.problem(span, format!("more than {MAX_CAMERAS} cameras"), hint);
-            break;
-        }
-        let id: CameraId = match key.parse() {
-            Ok(id) => id,
-            Err(error) => {
-                let hint = "for example [camera.nguyen-du-1]";
-                reader.problem(span, format!("camera name {key:?}: {error}"), hint);
-                continue;
-            }
-        };
-        let name = format!("[camera.{id}]");
-        if let Some(section) = reader.section(section, key, name) {
-            cameras.extend(read_camera(reader, &section, commune, id));
-        }
-    }
-    cameras
-}
-
-fn read_camera<'a>(
-    reader: &mut Reader<'a>,
-    section: &Section<'a>,
-    commune: &CommuneId,
-    id: CameraId,
-) -> Option<Camera> {
-    reader.only(
-        section,
-        &[
-            "title",
-            "main",
-            "sub",
-            "user",
-            "password",
-            "transport",
-            "run",
-            "linger",
-            "audio",
-            "connect-timeout",
-            "stall-timeout",
-        ],
-    );
-    let title = reader
-        .text(section, "title")
-        .unwrap_or(id.as_str())
-        .to_owned();
-    reader.required(section, "main", "\"rtsp://192.0.2.11/main\"");
-    let main = read_url(reader, section, "main");
-    let sub = read_url(reader, section, "sub");
-    let credentials = read_credentials(reader, section);
-    let transport = reader
-        .choice(
-            section,
-            "transport",
-            &[("tcp", Transport::Tcp), ("udp", Transport::Udp)],
-        )
-        .unwrap_or_default();
-    let linger = duration(reader, section, "linger").unwrap_or(Duration::from_secs(10));
-    let on_demand = Mode::OnDemand { linger };
-    let mode = reader
-        .choice(
-            section,
-            "run",
-            &[("always", Mode::Always), ("on-demand", on_demand)],
-        )
-        .unwrap_or(Mode::Always);
-    let audio = reader.flag(section, "audio").unwrap_or(false);
-    let connect_timeout =
-        duration(reader, section, "connect-timeout").unwrap_or(Duration::from_secs(5));
-    let stall_timeout =
-        duration(reader, section, "stall-timeout").unwrap_or(Duration::from_secs(4));
-    let source = |profile, url| SourceSpec {
-        key: ChannelKey::new(CameraKey::new(commune.clone(), id.clone()), profile),
-        url,
-        credentials: credentials.clone(),
-        transport,
-        mode,
-        connect_timeout,
-        stall_timeout,
-        audio,
-        limits: Limits::default(),
-    };
-    let mut sources = vec![source(Profile::Main, main?)];
-    sources.extend(sub.map(|url| source(Profile::Sub, url)));
-    Some(Camera { id, title, sources })
-}
-
-fn duration<'a>(reader: &mut Reader<'a>, section: &Section<'a>, key: &str) -> Option<Duration> {
-    const LONGEST: Duration = Duration::from_secs(3600);
-    let Span(value) = reader.parsed(section, key, &format!("{key} = \"5s\""))?;
-    if value.is_zero() || value > LONGEST {
-        let span = section.table.get(key).and_then(Item::span);
-        let message = format!("`{key}` of {} has to be between 1ms and 1h", section.name);
-        reader.problem(span, message, format!("{key} = \"5s\""));
-        return None;
-    }
-    Some(value)
-}
-
-fn read_url<'a>(reader: &mut Reader<'a>, section: &Section<'a>, key: &str) -> Option<SourceUrl> {
-    let url: Url = reader.parsed(section, key, "for example \"rtsp://192.0.2.11/main\"")?;
-    let span = section.table.get(key).and_then(Item::span);
-    if url.scheme() != "rtsp" {
-        let message = format!("`{key}` of {} has scheme {:?}", section.name, url.scheme());
-        reader.problem(span, message, "cameras are reached by rtsp://");
-        return None;
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        let message = format!("`{key}` of {} names no host", section.name);
-        reader.problem(span, message, "for example \"rtsp://192.0.2.11/main\"");
-        return None;
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        let message = format!("`{key}` of {} has credentials in it", section.name);
-        let hint = "write user = \"…\" and password = { env = \"…\" } instead";
-        reader.problem(span, message, hint);
-        return None;
-    }
-    Some(SourceUrl::new(url))
-}
-
-/// `user` and `password`. A secret that is not there is not a mistake in the file: the camera says
-/// so, and the rest runs.
-fn read_credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Credentials {
-    const HINT: &str = "password = { env = \"CAMERA_PASSWORD\" } or { file = \"…\" }";
-    let user = reader.text(section, "user");
-    let item = section.table.get("password");
-    let span = item.and_then(Item::span);
-    let Some(item) = item else {
-        if user.is_some() {
-            let message = format!("{} has a user and no password", section.name);
-            reader.problem(key_span(section.table, "user"), message, HINT);
-        }
-        return Credentials::None;
-    };
-    let Some(user) = user else {
-        let message = format!("{} has a password and no user", section.name);
-        reader.problem(span, message, "user = \"…\"");
-        return Credentials::None;
-    };
-    let Some(table) = item.as_table_like() else {
-        let message = format!("`password` of {} is written in clear", section.name);
-        reader.problem(span, message, HINT);
-        return Credentials::None;
-    };
-    let at = Section {
-        table,
-        name: format!("`password` of {}", section.name),
-        span,
-    };
-    reader.only(&at, &["env", "file"]);
-    match (reader.text(&at, "env"), reader.text(&at, "file")) {
-        (Some(variable), None) => match std::env::var(variable) {
-            Ok(password) => found(user, &password),
-            Err(_) => Credentials::Missing(format!("environment variable {variable} is not set")),
-        },
-        (None, Some(file)) => {
-            let path: PathBuf = reader
-                .place(None)
-                .file
-                .parent()
-                .unwrap_or(Path::new("."))
-                .join(file);
-            match std::fs::read_to_string(&path) {
-                Ok(password) => found(user, password.trim_end_matches(['\r', '\n'])),
-                Err(error) => {
-                    Credentials::Missing(format!("password file {file} can not be read: {error}"))
-                }
-            }
-        }
-        _ => {
-            let message = format!("{} has to name one source", at.name);
-            reader.problem(at.span.clone(), message, HINT);
-            Credentials::None
-        }
-    }
-}
-
-fn found(user: &str, password: &str) -> Credentials {
-    Credentials::Password {
-        user: user.to_owned(),
-        password: Secret::new(password),
-    }
-}
-
 /// The fuzz harness of this parser: any bytes, no panic.
 pub fn fuzz(bytes: &[u8]) {
     let Ok(id) = "fuzz".parse() else { return };
@@ -342,6 +141,10 @@ pub fn fuzz(bytes: &[u8]) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::time::Duration;
+    use taimat_ingest::{
+        AfterRefusal, ClockTrust, Credentials, KeepAliveBy, Mode, Transport, Trust,
+    };
 
     fn read(text: &str) -> Result<Commune, Vec<Problem>> {
         parse(
@@ -398,6 +201,83 @@ audio = true
     }
 
     #[test]
+    fn says_what_people_need_for_their_camera() {
+        let text = r#"
+[commune]
+name = "x"
+[camera.a]
+main = "rtsps://192.0.2.11/main"
+sub = "rtsp+http://192.0.2.11/sub"
+tls = { fingerprint = "sha256:00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:00112233445566778899AABBCCDDEEFF" }
+transport = "udp-only"
+track = 2
+keep-alive = "set-parameter"
+keep-alive-every = "7s"
+user-agent = "LibVLC"
+clock = "camera"
+keyframe-timeout = "70s"
+wrong-password = "stop"
+buffer = "64MiB"
+"#;
+        let commune = read(text).unwrap();
+        let [main, sub] = &commune.cameras[0].sources[..] else {
+            panic!()
+        };
+        let Trust::Fingerprint(fingerprint) = main.trust else {
+            panic!("{:?}", main.trust)
+        };
+        assert_eq!(fingerprint[..3], [0, 0x11, 0x22]);
+        assert_eq!(fingerprint[31], 0xFF);
+        assert_eq!(main.transport, Transport::UdpOnly);
+        assert_eq!((main.video, sub.video), (Some(1), None));
+        assert_eq!(main.keep_alive.by, KeepAliveBy::SetParameter);
+        assert_eq!(main.keep_alive.every, Some(Duration::from_secs(7)));
+        assert_eq!(main.user_agent.as_deref(), Some("LibVLC"));
+        assert_eq!(main.clock, ClockTrust::Camera);
+        assert_eq!(main.keyframe_timeout, Duration::from_secs(70));
+        assert_eq!(main.after_refusal, AfterRefusal::Stop);
+        assert_eq!(main.limits.bytes, 64 << 20);
+    }
+
+    #[test]
+    fn explains_what_is_wrong_with_a_cameras_settings() {
+        let text = r#"
+[commune]
+name = "x"
+[camera.a]
+main = "rtsp://h/x"
+tls = { fingerprint = "sha256:12" }
+track = 0
+user-agent = ""
+buffer = "1KiB"
+clock = "sundial"
+[camera.b]
+main = "rtsps://h/x"
+tls = { ca = "nowhere.pem" }
+[camera.c]
+main = "rtsps://h/x"
+tls = { ca = "a.pem", fingerprint = "b" }
+"#;
+        let problems = read(text).unwrap_err();
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        for expected in [
+            "commune.toml:6:23: `fingerprint` of `tls` of [camera.a] is no SHA-256",
+            "`track` of [camera.a] has to be a number (hint: between 1 and 16)",
+            "`user-agent` of [camera.a] can not be sent",
+            "`buffer` of [camera.a] has to be between 1MiB and 1GiB",
+            "`clock` of [camera.a] can not be \"sundial\" (hint: use \"auto\" or \"camera\" or \"router\")",
+            "`tls` of [camera.c] has to name one of the two",
+        ] {
+            assert!(
+                shown.iter().any(|s| s.contains(expected)),
+                "{expected}\nin {shown:#?}"
+            );
+        }
+        // A file that is not there takes its camera offline, and is no mistake in this one.
+        assert_eq!(shown.len(), 6, "{shown:#?}");
+    }
+
+    #[test]
     fn all_problems_at_once_with_place_and_hint() {
         let text = r#"
 [commune]
@@ -425,7 +305,7 @@ titel = "x"
             "hoa-lac/commune.toml:8:9: camera name \"B\"",
             "hoa-lac/commune.toml:11:8: `main` of [camera.c] has credentials in it",
             "hoa-lac/commune.toml:12:17: `stall-timeout` of [camera.c]: \"minutes\" is not a unit",
-            "hoa-lac/commune.toml:13:13: `transport` of [camera.c] can not be \"pigeon\" (hint: use \"tcp\" or \"udp\")",
+            "hoa-lac/commune.toml:13:13: `transport` of [camera.c] can not be \"pigeon\" (hint: use \"tcp\" or \"udp\" or \"tcp-only\" or \"udp-only\" or \"multicast\")",
             "hoa-lac/commune.toml:14:9: `audio` of [camera.c] has to be true or false, found a text",
             "hoa-lac/commune.toml:15:1: [camera.c] has no setting `titel` (hint: did you mean `title`?)",
         ] {

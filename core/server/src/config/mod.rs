@@ -1,5 +1,6 @@
 //! What operators write: commune folders.
 
+pub(crate) mod camera;
 pub mod commune;
 mod plugin;
 mod reader;

@@ -38,6 +38,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The folder that the file is in: what it names stands there.
+    pub(super) fn folder(&self) -> &'a Path {
+        self.file.parent().unwrap_or(Path::new("."))
+    }
+
     pub(super) fn problem(
         &mut self,
         span: Option<Range<usize>>,

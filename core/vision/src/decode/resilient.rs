@@ -141,7 +141,7 @@ pub(super) mod tests {
     use super::*;
     use std::sync::Arc;
     use taimat_base::clock;
-    use taimat_media::{MediaTime, TrackKind};
+    use taimat_media::{MediaTime, Start, TrackKind};
     use taimat_simulate::{Encoding, Scene, SceneKind, encode};
 
     pub(in crate::decode) fn units() -> Vec<AccessUnit> {
@@ -158,7 +158,9 @@ pub(super) mod tests {
             media_time: MediaTime::new(i as i64 * 9000, 90_000),
             wall_time: clock::wall(),
             received: clock::now(),
+            camera_time: None,
             keyframe: e.keyframe,
+            start: e.keyframe.then_some(Start::Idr),
             params: Some(Arc::clone(&e.params)),
             data: e.data,
             lost_packets: 0,
