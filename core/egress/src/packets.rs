@@ -19,6 +19,8 @@ pub struct PacketBatch {
     pub received: Instant,
     /// Whether a viewer can start here.
     pub keyframe: bool,
+    /// Whether what is shown before it, but comes after it, needs what came before.
+    pub open: bool,
     /// The payloads.
     pub payloads: Payloads,
 }
@@ -34,6 +36,7 @@ impl PacketBatch {
             wall_time: unit.wall_time,
             received: unit.received,
             keyframe: unit.starts_video(),
+            open: unit.start.is_some_and(|start| !start.is_idr()),
             payloads: packetize::payloads(unit, codec, audio),
         }
     }
@@ -48,5 +51,9 @@ impl Item for PacketBatch {
     }
     fn received(&self) -> Instant {
         self.received
+    }
+    fn needs_more_than(&self, start: &Self) -> Option<bool> {
+        let leads = start.open && self.media_time.ticks < start.media_time.ticks;
+        (self.track == TrackKind::Video).then_some(leads)
     }
 }

@@ -191,7 +191,9 @@ mod tests {
     use std::time::Duration;
     use taimat_base::{CameraKey, Profile, clock};
     use taimat_hub::Hub;
-    use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec, VideoParams, VideoTrack};
+    use taimat_media::{
+        AccessUnit, MediaTime, Start, TrackKind, VideoCodec, VideoParams, VideoTrack,
+    };
 
     fn info(codec: VideoCodec) -> StreamInfo {
         let params = VideoParams {
@@ -220,7 +222,9 @@ mod tests {
             media_time: MediaTime::new(0, 90_000),
             wall_time: clock::wall(),
             received: clock::now(),
+            camera_time: None,
             keyframe: true,
+            start: Some(Start::Idr),
             params: None,
             data: data.freeze(),
             lost_packets: 0,

@@ -1,4 +1,4 @@
-//! One client's connection: its requests, its session, its packets.
+//! One client's connection: bytes in, answers and packets out, and when it is over.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,34 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rtsp_types::headers::{
-    self, CSEQ, PUBLIC, RTP_INFO, RtpLowerTransport, RtpTransport, RtpTransportParameters, SESSION,
-    TRANSPORT, Transports,
-};
-use rtsp_types::{Method, Request, Response, StatusCode, Version};
 use taimat_base::clock;
-use taimat_hub::{Cursor, Read};
-use taimat_media::TrackKind;
+use taimat_hub::Read;
+use taimat_rtsp::{Item, Limits, Reader, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::describe::{payload_type, sdp};
-use super::legs::{Leg, Transport};
-use super::{Parsed, Shared, parse};
-use crate::live::live;
+use super::Shared;
+use super::requests::Client;
 use crate::packets::PacketBatch;
-use crate::track::Track;
 
 /// A client that does nothing gets this long; one that plays says something once a minute.
 const IDLE: Duration = Duration::from_secs(75);
 /// A client that takes no bytes for this long is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
-/// What SETUP tells the client about keep-alive, in seconds.
-const SESSION_TIMEOUT: u64 = 60;
-const METHODS: &str =
-    "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN";
 
 /// Numbers connections for log lines.
 pub(super) fn next_number() -> u64 {
@@ -41,21 +29,11 @@ pub(super) fn next_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-struct Session {
-    id: String,
-    path: String,
-    track: Arc<Track>,
-    video: Option<Leg>,
-    audio: Option<Leg>,
-    cursor: Option<Cursor<PacketBatch>>,
-}
-
 struct Connection {
     stream: TcpStream,
-    peer: SocketAddr,
-    shared: Arc<Shared>,
-    buffer: Vec<u8>,
-    session: Option<Session>,
+    reader: Reader,
+    client: Client,
+    /// When the last whole message or packet came: bytes alone are no sign of life.
     heard: Instant,
     reported: Instant,
 }
@@ -75,348 +53,100 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let local = stream.local_addr()?;
+    let mut kick = shared.kick.clone();
+    kick.mark_unchanged();
     let now = clock::now();
-    let buffer = Vec::with_capacity(2048);
     let mut connection = Connection {
         stream,
-        peer,
-        shared,
-        buffer,
-        session: None,
+        reader: Reader::new(Limits::server()),
+        client: Client::new(shared, peer.ip(), local.ip()),
         heard: now,
         reported: now,
     };
-    let result = connection.run().await;
-    if connection
-        .session
-        .as_ref()
-        .is_some_and(|s| s.cursor.is_some())
-    {
-        connection.shared.metrics.rtsp_sessions.dec();
-    }
-    result
-}
-
-impl Connection {
-    async fn run(&mut self) -> io::Result<()> {
-        let mut kick = self.shared.kick.clone();
-        kick.mark_unchanged();
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            let wake = {
-                let media = async {
-                    match self.session.as_mut().and_then(|s| s.cursor.as_mut()) {
-                        Some(cursor) => cursor.next().await,
-                        None => std::future::pending().await,
-                    }
-                };
-                tokio::select! {
-                    read = self.stream.read_buf(&mut self.buffer) => Wake::Bytes(read?),
-                    read = media => Wake::Media(read),
-                    _ = tick.tick() => Wake::Tick,
-                    _ = kick.changed() => Wake::Kicked,
-                }
-            };
-            match wake {
-                Wake::Bytes(0) => return Ok(()),
-                Wake::Bytes(_) => self.requests().await?,
-                Wake::Media(read) => {
-                    if !self.media(read).await? {
-                        return Ok(());
-                    }
-                }
-                Wake::Tick => self.tick()?,
-                Wake::Kicked => {
-                    let path = kick.borrow_and_update().1.clone();
-                    if self.session.as_ref().is_some_and(|s| s.path == path) {
-                        return Ok(());
-                    }
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        let wake = tokio::select! {
+            read = connection.stream.read_buf(connection.reader.buffer()) => Wake::Bytes(read?),
+            read = connection.client.media() => Wake::Media(read),
+            _ = tick.tick() => Wake::Tick,
+            Ok(()) = kick.changed() => Wake::Kicked,
+        };
+        match wake {
+            Wake::Bytes(0) => return Ok(()),
+            Wake::Bytes(_) => connection.requests().await?,
+            Wake::Media(Read::Item(_, batch)) => connection.media(&batch).await?,
+            Wake::Media(Read::Lost(units)) => {
+                tracing::debug!(units, "client is slow; goes on at the next key frame");
+            }
+            Wake::Media(Read::Closed) => return Ok(()),
+            Wake::Tick => connection.tick()?,
+            Wake::Kicked => {
+                let path = kick.borrow_and_update().1.clone();
+                if connection.client.is_at(&path) {
+                    return Ok(());
                 }
             }
         }
     }
+}
 
-    /// Answers what the buffer holds.
+impl Connection {
+    /// Answers what has come whole.
     async fn requests(&mut self) -> io::Result<()> {
-        self.heard = clock::now();
         loop {
-            match parse(&self.buffer) {
-                Ok(Parsed::Incomplete) => return Ok(()),
-                Ok(Parsed::Other(used)) => drop(self.buffer.drain(..used.min(self.buffer.len()))),
-                Ok(Parsed::Request(request, used)) => {
-                    self.buffer.drain(..used);
-                    self.answer(&request).await?;
-                }
-                Err(error) => {
-                    let response = respond(None, StatusCode::BadRequest).build(Vec::new());
+            match self.reader.next() {
+                Ok(None) => return Ok(()),
+                Ok(Some(Item::Request(request))) => {
+                    self.heard = clock::now();
+                    let response = self.client.answer(&request).await;
+                    let channels: Vec<u8> = self.client.channels().collect();
+                    if !channels.is_empty() {
+                        self.reader.expect_channels(channels);
+                    }
                     self.write(&response).await?;
+                }
+                // Receiver reports, mostly. They say that the client is there.
+                Ok(Some(Item::Data { .. } | Item::Response(_))) => self.heard = clock::now(),
+                Err(error) => {
+                    self.write(&Response::new(400)).await?;
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
             }
         }
     }
 
-    async fn answer(&mut self, request: &Request<Vec<u8>>) -> io::Result<()> {
-        let response = match request.method() {
-            Method::Options => respond(Some(request), StatusCode::Ok)
-                .header(PUBLIC, METHODS)
-                .build(Vec::new()),
-            Method::Describe => self.describe(request).await,
-            Method::Setup => self.setup(request).await,
-            Method::Play => self.play(request),
-            Method::Pause => {
-                self.set_playing(None);
-                self.in_session(request)
-            }
-            Method::GetParameter | Method::SetParameter => self.in_session(request),
-            Method::Teardown => {
-                let response = self.in_session(request);
-                self.set_playing(None);
-                self.session = None;
-                response
-            }
-            _ => respond(Some(request), StatusCode::MethodNotAllowed)
-                .header(headers::ALLOW, METHODS)
-                .build(Vec::new()),
-        };
-        let class = format!("{}xx", u16::from(response.status()) / 100);
-        let method: &str = match request.method() {
-            Method::Extension(_) => "other",
-            method => method.into(),
-        };
-        self.shared
-            .metrics
-            .rtsp_requests
-            .with_label_values(&[method, class.as_str()])
-            .inc();
-        self.write(&response).await
-    }
-
-    /// Requests that only have to name the session rightly, if there is one.
-    fn in_session(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-        match (&self.session, session_id(request)) {
-            (Some(session), Some(id)) if session.id == id => respond(Some(request), StatusCode::Ok)
-                .header(SESSION, session.id.as_str())
-                .build(Vec::new()),
-            (_, None) => respond(Some(request), StatusCode::Ok).build(Vec::new()),
-            _ => respond(Some(request), StatusCode::SessionNotFound).build(Vec::new()),
-        }
-    }
-
-    /// The track at a URL, or what to answer instead.
-    async fn track(&self, path: &str, query: Option<&str>) -> Result<Arc<Track>, StatusCode> {
-        let channel = self
-            .shared
-            .mounts
-            .find(path, query)
-            .ok_or(StatusCode::NotFound)?;
-        let info = live(&channel)
-            .await
-            .map_err(|_status| StatusCode::ServiceUnavailable)?;
-        Ok(self.shared.tracks.watch(&channel, &info))
-    }
-
-    async fn describe(&self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-        let Some(url) = request.request_uri() else {
-            return respond(Some(request), StatusCode::BadRequest).build(Vec::new());
-        };
-        match self.track(url.path(), url.query()).await {
-            Err(status) => respond(Some(request), status).build(Vec::new()),
-            Ok(track) => {
-                // The parameter sets may have changed since the track began.
-                let info = track
-                    .channel()
-                    .info()
-                    .unwrap_or_else(|| Arc::clone(track.info()));
-                let mut base = url.clone();
-                // Only URLs without a host refuse these.
-                let _user = base.set_username("");
-                let _password = base.set_password(None);
-                let body = sdp(&info, |kind| control_url(&base, kind));
-                respond(Some(request), StatusCode::Ok)
-                    .header(headers::CONTENT_TYPE, "application/sdp")
-                    .header(headers::CONTENT_BASE, base.as_str())
-                    .build(body.into_bytes())
-            }
-        }
-    }
-
-    async fn setup(&mut self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-        match self.try_setup(request).await {
-            Ok(response) => response,
-            Err(status) => respond(Some(request), status).build(Vec::new()),
-        }
-    }
-
-    async fn try_setup(
-        &mut self,
-        request: &Request<Vec<u8>>,
-    ) -> Result<Response<Vec<u8>>, StatusCode> {
-        let url = request.request_uri().ok_or(StatusCode::BadRequest)?;
-        let (path, kind) = split_control(url.path());
-        if self.session.is_none() {
-            let track = self.track(path, url.query()).await?;
-            self.session = Some(Session {
-                id: format!("{:016x}", rand::random::<u64>()),
-                path: path.to_owned(),
-                track,
-                video: None,
-                audio: None,
-                cursor: None,
-            });
-        }
-        let transports: Transports = request
-            .typed_header()
-            .ok()
-            .flatten()
-            .ok_or(StatusCode::BadRequest)?;
-        let (peer, local) = (self.peer.ip(), self.stream.local_addr());
-        let local = local.map_err(|_io| StatusCode::InternalServerError)?.ip();
-        let session = self
-            .session
-            .as_mut()
-            .ok_or(StatusCode::InternalServerError)?;
-        if session.path != path {
-            return Err(StatusCode::AggregateOperationNotAllowed);
-        }
-        if session.cursor.is_some() {
-            return Err(StatusCode::MethodNotValidInThisState);
-        }
-        let info = Arc::clone(session.track.info());
-        let known = match kind {
-            TrackKind::Video => info.video.is_some(),
-            TrackKind::Audio => info.audio.is_some(),
-        };
-        if !known {
-            return Err(StatusCode::NotFound);
-        }
-        let (transport, described) = choose(&transports, kind, peer, local)
-            .await
-            .ok_or(StatusCode::UnsupportedTransport)?;
-        let leg = Leg::new(transport, payload_type(kind, &info));
-        let described = format!("{described};ssrc={:08X}", leg.ssrc);
-        match kind {
-            TrackKind::Video => session.video = Some(leg),
-            TrackKind::Audio => session.audio = Some(leg),
-        }
-        let id = format!("{};timeout={SESSION_TIMEOUT}", session.id);
-        Ok(respond(Some(request), StatusCode::Ok)
-            .header(SESSION, id)
-            .header(TRANSPORT, described)
-            .build(Vec::new()))
-    }
-
-    fn play(&mut self, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-        let Some(session) = &self.session else {
-            return respond(Some(request), StatusCode::MethodNotValidInThisState).build(Vec::new());
-        };
-        if session_id(request).is_some_and(|id| id != session.id) {
-            return respond(Some(request), StatusCode::SessionNotFound).build(Vec::new());
-        }
-        let mut infos = Vec::new();
-        let (since_start, _) = session.track.ring().since_start();
-        for (kind, leg) in [
-            (TrackKind::Video, &session.video),
-            (TrackKind::Audio, &session.audio),
-        ] {
-            let (Some(leg), Some(url)) = (leg, request.request_uri()) else {
-                continue;
-            };
-            let mut base = url.clone();
-            base.set_path(split_control(url.path()).0);
-            let mut info = format!(
-                "url={};seq={}",
-                control_url(&base, kind),
-                leg.next_sequence()
-            );
-            if let Some((_, first)) = since_start.iter().find(|(_, b)| b.track == kind) {
-                info.push_str(&format!(";rtptime={}", first.media_time.rtp()));
-            }
-            infos.push(info);
-        }
-        let response = respond(Some(request), StatusCode::Ok)
-            .header(SESSION, session.id.as_str())
-            .header(headers::RANGE, "npt=now-")
-            .header(RTP_INFO, infos.join(","))
-            .build(Vec::new());
-        let cursor = session.track.ring().from_start();
-        self.set_playing(Some(cursor));
-        response
-    }
-
-    fn set_playing(&mut self, cursor: Option<Cursor<PacketBatch>>) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        match (session.cursor.is_some(), cursor.is_some()) {
-            (false, true) => self.shared.metrics.rtsp_sessions.inc(),
-            (true, false) => self.shared.metrics.rtsp_sessions.dec(),
-            _ => {}
-        }
-        session.cursor = cursor;
-    }
-
-    /// Sends what came. False if nothing more will come.
-    async fn media(&mut self, read: Read<PacketBatch>) -> io::Result<bool> {
-        let Some(session) = &mut self.session else {
-            return Ok(true);
-        };
-        let batch = match read {
-            Read::Item(_, batch) => batch,
-            Read::Lost(units) => {
-                tracing::debug!(units, "client is slow; goes on at the next key frame");
-                return Ok(true);
-            }
-            Read::Closed => return Ok(false),
-        };
-        let leg = match batch.track {
-            TrackKind::Video => &mut session.video,
-            TrackKind::Audio => &mut session.audio,
-        };
-        let mut tcp = Vec::with_capacity(batch.payloads.bytes() + batch.payloads.len() * 16 + 64);
-        if let Some(leg) = leg {
-            let count = leg.send(&batch, &mut tcp);
-            self.shared.metrics.rtsp_packets.inc_by(count);
-        }
+    /// Sends an access unit, and now and then what time it is.
+    async fn media(&mut self, batch: &PacketBatch) -> io::Result<()> {
+        let payloads = &batch.payloads;
+        let mut tcp = Vec::with_capacity(payloads.bytes() + payloads.len() * 16 + 64);
+        self.client.send(batch, &mut tcp);
         let now = clock::now();
         if now.saturating_duration_since(self.reported) >= REPORT_INTERVAL {
             self.reported = now;
-            for leg in [&session.video, &session.audio].into_iter().flatten() {
-                leg.report(&mut tcp);
-            }
+            self.client.report(&mut tcp);
         }
-        if !tcp.is_empty() {
-            self.write_bytes(&tcp).await?;
+        if tcp.is_empty() {
+            return Ok(());
         }
-        Ok(true)
+        self.write_bytes(&tcp).await
     }
 
     fn tick(&mut self) -> io::Result<()> {
-        if let Some(session) = &self.session {
-            let legs = [&session.video, &session.audio].into_iter().flatten();
-            let mut heard = false;
-            let mut interleaved = false;
-            for leg in legs {
-                heard |= leg.drain();
-                interleaved |= matches!(leg.transport, Transport::Interleaved(..));
-            }
-            // While bytes can be written, a client in the same connection is there.
-            if heard || (interleaved && session.cursor.is_some()) {
-                self.heard = clock::now();
-            }
+        let now = clock::now();
+        if self.client.is_there() {
+            self.heard = now;
         }
-        if clock::now().saturating_duration_since(self.heard) > IDLE {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client says nothing",
-            ));
+        if now.saturating_duration_since(self.heard) > IDLE {
+            let silent = "the client says nothing";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, silent));
         }
         Ok(())
     }
 
-    async fn write(&mut self, response: &Response<Vec<u8>>) -> io::Result<()> {
+    async fn write(&mut self, response: &Response) -> io::Result<()> {
         let mut bytes = Vec::new();
-        response.write(&mut bytes).map_err(io::Error::other)?;
+        response.write(&mut bytes);
         self.write_bytes(&bytes).await
     }
 
@@ -428,113 +158,84 @@ impl Connection {
     }
 }
 
-fn respond(request: Option<&Request<Vec<u8>>>, status: StatusCode) -> rtsp_types::ResponseBuilder {
-    let response = Response::builder(Version::V1_0, status).header(headers::SERVER, "Taimat");
-    match request.and_then(|r| r.header(&CSEQ)) {
-        Some(cseq) => response.header(CSEQ, cseq.clone()),
-        None => response,
-    }
-}
-
-fn session_id(request: &Request<Vec<u8>>) -> Option<&str> {
-    request
-        .header(&SESSION)
-        .and_then(|v| v.as_str().split(';').next())
-        .map(str::trim)
-}
-
-/// A track's URL: the path's last part names it, a query stays behind.
-fn control_url(base: &url::Url, kind: TrackKind) -> String {
-    let mut url = base.clone();
-    let number = match kind {
-        TrackKind::Video => 0,
-        TrackKind::Audio => 1,
-    };
-    url.set_path(&format!(
-        "{}/trackID={number}",
-        base.path().trim_end_matches('/')
-    ));
-    url.into()
-}
-
-/// A path without the track's name, and which track it was; video if none was named.
-fn split_control(path: &str) -> (&str, TrackKind) {
-    match path.rsplit_once("/trackID=") {
-        Some((path, "1")) => (path, TrackKind::Audio),
-        Some((path, _)) => (path, TrackKind::Video),
-        None => (path.trim_end_matches('/'), TrackKind::Video),
-    }
-}
-
-/// The first of the client's transports that we can serve, and how to answer it.
-async fn choose(
-    offered: &Transports,
-    kind: TrackKind,
-    client: std::net::IpAddr,
-    local: std::net::IpAddr,
-) -> Option<(Transport, String)> {
-    for transport in offered.iter() {
-        let headers::Transport::Rtp(RtpTransport {
-            lower_transport,
-            params,
-            ..
-        }) = transport
-        else {
-            continue;
-        };
-        if params.multicast {
-            continue;
-        }
-        if *lower_transport == Some(RtpLowerTransport::Tcp) {
-            return Some(interleaved(params, kind));
-        }
-        if let Some((rtp, rtcp)) = params.client_port {
-            let ports = (rtp, rtcp.unwrap_or(rtp.saturating_add(1)));
-            let transport = Leg::udp(client, ports, local).await.ok()?;
-            let server = match &transport {
-                Transport::Udp { rtp, .. } => rtp.local_addr().ok()?.port(),
-                Transport::Interleaved(..) => return None,
-            };
-            let text = format!(
-                "RTP/AVP;unicast;client_port={}-{};server_port={server}-{}",
-                ports.0,
-                ports.1,
-                server + 1
-            );
-            return Some((transport, text));
-        }
-    }
-    None
-}
-
-fn interleaved(params: &RtpTransportParameters, kind: TrackKind) -> (Transport, String) {
-    let default = match kind {
-        TrackKind::Video => 0,
-        TrackKind::Audio => 2,
-    };
-    let (rtp, rtcp) = params.interleaved.unwrap_or((default, Some(default + 1)));
-    let rtcp = rtcp.unwrap_or(rtp.saturating_add(1));
-    let text = format!("RTP/AVP/TCP;unicast;interleaved={rtp}-{rtcp}");
-    (Transport::Interleaved(rtp, rtcp), text)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::testing::one_camera;
     use super::*;
+    use tokio::net::TcpListener;
 
-    #[test]
-    fn track_urls_go_both_ways() {
-        let base: url::Url = "rtsp://h:8554/hoa-lac/cho?profile=sub".parse().unwrap();
-        let audio = control_url(&base, TrackKind::Audio);
-        assert_eq!(audio, "rtsp://h:8554/hoa-lac/cho/trackID=1?profile=sub");
-        let url: url::Url = audio.parse().unwrap();
-        assert_eq!(
-            split_control(url.path()),
-            ("/hoa-lac/cho", TrackKind::Audio)
-        );
-        assert_eq!(
-            split_control("/hoa-lac/cho/"),
-            ("/hoa-lac/cho", TrackKind::Video)
-        );
+    /// What a client is answered that writes these pieces and then no more, and how it ended.
+    async fn talk<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, io::Result<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shared, _channel, _kick) = one_camera();
+        let server = async {
+            let (stream, peer) = listener.accept().await.unwrap();
+            serve(stream, peer, Arc::new(shared)).await
+        };
+        let client = async {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            for piece in pieces {
+                // The server may have had enough.
+                drop(stream.write_all(piece).await);
+                tokio::task::yield_now().await;
+            }
+            drop(stream.shutdown().await);
+            let mut answer = Vec::new();
+            drop(stream.read_to_end(&mut answer).await);
+            String::from_utf8_lossy(&answer).into_owned()
+        };
+        let (ended, answer) = tokio::join!(server, client);
+        (answer, ended)
+    }
+
+    #[tokio::test]
+    async fn requests_are_answered_however_they_are_cut() {
+        let text = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n\r\n\
+            SETUP rtsp://127.0.0.1/thu/cho/trackID=0 RTSP/1.0\r\nCSeq: 2\r\n\
+            Transport: RTP/AVP/TCP;interleaved=2-3\r\n\r\n\
+            $\x03\0\x02ab$\x03\0\0\
+            TEARDOWN rtsp://127.0.0.1/thu/cho RTSP/1.0\r\nCSeq: 3\r\nContent-Length: 2\r\n\r\nxy\
+            DESCRIBE rtsp://127.0.0.1/thu/nobody RTSP/1.0\r\nCSeq: 4\r\n\r\n";
+        for size in [text.len(), 7, 1] {
+            let (answer, ended) = talk(text.chunks(size)).await;
+            assert!(ended.is_ok(), "{ended:?}");
+            let lines = |begin: &str| -> Vec<String> {
+                let lines = answer.lines().filter(|line| line.starts_with(begin));
+                lines.map(str::to_owned).collect()
+            };
+            assert_eq!(
+                lines("RTSP/1.0"),
+                [
+                    "RTSP/1.0 200 OK",
+                    "RTSP/1.0 200 OK",
+                    "RTSP/1.0 200 OK",
+                    "RTSP/1.0 404 Not Found"
+                ]
+            );
+            assert_eq!(lines("CSeq"), ["CSeq: 1", "CSeq: 2", "CSeq: 3", "CSeq: 4"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_refused_once_and_ends_the_connection() {
+        let long = [b"OPTIONS * RTSP/1.0\r\nX: ".to_vec(), vec![b'x'; 8 << 10]].concat();
+        let endless = b"a: b\r\n".repeat(100);
+        let endless = [b"OPTIONS * RTSP/1.0\r\n", &endless[..]].concat();
+        for bytes in [
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            &b"\x16\x03\x01 hello"[..],
+            b"OPTIONS\r\n\r\n",
+            b"SETUP * RTSP/1.0\r\nContent-Length: 4000000000\r\n\r\n",
+            &long,
+            &endless,
+        ] {
+            let (answer, ended) = talk([bytes]).await;
+            assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::InvalidData);
+            // What was not read any more may cost the client the answer.
+            let refused = "RTSP/1.0 400 Bad Request\r\n\r\n";
+            assert!(answer.is_empty() || answer == refused, "{answer}");
+        }
     }
 }

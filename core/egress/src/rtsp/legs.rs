@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
 use taimat_base::clock;
+use taimat_media::TrackKind;
 use taimat_media::time::duration_to_ticks;
+use taimat_rtsp::Transport;
 use tokio::net::UdpSocket;
 
 use crate::packets::PacketBatch;
@@ -13,7 +15,7 @@ use crate::webrtc::rtcp::{SentState, sender_report};
 
 /// Where the packets go.
 #[derive(Debug)]
-pub(super) enum Transport {
+pub(super) enum Route {
     /// Channels for RTP and RTCP.
     Interleaved(u8, u8),
     /// A pair of our sockets, connected to the client's pair of ports.
@@ -23,9 +25,9 @@ pub(super) enum Transport {
 /// One track to one client.
 #[derive(Debug)]
 pub(super) struct Leg {
-    pub(super) transport: Transport,
+    route: Route,
     pub(super) ssrc: u32,
-    pub(super) payload_type: u8,
+    payload_type: u8,
     sequence: u16,
     packets: u32,
     octets: u32,
@@ -33,9 +35,9 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(transport: Transport, payload_type: u8) -> Self {
+    pub(super) fn new(route: Route, payload_type: u8) -> Self {
         Self {
-            transport,
+            route,
             ssrc: rand::random(),
             payload_type,
             sequence: rand::random(),
@@ -50,30 +52,12 @@ impl Leg {
         self.sequence
     }
 
-    /// A pair of ports of ours next to each other, RTP on the even one (RFC 3550 section 11).
-    pub(super) async fn udp(
-        client: IpAddr,
-        ports: (u16, u16),
-        local: IpAddr,
-    ) -> io::Result<Transport> {
-        const TRIES: usize = 50;
-        let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-        for _ in 0..TRIES {
-            let rtp = UdpSocket::bind(SocketAddr::new(local, 0)).await?;
-            let port = rtp.local_addr()?.port();
-            if port % 2 == 1 || port == u16::MAX {
-                continue;
-            }
-            match UdpSocket::bind(SocketAddr::new(local, port + 1)).await {
-                Ok(rtcp) => {
-                    rtp.connect(SocketAddr::new(client, ports.0)).await?;
-                    rtcp.connect(SocketAddr::new(client, ports.1)).await?;
-                    return Ok(Transport::Udp { rtp, rtcp });
-                }
-                Err(error) => last = error,
-            }
+    /// The channels for RTP and RTCP, if it is in the connection.
+    pub(super) fn channels(&self) -> Option<[u8; 2]> {
+        match self.route {
+            Route::Interleaved(rtp, rtcp) => Some([rtp, rtcp]),
+            Route::Udp { .. } => None,
         }
-        Err(last)
     }
 
     /// Sends an access unit's packets; interleaved ones are appended to `tcp`. Returns how many.
@@ -82,15 +66,15 @@ impl Leg {
         let count = batch.payloads.len();
         let mut datagram = Vec::new();
         for (i, payload) in batch.payloads.iter().enumerate() {
-            let marker = i + 1 == count && batch.track == taimat_media::TrackKind::Video;
+            let marker = i + 1 == count && batch.track == TrackKind::Video;
             let header = self.header(marker, timestamp);
-            match &self.transport {
-                Transport::Interleaved(channel, _) => {
+            match &self.route {
+                Route::Interleaved(channel, _) => {
                     frame(tcp, *channel, header.len() + payload.len());
                     tcp.extend_from_slice(&header);
                     tcp.extend_from_slice(payload);
                 }
-                Transport::Udp { rtp, .. } => {
+                Route::Udp { rtp, .. } => {
                     datagram.clear();
                     datagram.extend_from_slice(&header);
                     datagram.extend_from_slice(payload);
@@ -135,18 +119,18 @@ impl Leg {
         let Some(report) = sender_report(&state) else {
             return;
         };
-        match &self.transport {
-            Transport::Interleaved(_, channel) => {
+        match &self.route {
+            Route::Interleaved(_, channel) => {
                 frame(tcp, *channel, report.len());
                 tcp.extend_from_slice(&report);
             }
-            Transport::Udp { rtcp, .. } => drop(rtcp.try_send(&report)),
+            Route::Udp { rtcp, .. } => drop(rtcp.try_send(&report)),
         }
     }
 
     /// Takes in what the client sent by UDP; says whether there was anything.
     pub(super) fn drain(&self) -> bool {
-        let Transport::Udp { rtp, rtcp } = &self.transport else {
+        let Route::Udp { rtp, rtcp } = &self.route else {
             return false;
         };
         let mut buffer = [0; 1500];
@@ -160,6 +144,66 @@ impl Leg {
         }
         any
     }
+}
+
+/// The first of the client's transports that we can serve, and how to answer it.
+pub(super) async fn choose(
+    offered: &[Transport],
+    kind: TrackKind,
+    client: IpAddr,
+    local: IpAddr,
+) -> Option<(Route, Transport)> {
+    for asked in offered {
+        if asked.multicast || asked.profile.is_secure() {
+            continue;
+        }
+        let profile = asked.profile;
+        if asked.tcp {
+            let first = match kind {
+                TrackKind::Video => 0,
+                TrackKind::Audio => 2,
+            };
+            let (rtp, rtcp) = asked.interleaved.unwrap_or((first, first + 1));
+            let answer = Transport::interleaved(rtp, rtcp);
+            return Some((
+                Route::Interleaved(rtp, rtcp),
+                Transport { profile, ..answer },
+            ));
+        }
+        if let Some(ports) = asked.client_port {
+            let (route, port) = udp(client, ports, local).await.ok()?;
+            let answer = Transport {
+                profile,
+                server_port: Some((port, port + 1)),
+                ..Transport::udp(ports.0, ports.1)
+            };
+            return Some((route, answer));
+        }
+    }
+    None
+}
+
+/// A pair of ports of ours next to each other, RTP on the even one (RFC 3550 section 11);
+/// the route, and that one.
+async fn udp(client: IpAddr, ports: (u16, u16), local: IpAddr) -> io::Result<(Route, u16)> {
+    const TRIES: usize = 50;
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..TRIES {
+        let rtp = UdpSocket::bind(SocketAddr::new(local, 0)).await?;
+        let port = rtp.local_addr()?.port();
+        if port % 2 == 1 || port == u16::MAX {
+            continue;
+        }
+        match UdpSocket::bind(SocketAddr::new(local, port + 1)).await {
+            Ok(rtcp) => {
+                rtp.connect(SocketAddr::new(client, ports.0)).await?;
+                rtcp.connect(SocketAddr::new(client, ports.1)).await?;
+                return Ok((Route::Udp { rtp, rtcp }, port));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The four bytes before interleaved data (RFC 2326 section 10.12).

@@ -7,7 +7,9 @@
 mod connection;
 mod describe;
 mod legs;
-mod request;
+mod requests;
+#[cfg(test)]
+mod testing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,8 +24,6 @@ use tokio::sync::watch;
 
 use crate::metrics::Metrics;
 use crate::track::Tracks;
-
-pub use request::{MAX_MESSAGE_BYTES, Parsed, RequestError, parse};
 
 /// Where clients find channels.
 pub trait Mounts: Send + Sync + 'static {
