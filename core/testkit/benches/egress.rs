@@ -34,7 +34,7 @@ use taimat_egress::webrtc::outbox::Outbox;
 use taimat_egress::webrtc::seal::RtpSealer;
 use taimat_egress::webrtc::socket::{Path, RtcSocket};
 use taimat_media::rtp::packetize::{Payloads, video};
-use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec};
+use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoCodec};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, Scene, SceneKind, encode};
 use taimat_testkit::gstreamer::write_commune;
 use taimat_testkit::{ClientOptions, WhepClient};
@@ -122,7 +122,9 @@ fn stream() -> Vec<Payloads> {
         media_time: MediaTime::new(0, 90_000),
         wall_time: std::time::SystemTime::UNIX_EPOCH,
         received: Instant::now(),
+        camera_time: None,
         keyframe: frame.keyframe,
+        start: frame.keyframe.then_some(Start::Idr),
         params: Some(frame.params),
         data: frame.data,
         lost_packets: 0,

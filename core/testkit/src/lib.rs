@@ -1,20 +1,28 @@
-//! What tests and benches need: cameras that we did not write, cameras that misbehave, a headless
-//! WHEP client on the `webrtc` crate, a network that loses packets, a reader of numbers in pictures.
+//! What tests and benches need: cameras that we did not write, cameras of the field with all that they
+//! do wrongly, a headless WHEP client on the `webrtc` crate, a network that loses packets, a reader of
+//! numbers in pictures.
 //!
 //! A dev-dependency only. Everything runs on loopback.
 
-pub mod bad_camera;
+pub mod clip;
+pub mod field;
 pub mod fuzz;
 pub mod gstreamer;
+mod listening;
 pub mod lossy;
 pub mod pictures;
 pub mod plugins;
+pub mod relay;
+pub mod vlc;
 pub mod wait;
 pub mod whep;
 
-pub use bad_camera::{BadCamera, Badness};
+pub use clip::{Clip, ClipOptions};
+pub use field::FieldCamera;
 pub use gstreamer::{GstCamera, GstOptions};
 pub use lossy::LossyRelay;
 pub use pictures::Pictures;
+pub use relay::{Publisher, Relay};
+pub use vlc::{AtTheEnd, VlcCamera};
 pub use wait::eventually;
 pub use whep::{ClientOptions, WhepClient};

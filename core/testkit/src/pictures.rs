@@ -33,7 +33,7 @@ impl Pictures {
     /// Nothing seen yet.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
-            depacketizer: Depacketizer::video(VideoCodec::H264, &[]),
+            depacketizer: Depacketizer::video(VideoCodec::H264, &[]).trusting_markers(),
             decoder: Decoder::new()?,
             frames: Vec::new(),
             seen: Vec::new(),
@@ -54,7 +54,7 @@ impl Pictures {
         drop(self.depacketizer.push(&packet, &mut self.frames));
         for frame in std::mem::take(&mut self.frames) {
             self.whole += 1;
-            self.keyframes += u32::from(frame.keyframe);
+            self.keyframes += u32::from(frame.is_key());
             if let Some(number) = self.decode(&frame) {
                 self.seen.push((frame.timestamp, number));
             }
@@ -66,7 +66,7 @@ impl Pictures {
         let sets = frame
             .params
             .iter()
-            .filter(|_| frame.keyframe)
+            .filter(|_| frame.is_key())
             .flat_map(|p| p.sets().cloned());
         for unit in sets.chain(nal::units(&frame.data)) {
             stream.extend([0, 0, 0, 1]);
