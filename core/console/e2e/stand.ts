@@ -51,6 +51,25 @@ export class GstCamera {
   }
 }
 
+/** Cameras of the field, as a commune of their own. */
+export class FieldCameras {
+  private process: ChildProcess | undefined;
+  readonly folder = join(mkdtempSync(join(tmpdir(), 'taimat-')), 'thu');
+
+  /** Their names, and the streams that each plays. */
+  async start(): Promise<{ name: string; clips: string[] }[]> {
+    mkdirSync(this.folder);
+    this.process = spawn(join(target, 'debug/field-camera'), ['--browser', this.folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    return JSON.parse(await first(this.process)) as { name: string; clips: string[] }[];
+  }
+
+  stop(): void {
+    this.process?.kill('SIGKILL');
+  }
+}
+
 export class Commune {
   readonly folder: string;
 
@@ -91,7 +110,7 @@ export class Router {
   private process: ChildProcess | undefined;
   page = '';
 
-  async start(commune: Commune, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
+  async start(commune: { folder: string }, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
     const args = ['serve', commune.folder, '--http', http, '--rtsp', '127.0.0.1:0'];
     args.push('--rtc', '127.0.0.1:0', '--data', join(commune.folder, '../data'));
     this.process = spawn(join(target, profile, 'taimat'), args, {

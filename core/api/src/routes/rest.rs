@@ -5,15 +5,25 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use taimat_base::{CameraKey, CommuneId, Profile, clock};
 use taimat_egress::webrtc::{EndReason, SessionInfo};
 use taimat_hub::{Channel, ChannelKey};
+use taimat_media::Quirks;
 use utoipa::{OpenApi, ToSchema};
 
 use super::whep::key;
 use crate::ProblemJson;
 use crate::directory::{Camera, Commune};
+
+/// Why a camera has no sound although it is wanted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NoSoundView {
+    /// `unsupported`, `unconfigured`, `back_channel`, `refused` or `none`.
+    reason: &'static str,
+    /// More about it, in English.
+    detail: String,
+}
 
 /// One encoding of a camera, live.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,6 +60,15 @@ pub(crate) struct ProfileView {
     viewers: usize,
     /// Reconnections by cause since the router started.
     reconnects: Vec<(&'static str, u64)>,
+    /// The way that its media takes, or took last: `tcp`, `udp` or `multicast`.
+    transport: Option<&'static str>,
+    /// Why there is no sound although it is wanted.
+    no_sound: Option<NoSoundView>,
+    /// What the camera does that no standard says and that is put up with: a word from a closed
+    /// set, and how often it was seen since the camera was configured.
+    #[serde(serialize_with = "seen")]
+    #[schema(value_type = BTreeMap<String, u32>)]
+    quirks: Quirks,
 }
 
 /// A camera.
@@ -324,6 +343,7 @@ fn profile_view(state: &crate::State, channel: &Channel, sessions: &[SessionInfo
     let status = channel.status();
     let rates = channel.rates(now);
     let info = channel.info();
+    let facts = channel.facts();
     let video = info.as_ref().and_then(|i| i.video.as_ref());
     let key = channel.key();
     let watches = |s: &&SessionInfo| {
@@ -339,8 +359,8 @@ fn profile_view(state: &crate::State, channel: &Channel, sessions: &[SessionInfo
         detail: status.detail,
         retry_at: status.retry_at.map(clock::unix_seconds),
         picture_age: channel
-            .last_received()
-            .map(|(at, _)| now.saturating_duration_since(at).as_secs_f64()),
+            .last_picture()
+            .map(|at| now.saturating_duration_since(at).as_secs_f64()),
         codec: video.map(|v| v.codec.name()),
         width: video.map(|v| v.params.width),
         height: video.map(|v| v.params.height),
@@ -358,5 +378,48 @@ fn profile_view(state: &crate::State, channel: &Channel, sessions: &[SessionInfo
             .into_iter()
             .map(|(c, n)| (c.as_str(), n))
             .collect(),
+        transport: facts.transport,
+        no_sound: facts
+            .no_sound
+            .map(|(reason, detail)| NoSoundView { reason, detail }),
+        quirks: facts.quirks,
+    }
+}
+
+/// Only the quirks that were seen, in the order in which they are shown.
+fn seen<S: Serializer>(quirks: &Quirks, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(quirks.seen().map(|(quirk, times)| (quirk.as_str(), times)))
+}
+
+#[cfg(test)]
+mod tests {
+    use taimat_media::Quirk;
+
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Said(#[serde(serialize_with = "seen")] Quirks);
+
+    #[test]
+    fn only_quirks_that_were_seen_are_said() {
+        let mut quirks = Quirks::default();
+        assert_eq!(serde_json::to_string(&Said(quirks.clone())).unwrap(), "{}");
+        quirks.note(Quirk::LongGroups);
+        quirks.add(Quirk::StrayBytes, 3);
+        assert_eq!(
+            serde_json::to_string(&Said(quirks)).unwrap(),
+            r#"{"stray_bytes":3,"long_groups":1}"#
+        );
+    }
+
+    #[test]
+    fn the_description_says_what_is_known_of_a_source() {
+        let description = serde_json::to_value(Description::openapi()).unwrap();
+        let schemas = &description["components"]["schemas"];
+        let profile = &schemas["ProfileView"]["properties"];
+        assert_eq!(profile["quirks"]["additionalProperties"]["type"], "integer");
+        assert!(profile["transport"].is_object());
+        assert!(profile["no_sound"].is_object());
+        assert!(schemas["NoSoundView"]["properties"]["reason"].is_object());
     }
 }

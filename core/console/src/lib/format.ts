@@ -14,6 +14,10 @@ export function clockTime(seconds: number, zone: string, language: string): stri
   }
 }
 
+export function count(n: number, language: string): string {
+  return new Intl.NumberFormat(language === 'vi' ? 'vi-VN' : 'en-GB').format(n);
+}
+
 export function bitrate(bits: number | null): string {
   if (bits === null) return '–';
   return bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bits / 1e3)} kbit/s`;

@@ -1,5 +1,12 @@
 // What the router says about its cameras, asked for every two seconds.
 
+export interface NoSound {
+  /** A word from a closed set. */
+  reason: string;
+  /** More about it, in English. */
+  detail: string;
+}
+
 export interface Profile {
   profile: 'main' | 'sub';
   state: 'idle' | 'connecting' | 'live' | 'stalled' | 'offline';
@@ -17,6 +24,10 @@ export interface Profile {
   keyframe_interval: number | null;
   viewers: number;
   reconnects: [string, number][];
+  transport: string | null;
+  no_sound: NoSound | null;
+  /** What the camera does that no standard says: a word, and how often it was seen. */
+  quirks: Record<string, number>;
 }
 
 export interface Camera {
