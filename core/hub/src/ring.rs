@@ -36,13 +36,14 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 32 MiB hold a minute at 4 Mbit/s, which is what cameras with a "smart" codec send between two
-    /// key frames, or 20 s at 12 Mbit/s. It is a ceiling: a camera with the usual two seconds between
-    /// key frames at 4 Mbit/s keeps 2 MiB. 2 s of history are more than a reader that still makes
+    /// 24 MiB hold a minute at 3 Mbit/s, more than cameras with a "smart" codec send between two key
+    /// frames, or 16 s at 12 Mbit/s. It is a ceiling: a camera with the usual two seconds between key
+    /// frames at 4 Mbit/s keeps 2 MiB. It is also what a hostile camera may make us keep, and the
+    /// allocator takes up to twice that where threads take turns. 2 s of history are more than a reader that still makes
     /// sense falls behind.
     fn default() -> Self {
         Self {
-            bytes: 32 << 20,
+            bytes: 24 << 20,
             history: Duration::from_secs(2),
         }
     }

@@ -2,15 +2,18 @@
 //! `core/fuzz` under a coverage-guided fuzzer and, with the kept corpus, as ordinary tests.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use taimat_base::Redactor;
 use taimat_base::redact::SourceUrl;
 use taimat_egress::webrtc::offer::Offer;
 use taimat_egress::webrtc::{candidate, rtcp};
-use taimat_media::rtp::Packet;
 use taimat_media::rtp::depacketize::{Depacketizer, MAX_FRAME_BYTES};
+use taimat_media::rtp::{Packet, Reception, Reorder, RtpPacket};
 use taimat_media::{AudioCodec, VideoCodec, nal};
+use taimat_rtsp::sdp::Description;
+use taimat_rtsp::tracks::choose;
 use taimat_rtsp::{
     Address, Authenticator, Base, Credentials, Item, Limits, Method, ReadError, Reader, Response,
 };
@@ -19,15 +22,17 @@ use taimat_rtsp::{
 pub type Harness = fn(&[u8]);
 
 /// All harnesses by the name of their corpus folder. `commune.toml` has its own in `server`.
-pub const HARNESSES: [(&str, Harness); 11] = [
+pub const HARNESSES: [(&str, Harness); 13] = [
     ("sdp_offer", sdp_offer),
     ("stun", stun),
     ("rtcp", rtcp_feedback),
     ("rtp", rtp_packets),
     ("access_units_h264", access_units_h264),
     ("access_units_h265", access_units_h265),
+    ("reception", reception),
     ("rtsp", rtsp_requests),
     ("rtsp_answers", rtsp_answers),
+    ("descriptions", descriptions),
     ("sign_in", sign_in),
     ("addresses", addresses),
     ("redact", redact),
@@ -171,6 +176,74 @@ fn shaped(codec: VideoCodec, shape: u8, unit: &[u8]) -> Vec<Vec<u8>> {
         (2, _) => vec![[aggregate, &[0, len], unit].concat()],
         (3, _) => vec![[&[0, 0, 0, 1], unit].concat()],
         _ => vec![unit.to_vec()],
+    }
+}
+
+/// A camera's packets in any order, of any source. The first byte says whether they are put in order;
+/// then two bytes a packet: how far its number is from the last one's, and flags (source, goodbye, time
+/// that passes).
+pub fn reception(bytes: &[u8]) {
+    /// Packets that may wait for others.
+    const WAITING: u64 = 16;
+    let Some((how, rest)) = bytes.split_first() else {
+        return;
+    };
+    let reorder = Reorder {
+        wait: Duration::from_millis(60),
+        packets: 16,
+    };
+    let mut reception = Reception::new((how & 1 != 0).then_some(reorder));
+    let mut now = taimat_base::clock::now();
+    let (mut sequence, mut pushed, mut popped) = (7_u16, 0_u64, 0_u64);
+    for record in rest.chunks_exact(2) {
+        let [step, flags] = record else { return };
+        sequence = sequence.wrapping_add_signed(i16::from(step.cast_signed()) * 16 + 1);
+        let ssrc = u32::from(flags & 3);
+        if flags & 4 != 0 {
+            reception.goodbye(ssrc, now);
+        }
+        now += Duration::from_millis(u64::from(flags >> 3));
+        let packet = RtpPacket {
+            payload_type: 96,
+            marker: false,
+            sequence,
+            timestamp: u32::from(sequence) * 90,
+            ssrc,
+            payload: Bytes::from_static(&[1]),
+        };
+        reception.push(packet, now);
+        pushed += 1;
+        while reception.pop(now).is_some() {
+            popped += 1;
+        }
+        let counted = reception.statistics();
+        let gone = popped + counted.discarded + counted.stray;
+        assert!(gone <= pushed, "more came out than went in");
+        assert!(pushed - gone <= WAITING + 8, "{} wait", pushed - gone);
+    }
+    now += Duration::from_secs(1);
+    while reception.pop(now).is_some() {
+        popped += 1;
+    }
+    assert!(popped <= pushed);
+    assert!(
+        reception.deadline().is_none_or(|due| due > now),
+        "one waits for ever"
+    );
+}
+
+/// A camera's description, and what is chosen of it.
+pub fn descriptions(bytes: &[u8]) {
+    let Ok(description) = Description::parse(bytes) else {
+        return;
+    };
+    assert!(description.media.len() <= 64 && description.skipped.len() <= 8);
+    for wanted in [None, Some(0), Some(1)] {
+        if let Ok(tracks) = choose(&description, true, wanted) {
+            assert!(tracks.video.media < description.media.len());
+            let sets = tracks.video.sets.iter();
+            assert!(sets.map(Bytes::len).sum::<usize>() <= bytes.len());
+        }
     }
 }
 
