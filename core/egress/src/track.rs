@@ -124,7 +124,11 @@ impl Tracks {
             key: channel.key().clone(),
             channel: Arc::clone(channel),
             info: Arc::clone(info),
-            ring: Arc::new(Ring::new(self.limits)),
+            ring: Arc::new(Ring::new(Limits {
+                // Where the commune gave a camera more room, its long groups have to fit here too.
+                bytes: self.limits.bytes.max(channel.limits().bytes),
+                ..self.limits
+            })),
             listeners: Mutex::default(),
             superseded: AtomicBool::new(false),
             gone: Stop::new(),

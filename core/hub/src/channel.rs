@@ -38,6 +38,7 @@ pub struct Channel {
     demand: Demand,
     meter: Mutex<Meter>,
     facts: Mutex<SourceFacts>,
+    limits: Limits,
 }
 
 impl Channel {
@@ -50,7 +51,13 @@ impl Channel {
             demand: Demand::new(),
             meter: Mutex::default(),
             facts: Mutex::default(),
+            limits,
         }
+    }
+
+    /// How much it keeps.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whose encoding it is.

@@ -105,6 +105,11 @@ impl Ingest {
     }
 
     fn start(&self, spec: SourceSpec) -> Running {
+        let former = self.hub.get(&spec.key);
+        if former.is_some_and(|channel| channel.limits() != spec.limits) {
+            // A ring has the size that it was made with; its readers come back to the new one.
+            self.hub.remove(&spec.key);
+        }
         let channel = self.hub.ensure(&spec.key, spec.limits);
         let tasks = Tasks::under(&self.stop);
         let span = tracing::info_span!(
