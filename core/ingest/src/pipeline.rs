@@ -114,6 +114,8 @@ pub(crate) struct Pipeline {
     started: Instant,
     patience: Duration,
     errors_in_row: u32,
+    /// Packets that were not understood since the last picture.
+    errors_since_picture: u32,
     last_error: String,
     /// Packets lost and not yet told to anyone.
     lost_before_start: u32,
@@ -161,6 +163,7 @@ impl Pipeline {
             started: now,
             patience,
             errors_in_row: 0,
+            errors_since_picture: 0,
             last_error: String::new(),
             lost_before_start: 0,
             packets: 0,
@@ -199,6 +202,14 @@ impl Pipeline {
     pub(crate) fn drop_sound(&mut self, why: NoSound, events: &mut Vec<Event>) {
         self.audio = None;
         events.push(Event::NoSound(why));
+    }
+
+    /// If what comes instead of pictures is not understood: why.
+    pub(crate) fn garbage(&self) -> Option<String> {
+        /// Fewer may be the wreck of the last picture.
+        const SIGN: u32 = 4;
+        (self.errors_since_picture >= SIGN)
+            .then(|| format!("what comes is not {}: {}", self.codec, self.last_error))
     }
 
     /// Packets of the video track so far.
@@ -398,6 +409,7 @@ impl Pipeline {
 
     fn not_understood(&mut self, why: String, events: &mut Vec<Event>) -> Result<(), Fault> {
         self.errors_in_row += 1;
+        self.errors_since_picture = self.errors_since_picture.saturating_add(1);
         if self.errors_in_row > MAX_ERRORS {
             let detail = format!(
                 "{MAX_ERRORS} packets in a row are not {}: {why}",
@@ -442,6 +454,7 @@ impl Pipeline {
             self.interval = Some(gap.max(before.mul_f64(0.95)));
         }
         self.pictures += 1;
+        self.errors_since_picture = 0;
         self.last_picture = now;
         if start {
             let apart = self.last_start.replace(now);

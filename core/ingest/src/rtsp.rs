@@ -416,6 +416,9 @@ impl<'a, S: Sink + Send> Attempt<'a, S> {
         if without < limit {
             return Ok(());
         }
+        if let Some(detail) = pipeline.garbage() {
+            return Err(Fault::new(FaultCause::Garbage, detail).into());
+        }
         let seconds = limit.as_secs_f32();
         let fault = match (pipeline.pictures() > 0, pipeline.packets() > 0) {
             (true, _) => Fault::new(FaultCause::Stalled, format!("no picture for {seconds} s")),

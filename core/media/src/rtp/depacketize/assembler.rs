@@ -25,7 +25,7 @@ const SLICE_BEGINNING: usize = 48;
 const MAX_BETWEEN: usize = 256 << 10;
 /// So many unknown units in a row without a slice or a set, and each is an error: the stream is not
 /// what it was announced as.
-const MAX_UNKNOWN: u32 = 16;
+const MAX_UNKNOWN: u32 = 8;
 
 /// A unit that is being written.
 #[derive(Debug)]
