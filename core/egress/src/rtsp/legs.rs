@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
-use taimat_base::clock;
+use taimat_base::{clock, ports};
 use taimat_media::TrackKind;
 use taimat_media::time::duration_to_ticks;
 use taimat_rtsp::Transport;
@@ -183,27 +183,16 @@ pub(super) async fn choose(
     None
 }
 
-/// A pair of ports of ours next to each other, RTP on the even one (RFC 3550 section 11);
-/// the route, and that one.
-async fn udp(client: IpAddr, ports: (u16, u16), local: IpAddr) -> io::Result<(Route, u16)> {
-    const TRIES: usize = 50;
-    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..TRIES {
-        let rtp = UdpSocket::bind(SocketAddr::new(local, 0)).await?;
-        let port = rtp.local_addr()?.port();
-        if port % 2 == 1 || port == u16::MAX {
-            continue;
-        }
-        match UdpSocket::bind(SocketAddr::new(local, port + 1)).await {
-            Ok(rtcp) => {
-                rtp.connect(SocketAddr::new(client, ports.0)).await?;
-                rtcp.connect(SocketAddr::new(client, ports.1)).await?;
-                return Ok((Route::Udp { rtp, rtcp }, port));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+/// A pair of ports of ours, and the even one's number.
+async fn udp(client: IpAddr, to: (u16, u16), local: IpAddr) -> io::Result<(Route, u16)> {
+    /// Clients send little: receiver reports, and what keeps the way open.
+    const RECEIVE_BYTES: usize = 64 << 10;
+    let (rtp, rtcp) = ports::pair(local, RECEIVE_BYTES)?;
+    let (rtp, rtcp) = (UdpSocket::from_std(rtp)?, UdpSocket::from_std(rtcp)?);
+    rtp.connect(SocketAddr::new(client, to.0)).await?;
+    rtcp.connect(SocketAddr::new(client, to.1)).await?;
+    let port = rtp.local_addr()?.port();
+    Ok((Route::Udp { rtp, rtcp }, port))
 }
 
 /// The four bytes before interleaved data (RFC 2326 section 10.12).
