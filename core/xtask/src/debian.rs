@@ -14,8 +14,8 @@ enum Seen {
     Program(&'static str),
     /// A file, under any of Debian's multiarch folders if its path is not absolute.
     File(&'static str),
-    /// A library whose name begins so, whatever its version.
-    Library(&'static str),
+    /// What reads C headers for us, whatever its version.
+    Libclang,
 }
 
 const fn program(name: &'static str, seen: &'static str) -> Package {
@@ -45,7 +45,7 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
     file("libavformat-dev", "pkgconfig/libavformat.pc"),
     Package {
         name: "libclang-dev",
-        seen: Seen::Library("libclang-"),
+        seen: Seen::Libclang,
     },
 ];
 
@@ -86,15 +86,29 @@ const FOLDERS: [&str; 3] = [
     "/usr/lib/aarch64-linux-gnu",
 ];
 
+/// Whether a file is the C interface of clang: `libclang.so`, `libclang.so.1`, `libclang-14.so.1`.
+///
+/// `libclang-cpp.so.14`, which graphics drivers bring along, is not.
+fn is_libclang(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("libclang") else {
+        return false;
+    };
+    rest.starts_with(".so")
+        || rest.contains(".so")
+            && rest
+                .strip_prefix('-')
+                .is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 fn present(package: &Package) -> bool {
     let mut folders = FOLDERS.iter().map(Path::new);
     match package.seen {
         Seen::Program(name) => exists(name),
         Seen::File(path) => folders.any(|folder| folder.join(path).exists()),
-        Seen::Library(start) => folders.any(|folder| {
+        Seen::Libclang => folders.any(|folder| {
             let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
             list.map(|entry| entry.file_name().to_string_lossy().into_owned())
-                .any(|name| name.starts_with(start) && name.contains(".so"))
+                .any(|name| is_libclang(&name))
         }),
     }
 }
@@ -133,4 +147,29 @@ pub(crate) fn need(packages: &[Package]) -> anyhow::Result<()> {
         still.join(" ")
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_libclang;
+
+    #[test]
+    fn another_library_of_clang_does_not_pass_for_libclang() {
+        for name in [
+            "libclang.so",
+            "libclang.so.1",
+            "libclang-14.so.1",
+            "libclang-14.so.14.0.6",
+        ] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in [
+            "libclang-cpp.so.14",
+            "libclang-14.a",
+            "libclangBasic.so",
+            "liblang.so",
+        ] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
