@@ -1,4 +1,4 @@
-//! Words that all rooms share: identifiers, units, the clock, supervised tasks, configuration
+//! Words that all rooms share: identifiers, units, the clock, CPU time, supervised tasks, configuration
 //! problems, redaction, restraint in logs, text of others, files and a metrics helper.
 //!
 //! Owner: everyone. Cost: nothing here runs on the packet path except [`clock::now`].
@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod cpu;
 pub mod files;
 pub mod ids;
 pub mod metrics;

@@ -7,8 +7,8 @@ use prometheus::core::{Atomic, GenericCounter, GenericCounterVec, GenericGauge, 
 use prometheus::{Histogram, HistogramOpts, HistogramVec, Opts};
 
 pub use prometheus::{
-    Encoder, Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder,
+    Counter, CounterVec, Encoder, Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Registry, TextEncoder,
 };
 
 /// Registers metrics; a name used twice is a mistake in the program and is reported as such.

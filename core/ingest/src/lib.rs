@@ -12,6 +12,7 @@ mod pipeline;
 mod probe;
 mod retry;
 mod rtsp;
+mod share;
 mod source;
 mod supervisor;
 mod tls;

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use taimat_base::clock;
 use taimat_base::metrics::{
-    Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Register, Registry,
+    Counter, CounterVec, Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Register,
+    Registry,
 };
 use taimat_hub::{Channel, ChannelKey, FaultCause, SourceState};
 use taimat_media::Quirk;
@@ -33,6 +34,7 @@ pub(crate) struct Metrics {
     frames: IntCounterVec,
     keyframes: IntCounterVec,
     bytes: IntCounterVec,
+    cpu: CounterVec,
     lost: IntCounterVec,
     damaged: IntCounterVec,
     quirks: IntCounterVec,
@@ -50,6 +52,7 @@ pub(crate) struct SourceMetrics {
     pub(crate) frames: IntCounter,
     pub(crate) keyframes: IntCounter,
     pub(crate) bytes: IntCounter,
+    pub(crate) cpu: Counter,
     pub(crate) lost: IntCounter,
     pub(crate) damaged: IntCounter,
     pub(crate) bad_packets: IntCounter,
@@ -139,6 +142,12 @@ impl Metrics {
                 "Media bytes received, all tracks.",
                 &LABELS,
             )?,
+            cpu: r.counters(
+                "taimat_camera_cpu_seconds_total",
+                "CPU time spent on taking the camera's stream in. A camera that wants more than a \
+                 sixteenth of a core is read more slowly.",
+                &LABELS,
+            )?,
             lost: r.counters(
                 "taimat_camera_packets_lost_total",
                 "RTP packets that did not arrive.",
@@ -193,6 +202,7 @@ impl Metrics {
             frames: self.frames.with_label_values(&l),
             keyframes: self.keyframes.with_label_values(&l),
             bytes: self.bytes.with_label_values(&l),
+            cpu: self.cpu.with_label_values(&l),
             lost: self.lost.with_label_values(&l),
             damaged: self.damaged.with_label_values(&l),
             bad_packets: self.bad_packets.with_label_values(&l),
@@ -285,6 +295,7 @@ impl Metrics {
         ] {
             drop(counters.remove_label_values(&l));
         }
+        drop(self.cpu.remove_label_values(&l));
         for state in SourceState::ALL {
             drop(
                 self.state

@@ -38,6 +38,10 @@ const SLOWEST: Duration = Duration::from_secs(60);
 /// Before a second picture has come nobody knows how slow a camera is.
 const FIRST_WAIT: Duration = Duration::from_secs(12);
 
+/// So many bytes are taken in before others have their turn, and before what they cost is counted
+/// (`share.rs`).
+const AT_ONCE: usize = 64 << 10;
+
 /// What the supervisor does with what arrives.
 pub(crate) trait Sink {
     /// Something arrived.
@@ -185,6 +189,8 @@ struct Attempt<'a, S> {
     report_at: Instant,
     quirks_at: Instant,
     quirks: Quirks,
+    /// Bytes since we last gave way.
+    at_once: usize,
 }
 
 impl<'a, S: Sink + Send> Attempt<'a, S> {
@@ -220,6 +226,7 @@ impl<'a, S: Sink + Send> Attempt<'a, S> {
             report_at: now + REPORT_INTERVAL,
             quirks_at: now + QUIRKS_INTERVAL,
             quirks: Quirks::default(),
+            at_once: 0,
         })
     }
 
@@ -246,14 +253,20 @@ impl<'a, S: Sink + Send> Attempt<'a, S> {
                 let detail = "the camera closed the connection";
                 return Err(End::Broken(Fault::new(FaultCause::Ended, detail)));
             }
-            Wake::Bytes(_) => {
+            Wake::Bytes(count) => {
+                self.at_once += count;
                 self.heard = now;
                 self.items(now)?;
             }
             Wake::Datagrams => self.datagrams(now)?,
             Wake::Time => {}
         }
-        self.time(now)
+        self.time(now)?;
+        if self.at_once >= AT_ONCE {
+            self.at_once = 0;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), End> {
@@ -333,6 +346,7 @@ impl<'a, S: Sink + Send> Attempt<'a, S> {
                 control,
                 payload,
             } = datagram;
+            self.at_once += payload.len();
             self.media(kind, control, payload, now, wall)?;
         }
         self.datagrams = datagrams;

@@ -17,6 +17,7 @@ use crate::metrics::{SourceMetrics, rounded};
 use crate::pipeline::{Event, Timelines};
 use crate::retry::{Next, Retry};
 use crate::rtsp::{self, Sink};
+use crate::share::{Books, Share, Shared};
 use crate::source::{Mode, SourceSpec, redactor};
 
 pub(crate) struct Supervisor {
@@ -25,6 +26,7 @@ pub(crate) struct Supervisor {
     metrics: SourceMetrics,
     timelines: Timelines,
     retry: Retry,
+    share: Share,
     redactor: Redactor,
 }
 
@@ -124,9 +126,8 @@ impl Sink for Publish<'_> {
         let before = self.channel.facts().quirks;
         for (quirk, times) in quirks.seen() {
             self.metrics.quirk(quirk, times);
-            // Once a camera and quirk: it will do so again.
             if before.count(quirk) == 0 {
-                tracing::info!(quirk = quirk.as_str(), "the camera does something odd");
+                log_quirk(quirk);
             }
         }
         self.channel.learn(|facts| facts.quirks.merge(quirks));
@@ -142,11 +143,46 @@ impl Publish<'_> {
     }
 }
 
+/// Once a camera and quirk: it will do so again.
+fn log_quirk(quirk: Quirk) {
+    tracing::info!(quirk = quirk.as_str(), "the camera does something odd");
+}
+
+/// What a source's work costs.
+struct CpuBooks<'a> {
+    channel: &'a Channel,
+    metrics: &'a SourceMetrics,
+}
+
+impl Books for CpuBooks<'_> {
+    fn pictures(&self) -> u64 {
+        self.metrics.frames.get()
+    }
+
+    fn used(&self, cpu: Duration) {
+        self.metrics.cpu.inc_by(cpu.as_secs_f64());
+    }
+
+    fn waits(&self, _wait: Duration) {
+        note(self.channel, self.metrics, Quirk::Floods);
+    }
+}
+
+/// Something that is seen from here, not in what the camera says.
+fn note(channel: &Channel, metrics: &SourceMetrics, quirk: Quirk) {
+    metrics.quirk(quirk, 1);
+    if channel.facts().quirks.count(quirk) == 0 {
+        log_quirk(quirk);
+    }
+    channel.learn(|facts| facts.quirks.note(quirk));
+}
+
 impl Supervisor {
     pub(crate) fn new(spec: SourceSpec, channel: Arc<Channel>, metrics: SourceMetrics) -> Self {
         let redactor = redactor(&spec);
         Self {
             retry: Retry::new(&spec),
+            share: Share::new(clock::now()),
             timelines: Timelines::new(spec.clock),
             spec,
             channel,
@@ -213,7 +249,12 @@ impl Supervisor {
         };
         let plan = self.retry.plan();
         let (spec, timelines) = (&self.spec, &mut self.timelines);
-        let result = rtsp::receive(spec, &plan, timelines, &mut sink, until).await;
+        let books = CpuBooks {
+            channel: &self.channel,
+            metrics: &self.metrics,
+        };
+        let attempt = rtsp::receive(spec, &plan, timelines, &mut sink, until);
+        let result = Shared::new(&mut self.share, books, attempt).await;
         let live_since = sink.live_since;
         if sink.let_in {
             self.retry.let_in();
@@ -228,9 +269,7 @@ impl Supervisor {
         });
         let next = self.retry.failed(&fault, ran);
         if fault.transport_refused && next == Next::After(Duration::ZERO) {
-            self.channel
-                .learn(|facts| facts.quirks.note(Quirk::TransportRefused));
-            self.metrics.quirk(Quirk::TransportRefused, 1);
+            note(&self.channel, &self.metrics, Quirk::TransportRefused);
         }
         let wait = match next {
             Next::After(wait) => Some(wait),

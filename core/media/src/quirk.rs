@@ -85,6 +85,9 @@ quirks! {
     Goodbye = "goodbye",
     /// Packets for tracks, or of payload types, that were not described.
     StrayPackets = "stray_packets",
+    /// More than a camera's share of the processor: it is read more slowly than it sends, and its
+    /// pictures come late. Lower its frame rate or its bitrate.
+    Floods = "floods",
     // How it forms pictures.
     /// The marker before the end of a picture.
     EarlyMarker = "early_marker",

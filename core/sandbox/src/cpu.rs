@@ -1,5 +1,4 @@
-//! CPU time of a call, not the time on the clock: on a busy machine a call that is kept waiting by
-//! others is not at fault.
+//! The CPU time of a call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,11 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
-
-fn thread_cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
-}
+use taimat_base::cpu;
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -37,7 +32,7 @@ impl Meter {
 
     /// Whether the call has used up its time. Asked from within a poll.
     pub(crate) fn is_over(&self) -> bool {
-        let now = nanos(thread_cpu()).saturating_sub(self.begun.load(Ordering::Relaxed));
+        let now = nanos(cpu::of_thread()).saturating_sub(self.begun.load(Ordering::Relaxed));
         self.used.load(Ordering::Relaxed) + now > self.limit.load(Ordering::Relaxed)
     }
 
@@ -57,10 +52,10 @@ impl<F: Future> Future for Metered<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let begun = nanos(thread_cpu());
+        let begun = nanos(cpu::of_thread());
         self.meter.begun.store(begun, Ordering::Relaxed);
         let polled = self.inner.as_mut().poll(cx);
-        let spent = nanos(thread_cpu()).saturating_sub(begun);
+        let spent = nanos(cpu::of_thread()).saturating_sub(begun);
         self.meter.used.fetch_add(spent, Ordering::Relaxed);
         polled
     }
@@ -82,11 +77,11 @@ mod tests {
         };
         waits.await;
         assert!(meter.used() < Duration::from_millis(2));
-        let begun = nanos(thread_cpu());
+        let begun = nanos(cpu::of_thread());
         meter.begun.store(begun, Ordering::Relaxed);
         assert!(!meter.is_over());
         let mut value = 1_u64;
-        while nanos(thread_cpu()) - begun < 3_000_000 {
+        while nanos(cpu::of_thread()) - begun < 3_000_000 {
             value = std::hint::black_box(value.wrapping_mul(3));
         }
         assert!(meter.is_over());

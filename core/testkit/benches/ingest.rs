@@ -5,6 +5,8 @@
 //! - if `TAIMAT_FORMER` names another build of it, that one too, in turns with the first.
 //!
 //! The cameras are a process of their own. Run by `cargo xtask bench ingest [-- CAMERAS…]`.
+//!
+//! `cargo xtask bench ingest -- hostile`: what each camera that means harm costs the whole process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +22,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
+use taimat_testkit::field::{self, FieldCamera};
 use taimat_testkit::gstreamer::write_commune;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -39,6 +42,8 @@ fn main() {
         ["child-floor", address, count] => {
             runtime().block_on(floor(address.parse().unwrap(), count.parse().unwrap()));
         }
+        ["child-field", kind] => runtime().block_on(field_camera(kind)),
+        ["hostile"] => measure_hostile(),
         ref counts => {
             let counts: Vec<usize> = counts.iter().filter_map(|c| c.parse().ok()).collect();
             measure(if counts.is_empty() {
@@ -106,6 +111,43 @@ fn measure(counts: &[usize]) {
             router.cpu / floor.cpu,
         );
     }
+}
+
+/// Each hostile camera by itself, from the moment it is configured on, as a commune would meet it.
+fn measure_hostile() {
+    let own = std::env::var("TAIMAT").expect("cargo xtask bench ingest says where the router is");
+    println!("kind | % of a core over {RUN:?} | MiB more at most");
+    let cases = field::cases().unwrap();
+    for case in cases.iter().filter(|c| c.misbehaves.hostile.is_some()) {
+        let (mut camera, url) = child(&["child-field".into(), case.name.clone()]);
+        let temporary = tempfile::tempdir().unwrap();
+        let (mut router, port) = serve(&own, temporary.path(), &[]);
+        wait_for_all(port, 0);
+        std::thread::sleep(SETTLE / 4);
+        let (id, empty) = (router.id(), resident_kib(router.id()));
+        let (begin, before) = (Instant::now(), cpu_seconds(id));
+        let section = format!("main = \"{url}\"");
+        write_commune(&temporary.path().join("bench"), &[("harm", section)]).unwrap();
+        let mut most = empty;
+        while begin.elapsed() < RUN {
+            std::thread::sleep(Duration::from_millis(50));
+            most = most.max(resident_kib(id));
+        }
+        let cpu = (cpu_seconds(id) - before) / begin.elapsed().as_secs_f64() * 100.0;
+        println!("{} | {cpu:.1} | {:.1}", case.name, (most - empty) / 1024.0);
+        for process in [&mut router, &mut camera] {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+async fn field_camera(kind: &str) {
+    let camera = FieldCamera::start(&field::case(kind).unwrap())
+        .await
+        .unwrap();
+    println!("{}", camera.player_url());
+    until_killed().await;
 }
 
 /// A process of this program; its first line says where it is.

@@ -127,6 +127,8 @@ export const en = {
   quirk_sequence_restart: 'Starts the numbers of its packets over while it streams.',
   quirk_goodbye: 'Says goodbye (RTCP BYE) and goes on sending.',
   quirk_stray_packets: 'Sends packets that its description does not mention.',
+  quirk_floods:
+    'Sends more than a camera’s share of the processor allows, so it is read more slowly and its pictures come late. Lower its frame rate or its bitrate.',
   quirk_early_marker: 'Marks the end of a picture before it is there.',
   quirk_no_marker:
     'Does not mark the end of a picture, so each one is shown only when the next begins.',

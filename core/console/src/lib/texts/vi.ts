@@ -127,6 +127,8 @@ export const vi: Record<Word, string> = {
   quirk_sequence_restart: 'Đánh số gói dữ liệu lại từ đầu giữa chừng.',
   quirk_goodbye: 'Báo kết thúc (RTCP BYE) rồi vẫn gửi tiếp.',
   quirk_stray_packets: 'Gửi những gói dữ liệu không có trong phần mô tả luồng.',
+  quirk_floods:
+    'Gửi nhiều hơn phần bộ xử lý dành cho một camera, nên được đọc chậm lại và hình đến muộn. Hãy giảm số hình mỗi giây hoặc tốc độ bit của camera.',
   quirk_early_marker: 'Báo hết hình khi hình chưa hết.',
   quirk_no_marker: 'Không báo hết hình, nên mỗi hình chỉ hiện khi hình sau bắt đầu.',
   quirk_odd_timestamps: 'Ghi nhiều mốc thời gian cho một hình, hoặc một mốc cho nhiều hình.',

@@ -1,0 +1,207 @@
+//! What one source may take of the processor: whatever a camera sends, it pays for it by being read
+//! more slowly, and no other camera does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use taimat_base::{clock, cpu};
+use tokio::time::Sleep;
+
+/// A source may take one part in so many of a core. A camera of 4 Mbit/s takes a tenth of that.
+const PART: u32 = 16;
+/// What it may have saved up: a sign-in by TLS, a key picture of megabytes.
+const SAVED: Duration = Duration::from_millis(200);
+/// The least that a picture counts: viewers and detectors have work with each, however small it is.
+/// 156 pictures a second use up the share.
+const PICTURE: Duration = Duration::from_micros(400);
+
+/// An account of CPU time.
+#[derive(Debug)]
+pub(crate) struct Share {
+    /// What may be used before the source has to wait.
+    credit: Duration,
+    /// What it has used without having it.
+    debt: Duration,
+    counted: Instant,
+}
+
+impl Share {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            credit: SAVED,
+            debt: Duration::ZERO,
+            counted: now,
+        }
+    }
+
+    /// Takes down what was used, for so many pictures. Says how long to wait, if it was too much.
+    fn spend(&mut self, used: Duration, pictures: u64, now: Instant) -> Option<Duration> {
+        let earned = now.saturating_duration_since(self.counted) / PART;
+        self.counted = now;
+        let paid = earned.min(self.debt);
+        self.debt -= paid;
+        self.credit = (self.credit + earned - paid).min(SAVED);
+        let pictures = u32::try_from(pictures).unwrap_or(u32::MAX);
+        let due = used.max(PICTURE.saturating_mul(pictures));
+        self.debt += due.saturating_sub(self.credit);
+        self.credit = self.credit.saturating_sub(due);
+        (!self.debt.is_zero()).then(|| self.debt.saturating_mul(PART))
+    }
+}
+
+/// Who keeps the books of a source.
+pub(crate) trait Books {
+    /// Pictures that the source has sent until now.
+    fn pictures(&self) -> u64;
+    /// It used so much CPU time.
+    fn used(&self, cpu: Duration);
+    /// It used more than its share and waits so long.
+    fn waits(&self, wait: Duration);
+}
+
+/// A source's work, which stands still while its share is used up: bytes that are not read stay in
+/// the camera, datagrams that are not read are lost.
+///
+/// What the work does between two of its awaits it does at once: it has to yield now and then.
+pub(crate) struct Shared<'a, F, B> {
+    work: Pin<Box<F>>,
+    share: &'a mut Share,
+    books: B,
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl<'a, F, B> Shared<'a, F, B> {
+    pub(crate) fn new(share: &'a mut Share, books: B, work: F) -> Self {
+        Self {
+            work: Box::pin(work),
+            share,
+            books,
+            wait: None,
+        }
+    }
+}
+
+impl<F: Future, B: Books + Unpin> Future for Shared<'_, F, B> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.get_mut();
+        if let Some(wait) = &mut this.wait {
+            ready!(wait.as_mut().poll(cx));
+            this.wait = None;
+        }
+        let (begun, before) = (cpu::of_thread(), this.books.pictures());
+        let polled = this.work.as_mut().poll(cx);
+        let used = cpu::of_thread().saturating_sub(begun);
+        this.books.used(used);
+        let pictures = this.books.pictures() - before;
+        let wait = this.share.spend(used, pictures, clock::now());
+        if let (Poll::Pending, Some(wait)) = (&polled, wait) {
+            this.books.waits(wait);
+            let mut sleep = Box::pin(tokio::time::sleep(wait));
+            // It is asked at once, so that it wakes us.
+            if sleep.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            } else {
+                this.wait = Some(sleep);
+            }
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn who_stays_within_its_share_never_waits() {
+        let mut now = clock::now();
+        let mut share = Share::new(now);
+        for _ in 0..6_000 {
+            now += SECOND / 60;
+            assert_eq!(share.spend(Duration::from_millis(1), 1, now), None);
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_for_one_burst() {
+        let now = clock::now();
+        let mut share = Share::new(now);
+        assert_eq!(share.spend(SAVED, 0, now), None);
+        let wait = share.spend(Duration::from_millis(10), 0, now);
+        assert_eq!(wait, Some(Duration::from_millis(160)));
+        let later = now + Duration::from_millis(160);
+        assert_eq!(share.spend(Duration::ZERO, 0, later), None);
+        // An hour of rest saves no more than that.
+        let later = later + SECOND * 3600;
+        assert_eq!(share.spend(SAVED, 0, later), None);
+        assert!(share.spend(Duration::from_millis(1), 0, later).is_some());
+    }
+
+    #[test]
+    fn tiny_pictures_count_as_pictures() {
+        let mut now = clock::now();
+        let mut share = Share::new(now);
+        let (mut pictures, begun) = (0_u32, now);
+        while now < begun + SECOND * 60 {
+            pictures += 1;
+            let wait = share.spend(Duration::from_nanos(100), 1, now);
+            now += wait.unwrap_or_default() + Duration::from_micros(1);
+        }
+        assert!((60 * 150..60 * 165).contains(&pictures), "{pictures}");
+    }
+
+    #[derive(Default)]
+    struct Counted {
+        used: Cell<Duration>,
+        waits: Cell<u32>,
+    }
+
+    impl Books for &Counted {
+        fn pictures(&self) -> u64 {
+            0
+        }
+
+        fn used(&self, cpu: Duration) {
+            self.used.set(self.used.get() + cpu);
+        }
+
+        fn waits(&self, _wait: Duration) {
+            self.waits.set(self.waits.get() + 1);
+        }
+    }
+
+    fn work(cpu: Duration) {
+        let begun = cpu::of_thread();
+        let mut value = 1_u64;
+        while cpu::of_thread() - begun < cpu {
+            value = std::hint::black_box(value.wrapping_mul(3));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_works_without_end_is_held_to_its_share() {
+        let (counted, mut share) = (Counted::default(), Share::new(clock::now()));
+        let begun = clock::now();
+        let works = async {
+            for _ in 0..50 {
+                work(Duration::from_millis(6));
+                tokio::task::yield_now().await;
+            }
+        };
+        Shared::new(&mut share, &counted, works).await;
+        let (used, took) = (counted.used.get(), clock::now() - begun);
+        assert!(used >= Duration::from_millis(300), "{used:?}");
+        assert!(counted.waits.get() > 0);
+        // What it used beyond what it had saved, it earned.
+        let last = Duration::from_millis(10);
+        assert!(took >= (used - SAVED - last) * PART, "{used:?} in {took:?}");
+    }
+}
