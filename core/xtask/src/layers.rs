@@ -1,12 +1,14 @@
 //! Holds the floor plan against `cargo metadata`: imports only go down, rooms of one floor do not
-//! know each other, heavy dependencies stay behind their doors.
+//! know each other, heavy dependencies stay behind their doors, and within a package no files know
+//! each other in a circle.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde_json::Value;
 
+use crate::files::Files;
 use crate::run::command;
 
 /// The floors, from the ground up. Rooms of one floor never import each other.
@@ -60,14 +62,19 @@ type Arrows = BTreeMap<String, Vec<String>>;
 
 /// Checks the workspace at `root`; returns how many arrows were looked at.
 pub(crate) fn check(root: &Path) -> anyhow::Result<usize> {
-    let output = command("cargo")
-        .args(["metadata", "--format-version", "1", "--no-deps"])
-        .current_dir(root)
-        .output()
-        .context("cargo metadata")?;
-    anyhow::ensure!(output.status.success(), "cargo metadata failed");
-    let arrows = read(&serde_json::from_slice(&output.stdout)?)?;
-    let wrong = judge(&arrows);
+    let metadata = metadata(root)?;
+    let arrows = read(&metadata)?;
+    let mut wrong = judge(&arrows);
+    for (name, folder) in folders(&metadata)? {
+        let files = Files::read(&folder.join("src"))?;
+        for circle in files.circles() {
+            let arrows = files.arrows_within(&circle);
+            wrong.push(format!(
+                "{name}: files know each other in a circle\n{arrows}"
+            ));
+        }
+        wrong.extend(list_is_true(&name, &folder, &files)?);
+    }
     anyhow::ensure!(
         wrong.is_empty(),
         "the floor plan is broken:\n{}",
@@ -97,6 +104,68 @@ fn read(metadata: &Value) -> anyhow::Result<Arrows> {
         (own, counted.map(name).collect())
     };
     Ok(packages.iter().map(one).collect())
+}
+
+/// The packages of the workspace and where they are.
+fn folders(metadata: &Value) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let packages = metadata["packages"].as_array().context("no packages")?;
+    let one = |package: &Value| {
+        let name = package["name"].as_str()?.to_owned();
+        let manifest = Path::new(package["manifest_path"].as_str()?);
+        Some((name, manifest.parent()?.to_owned()))
+    };
+    Ok(packages.iter().filter_map(one).collect())
+}
+
+/// Where a package's README lists its files.
+const LIST: (&str, &str) = (
+    "<!-- files: `cargo xtask layers --write` -->\n",
+    "\n<!-- end of files -->",
+);
+
+/// A README's part before the list of files, the list, and the part behind it.
+fn list_of(readme: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = readme.split_once(LIST.0)?;
+    let (list, after) = rest.split_once(LIST.1)?;
+    Some((before, list, after))
+}
+
+fn list_is_true(name: &str, folder: &Path, files: &Files) -> anyhow::Result<Option<String>> {
+    let readme = folder.join("README.md");
+    if !readme.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&readme).with_context(|| readme.display().to_string())?;
+    let false_list = list_of(&text).is_some_and(|(_, list, _)| list != files.list());
+    Ok(false_list.then(|| {
+        format!("{name}: its README lists other files than there are: cargo xtask layers --write")
+    }))
+}
+
+/// Writes the lists of files anew in the READMEs that have one.
+pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
+    for (_, folder) in folders(&metadata(root)?)? {
+        let readme = folder.join("README.md");
+        let Ok(text) = std::fs::read_to_string(&readme) else {
+            continue;
+        };
+        if let Some((before, _, after)) = list_of(&text) {
+            let list = Files::read(&folder.join("src"))?.list();
+            let (begin, end) = LIST;
+            std::fs::write(&readme, format!("{before}{begin}{list}{end}{after}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn metadata(root: &Path) -> anyhow::Result<Value> {
+    let output = command("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .current_dir(root)
+        .output()
+        .context("cargo metadata")?;
+    anyhow::ensure!(output.status.success(), "cargo metadata failed");
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn floor(package: &str) -> Option<u32> {

@@ -4,6 +4,7 @@
 mod console;
 mod debian;
 mod demo;
+mod files;
 mod layers;
 mod run;
 mod wit;
@@ -33,8 +34,12 @@ enum Chore {
     Lint,
     /// Check licences and advisories of all dependencies (installs cargo-deny)
     Deny,
-    /// Check that imports only go down the floor plan
-    Layers,
+    /// Check that imports only go down the floor plan, and that no files know each other in a circle
+    Layers {
+        /// Write the lists of files in the READMEs anew
+        #[arg(long)]
+        write: bool,
+    },
     /// Check that the contract breaks no released version without a new one
     Wit,
     /// Build the web console
@@ -58,7 +63,12 @@ fn main() -> anyhow::Result<()> {
         Chore::Test { light } => test(light),
         Chore::Lint => lint(),
         Chore::Deny => deny(),
-        Chore::Layers => layers::check(&root()?).map(|n| say(&format!("layers: {n} arrows, good"))),
+        Chore::Layers { write } => {
+            if write {
+                layers::write(&root()?)?;
+            }
+            layers::check(&root()?).map(|n| say(&format!("layers: {n} arrows, good")))
+        }
         Chore::Wit => wit::check(&root()?)
             .map(|n| say(&format!("wit: compatible with {n} released versions"))),
         Chore::Console => console::build(true),
