@@ -99,6 +99,10 @@ slug! {
     /// A camera within one commune.
     CameraId
 }
+slug! {
+    /// A plugin within one commune: the name of its section in `commune.toml`.
+    PluginId
+}
 
 /// A camera anywhere: commune and camera.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ pub mod tasks;
 pub mod text;
 pub mod units;
 
-pub use ids::{CameraId, CameraKey, CommuneId, Profile, SessionId};
+pub use ids::{CameraId, CameraKey, CommuneId, PluginId, Profile, SessionId};
 pub use problem::{Place, Problem};
 pub use redact::{Redactor, Secret};
 pub use seldom::Seldom;

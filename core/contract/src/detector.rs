@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use taimat_base::{CameraId, CameraKey};
+use taimat_base::{CameraId, CameraKey, PluginId};
 
 use crate::detection::{Detection, UnixMicros};
 use crate::failure::Failure;
@@ -87,7 +87,7 @@ pub trait Detector: Send + Debug {
 /// Where detections go. Must not wait: a detector is never held back by who reads.
 pub trait DetectionSink: Send + Sync + Debug {
     /// What a plugin saw on a camera.
-    fn publish(&self, camera: &CameraKey, plugin: &str, detections: &[Detection]);
+    fn publish(&self, camera: &CameraKey, plugin: &PluginId, detections: &[Detection]);
 }
 
 #[cfg(test)]

@@ -15,15 +15,15 @@ const MAX_STACK_BYTES: usize = 512 << 10;
 pub(crate) const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 /// The engine and its clock.
-pub(crate) struct Running {
+pub(crate) struct TickingEngine {
     pub(crate) engine: Engine,
     ended: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Running {
+impl std::fmt::Debug for TickingEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Running").finish_non_exhaustive()
+        f.debug_struct("TickingEngine").finish_non_exhaustive()
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn config(instances: u32) -> Config {
     config
 }
 
-impl Running {
+impl TickingEngine {
     /// Makes an engine for so many instances at once.
     pub(crate) fn start(instances: u32) -> wasmtime::Result<Self> {
         let engine = Engine::new(&config(instances))?;
@@ -83,7 +83,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for TickingEngine {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::Relaxed);
         if let Some(ticker) = self.ticker.take() {

@@ -1,24 +1,21 @@
-//! One instance of a component at one camera: a `Detector` whose calls are metered, bounded, and
-//! end the instance when they pass a bound.
+//! One instance of a component, of whatever kind: its calls are metered, bounded, and end it when
+//! they pass a bound. What is called is its kind's matter.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use taimat_base::{CameraId, CameraKey, clock};
-use taimat_contract::{
-    About, Cause, Delivery, Detection, Detector, Failure, PluginError, UnixMicros, Want,
-};
-use wasmtime::component::{InstancePre, TypedFunc};
+use taimat_base::{CameraKey, clock};
+use taimat_contract::{Cause, Failure, PluginError};
+use wasmtime::component::{self, TypedFunc};
 use wasmtime::{Store, Trap, UpdateDeadline};
 
-use crate::bindings::{v0_1, v0_2};
+use crate::budget::Budget;
 use crate::cpu::{Meter, Metered};
-use crate::host::log::line;
-use crate::host::{HostState, Shared};
+use crate::host::{HostState, InstanceContext};
 use crate::limits::Limits;
-use crate::served::Served;
+use crate::load::Prepared;
+use crate::tail::line;
 
 /// Handles at once: the contract has none, language runtimes need a few.
 const MAX_HANDLES: usize = 1000;
@@ -31,18 +28,53 @@ struct CpuExceeded;
 type Save = TypedFunc<(), (Vec<u8>,)>;
 type Load = TypedFunc<(String, Vec<u8>), (Result<(), String>,)>;
 
-enum Exports {
-    V0_1(v0_1::DetectorPlugin),
-    V0_2(v0_2::DetectorPlugin),
+/// CPU time, and time on the clock, of one call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    cpu: Duration,
+    wall: Duration,
 }
+
+impl Bounds {
+    /// Of instantiating, and of configuring.
+    pub(crate) fn start(limits: &Limits) -> Self {
+        Self {
+            cpu: limits.start_cpu,
+            wall: limits.start_wall,
+        }
+    }
+
+    /// Of all else.
+    pub(crate) fn call(limits: &Limits) -> Self {
+        Self {
+            cpu: limits.cpu,
+            wall: limits.wall,
+        }
+    }
+}
+
+/// Calls something of an instance, within bounds, and takes down what it used.
+macro_rules! metered {
+    ($instance:expr, $bounds:expr, |$store:ident| $call:expr) => {{
+        let (instance, bounds) = (&mut *$instance, $bounds);
+        let begun = taimat_base::clock::thread_now();
+        let meter = std::sync::Arc::clone(&instance.meter);
+        let called = {
+            let $store = &mut instance.store;
+            let call = async { $call.await };
+            $crate::instance::bounded(&meter, bounds, call).await
+        };
+        instance.settle(called, begun, bounds)
+    }};
+}
+pub(crate) use metered;
 
 /// A running component.
 pub(crate) struct Instance {
-    store: Store<HostState>,
-    exports: Exports,
+    pub(crate) store: Store<HostState>,
+    pub(crate) meter: Arc<Meter>,
     handover: Option<(Save, Load)>,
-    meter: Arc<Meter>,
-    shared: Shared,
+    context: InstanceContext,
     /// Linear memory counted in the plugin's gauge.
     counted: i64,
 }
@@ -50,45 +82,32 @@ pub(crate) struct Instance {
 impl std::fmt::Debug for Instance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Instance")
-            .field("plugin", &self.shared.plugin)
+            .field("plugin", &self.context.plugin)
             .finish_non_exhaustive()
     }
 }
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.shared.metrics.memory.sub(self.counted);
-        self.shared.metrics.instances.dec();
-    }
-}
-
-/// What can be instantiated.
-#[derive(Clone)]
-pub(crate) struct Prepared {
-    pub(crate) pre: InstancePre<HostState>,
-    pub(crate) served: Served,
-}
-
-impl std::fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared")
-            .field("served", &self.served)
-            .finish_non_exhaustive()
+        self.context.metrics.memory.sub(self.counted);
+        self.context.metrics.instances.dec();
     }
 }
 
 impl Instance {
-    /// Instantiates. Runs the component's own start code, within the limits.
-    pub(crate) async fn start(
+    /// Instantiates. Runs the component's own start code, within the limits. `bind` finds the exports
+    /// of the kind.
+    pub(crate) async fn start<E>(
         prepared: &Prepared,
-        shared: &Shared,
-        camera: &CameraKey,
-    ) -> Result<Self, Failure> {
-        let state = HostState::new(shared, camera);
+        context: &InstanceContext,
+        (camera, budget): (&CameraKey, &Arc<Budget>),
+        bind: impl FnOnce(&mut Store<HostState>, &component::Instance) -> wasmtime::Result<E> + Send,
+    ) -> Result<(Self, E), Failure> {
+        let state = HostState::new(context, camera, budget);
         let meter = Arc::clone(&state.meter);
         let mut store = Store::new(prepared.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(shared.limits.volume_bytes);
+        store.set_hostcall_fuel(context.limits.volume_bytes);
         store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
@@ -100,11 +119,8 @@ impl Instance {
         });
         let start = async {
             let instance = prepared.pre.instantiate_async(&mut store).await?;
-            let exports = match prepared.served {
-                Served::V0_1 => Exports::V0_1(v0_1::DetectorPlugin::new(&mut store, &instance)?),
-                Served::V0_2 => Exports::V0_2(v0_2::DetectorPlugin::new(&mut store, &instance)?),
-            };
-            let name = format!("taimat:plugin/handover@{}", prepared.served.package());
+            let exports = bind(&mut store, &instance)?;
+            let name = format!("taimat:plugin/handover@{}", prepared.version.package());
             let mut handover = None;
             if let Some(interface) = instance.get_export_index(&mut store, None, &name) {
                 let mut function =
@@ -118,228 +134,108 @@ impl Instance {
             }
             Ok((exports, handover))
         };
-        let (cpu, wall) = (shared.limits.start_cpu, shared.limits.start_wall);
-        let started = bounded(&meter, cpu, wall, start).await;
+        let bounds = Bounds::start(&context.limits);
+        let started = bounded(&meter, bounds, start).await;
         let (exports, handover) = match started {
             Ok(exports) => exports,
-            Err(ended) => return Err(classify(ended, &store, cpu, wall)),
+            Err(ended) => return Err(classify(ended, &store, bounds)),
         };
-        shared.metrics.instances.inc();
+        context.metrics.instances.inc();
         let mut instance = Self {
             store,
-            exports,
-            handover,
             meter,
-            shared: shared.clone(),
+            handover,
+            context: context.clone(),
             counted: 0,
         };
         instance.count_memory();
-        Ok(instance)
+        Ok((instance, exports))
     }
 
-    fn limits(&self) -> &Limits {
-        &self.shared.limits
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.context.limits
+    }
+
+    pub(crate) fn host(&mut self) -> &mut HostState {
+        self.store.data_mut()
     }
 
     fn count_memory(&mut self) {
         let used = i64::try_from(self.store.data().memory.used).unwrap_or(i64::MAX);
-        self.shared.metrics.memory.add(used - self.counted);
+        self.context.metrics.memory.add(used - self.counted);
         self.counted = used;
     }
 
-    /// After a call: what it used, and what its error means.
-    fn settle<T>(
+    /// After a call that began then: what it used, and what its error means.
+    pub(crate) fn settle<T>(
         &mut self,
         called: Result<T, Ended>,
-        took: Duration,
-        cpu: Duration,
-        wall: Duration,
+        begun: Instant,
+        bounds: Bounds,
     ) -> Result<T, Failure> {
-        let metrics = &self.shared.metrics;
+        let took = clock::thread_now().saturating_duration_since(begun);
+        let metrics = &self.context.metrics;
         metrics.calls.observe(took.as_secs_f64());
         metrics.cpu.inc_by(self.meter.used().as_secs_f64());
         self.count_memory();
-        called.map_err(|ended| classify(ended, &self.store, cpu, wall))
+        called.map_err(|ended| classify(ended, &self.store, bounds))
     }
 
-    fn checked(&self, detections: Vec<Detection>) -> Result<Vec<Detection>, Failure> {
-        let most = Limits::DETECTIONS_PER_CALL;
-        if detections.len() > most {
-            let detail = format!(
-                "{} detections in one call, at most {most}",
-                detections.len()
-            );
-            return Err(Failure::ended(Cause::Contract, detail));
-        }
-        let checked = detections.into_iter().map(Detection::checked);
-        let checked: Result<Vec<Detection>, _> = checked.collect();
-        checked.map_err(|bad| Failure::ended(Cause::Contract, bad.to_string()))
-    }
-}
-
-/// Calls an export of whichever version the component has.
-macro_rules! call {
-    ($self:ident, $cpu:expr, $wall:expr, |$plugin:ident, $store:ident| $call:expr) => {{
-        let (cpu, wall) = ($cpu, $wall);
-        let begin = clock::thread_now();
-        let $store = &mut $self.store;
-        let called = match &$self.exports {
-            Exports::V0_1($plugin) => {
-                let call = async {
-                    let returned: wasmtime::Result<_> = $call.await;
-                    returned
-                };
-                let called = bounded(&$self.meter, cpu, wall, call).await;
-                called.map(|r| r.map(Into::into).map_err(Failure::from))
-            }
-            Exports::V0_2($plugin) => {
-                let call = async {
-                    let returned: wasmtime::Result<_> = $call.await;
-                    returned
-                };
-                let called = bounded(&$self.meter, cpu, wall, call).await;
-                called.map(|r| r.map(Into::into).map_err(Failure::from))
-            }
-        };
-        let took = clock::thread_now() - begin;
-        $self.settle(called, took, cpu, wall)?
-    }};
-}
-
-/// A list with its items converted.
-struct Detections(Vec<Detection>);
-
-impl<T: Into<Detection>> From<Vec<T>> for Detections {
-    fn from(list: Vec<T>) -> Self {
-        Self(list.into_iter().map(Into::into).collect())
-    }
-}
-
-#[async_trait]
-impl Detector for Instance {
-    async fn describe(&mut self) -> Result<About, Failure> {
-        let (cpu, wall) = (self.limits().start_cpu, self.limits().start_wall);
-        let about: Result<About, Failure> = call!(self, cpu, wall, |plugin, store| async {
-            let about = plugin.taimat_plugin_lifecycle().call_describe(store).await;
-            about.map(Result::<_, NoError>::Ok)
-        });
-        about
-    }
-
-    async fn configure(&mut self, settings: &str) -> Result<(), Failure> {
-        let (cpu, wall) = (self.limits().start_cpu, self.limits().start_wall);
-        let done: Result<(), Failure> = call!(self, cpu, wall, |plugin, store| plugin
-            .taimat_plugin_lifecycle()
-            .call_configure(store, settings));
-        done
-    }
-
-    async fn wants(&mut self, camera: &CameraId) -> Result<Want, Failure> {
-        let (cpu, wall) = (self.limits().start_cpu, self.limits().start_wall);
-        let want: Result<Want, Failure> = call!(self, cpu, wall, |plugin, store| plugin
-            .taimat_plugin_detector()
-            .call_wants(store, camera.as_str()));
-        want
-    }
-
-    async fn on_frame(&mut self, frame: &Delivery) -> Result<Vec<Detection>, Failure> {
-        let (cpu, wall) = (self.limits().cpu, self.limits().wall);
-        let state = self.store.data_mut();
-        state.time.set(frame.info.at);
-        state.frames.lend(Arc::clone(&frame.frames));
-        let info = frame.info.clone();
-        let seen: Result<Detections, Failure> = call!(self, cpu, wall, |plugin, store| {
-            let info = info.clone().into();
-            async move {
-                plugin
-                    .taimat_plugin_detector()
-                    .call_on_frame(store, &info)
-                    .await
-            }
-        });
-        self.store.data_mut().frames.take_back();
-        self.checked(seen?.0)
-    }
-
-    async fn on_tick(&mut self, now: UnixMicros) -> Result<Vec<Detection>, Failure> {
-        let (cpu, wall) = (self.limits().cpu, self.limits().wall);
-        self.store.data_mut().time.set(now);
-        let seen: Result<Detections, Failure> = call!(self, cpu, wall, |plugin, store| plugin
-            .taimat_plugin_detector()
-            .call_on_tick(store, now.0));
-        self.checked(seen?.0)
-    }
-
-    async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    /// State for its successor.
+    pub(crate) async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         let Some((save, _)) = self.handover else {
             return Ok(None);
         };
-        let (cpu, wall) = (self.limits().cpu, self.limits().wall);
         // State may be larger than what one call hands over otherwise.
         let most = self.limits().memory_bytes / 8;
         self.store.set_hostcall_fuel(most);
-        let begin = clock::thread_now();
-        let store = &mut self.store;
-        let call = async { save.call_async(store, ()).await };
-        let called = bounded(&self.meter, cpu, wall, call).await;
-        let took = clock::thread_now() - begin;
-        self.store
-            .set_hostcall_fuel(self.shared.limits.volume_bytes);
-        let (saved,) = self.settle(called, took, cpu, wall)?;
+        let bounds = Bounds::call(self.limits());
+        let saved = metered!(self, bounds, |store| save.call_async(store, ()));
+        let usual = self.limits().volume_bytes;
+        self.store.set_hostcall_fuel(usual);
+        let (saved,) = saved?;
         Ok((!saved.is_empty()).then_some(saved))
     }
 
-    async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure> {
+    /// State of the one before, of that version.
+    pub(crate) async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure> {
         let Some((_, load)) = self.handover else {
             return Ok(());
         };
-        let (cpu, wall) = (self.limits().cpu, self.limits().wall);
-        let begin = clock::thread_now();
-        let store = &mut self.store;
+        let bounds = Bounds::call(self.limits());
         let arguments = (from_version.to_owned(), saved.to_vec());
-        let call = async { load.call_async(store, arguments).await };
-        let called = bounded(&self.meter, cpu, wall, call).await;
-        let took = clock::thread_now() - begin;
-        let (loaded,) = self.settle(called, took, cpu, wall)?;
+        let (loaded,) = metered!(self, bounds, |store| load.call_async(store, arguments))?;
         loaded.map_err(|why: String| Failure::Said(PluginError::Retry(line(&why))))
     }
 }
 
-/// For exports that have no error.
-enum NoError {}
-
-impl From<NoError> for Failure {
-    fn from(never: NoError) -> Self {
-        match never {}
-    }
-}
-
 /// Why a call did not return.
-enum Ended {
+#[derive(Debug)]
+pub(crate) enum Ended {
     Wall,
     Error(wasmtime::Error),
 }
 
 /// Runs a call within its CPU time and its time on the clock.
-async fn bounded<T>(
+pub(crate) async fn bounded<T>(
     meter: &Arc<Meter>,
-    cpu: Duration,
-    wall: Duration,
+    bounds: Bounds,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Ended> {
-    meter.arm(cpu);
+    meter.arm(bounds.cpu);
     let metered = Metered {
         meter: Arc::clone(meter),
         inner: Box::pin(call),
     };
-    match tokio::time::timeout(wall, metered).await {
+    match tokio::time::timeout(bounds.wall, metered).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Ended::Error(error)),
         Err(_elapsed) => Err(Ended::Wall),
     }
 }
 
-fn classify(ended: Ended, store: &Store<HostState>, cpu: Duration, wall: Duration) -> Failure {
+fn classify(ended: Ended, store: &Store<HostState>, bounds: Bounds) -> Failure {
+    let Bounds { cpu, wall } = bounds;
     let error = match ended {
         Ended::Wall => {
             return Failure::ended(Cause::Wall, format!("the call took longer than {wall:?}"));

@@ -7,56 +7,71 @@
 //! Not here: where frames come from, what becomes of detections, which plugins a commune has.
 
 mod bindings;
+mod board;
+mod bucket;
+mod budget;
 pub mod compile;
 mod cpu;
 mod engine;
 mod generation;
 mod host;
 mod instance;
-mod kept;
+mod kind;
+mod kinds;
 pub mod limits;
 mod load;
+mod load_error;
+mod loading;
 mod metrics;
+mod places;
 mod plugin;
 mod probation;
+mod proven;
 mod review;
-mod runner;
-mod served;
+mod rules;
+mod seat;
+mod services;
+mod spec;
+mod states;
 mod status;
+mod surface;
 mod suspension;
+mod tail;
 mod trial;
+mod version;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use taimat_base::CommuneId;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{CommuneId, PluginId};
 use taimat_contract::{DetectionSink, FrameSource};
 use tokio::runtime::Runtime;
 use wasmtime::Engine;
 
 use compile::{Compiler, Where};
-use kept::Kept;
-use metrics::Metrics;
-use plugin::Handle;
+use metrics::PluginFamilies;
+use plugin::PluginHandle;
+use proven::ProvenComponents;
+use services::Services;
 
-pub use host::log::{Level, Line};
-pub use host::state::Store;
-pub use load::{Grant, LoadError, Surface};
-pub use plugin::PluginSpec;
+pub use host::state::StateStore;
+pub use load_error::LoadError;
 pub use review::{Ask, Review};
-pub use served::Served;
-pub use status::{
-    ComponentStatus, LastError, PluginState, PluginStatus, RunState, RunStatus, Usage,
-};
+pub use spec::{Grant, PluginSpec};
+pub use states::{PluginState, RunState};
+pub use status::{ComponentStatus, LastError, PluginStatus, RunStatus, Usage};
+pub use surface::Surface;
+pub use tail::{Level, Line};
 pub use trial::{Trial, TrialError};
+pub use version::ContractVersion;
 
 /// How the sandbox runs.
 #[derive(Debug)]
-pub struct Config {
+pub struct SandboxConfig {
     /// Threads that run plugins; 0 is one per core.
     pub threads: usize,
     /// Instances at most, all plugins and cameras together.
@@ -86,56 +101,44 @@ pub enum StartError {
     Threads(std::io::Error),
 }
 
-/// What all plugins share.
-#[derive(Debug)]
-pub(crate) struct House {
-    engine: Engine,
-    compiler: Compiler,
-    kept: Option<Kept>,
-    metrics: Arc<Metrics>,
-    store: Arc<Store>,
-    source: Arc<dyn FrameSource>,
-    sink: Arc<dyn DetectionSink>,
-}
-
-type Key = (CommuneId, String);
+type Key = (CommuneId, PluginId);
 
 /// All plugins of all communes.
 #[derive(Debug)]
 pub struct Sandbox {
-    house: Arc<House>,
-    plugins: Mutex<BTreeMap<Key, Handle>>,
+    services: Arc<Services>,
+    plugins: Mutex<BTreeMap<Key, PluginHandle>>,
     tasks: Tasks,
     runtime: Mutex<Option<Runtime>>,
     handle: tokio::runtime::Handle,
-    _engine: engine::Running,
+    _engine: engine::TickingEngine,
 }
 
 impl Sandbox {
     /// Starts with no plugins.
     pub fn start(
-        config: Config,
+        config: SandboxConfig,
         source: Arc<dyn FrameSource>,
         sink: Arc<dyn DetectionSink>,
         registry: &Registry,
         stop: &Stop,
     ) -> Result<Self, StartError> {
         let engine = |e: wasmtime::Error| StartError::Engine(format!("{e:#}"));
-        let running = engine::Running::start(config.instances).map_err(engine)?;
+        let running = engine::TickingEngine::start(config.instances).map_err(engine)?;
         let cache = config.data.as_ref().map(|d| d.join("compiled"));
         let folder = |folder: &PathBuf, why: String| StartError::Folder(folder.clone(), why);
         let compiler = Compiler::new(running.engine.clone(), config.compile, cache.as_deref())
             .map_err(|e| folder(&cache.clone().unwrap_or_default(), e.to_string()))?;
-        let kept = config.data.as_ref().map(|d| d.join("proven"));
-        let kept = kept
-            .map(|f| Kept::open(&f).map_err(|e| folder(&f, e.to_string())))
+        let proven = config.data.as_ref().map(|d| d.join("proven"));
+        let proven = proven
+            .map(|f| ProvenComponents::open(&f).map_err(|e| folder(&f, e.to_string())))
             .transpose()?;
         let store = match &config.data {
             Some(data) => {
-                Store::open(&data.join("state.db")).map_err(|e| folder(data, e.to_string()))?
+                StateStore::open(&data.join("state.db")).map_err(|e| folder(data, e.to_string()))?
             }
             None => {
-                Store::in_memory().map_err(|e| folder(&PathBuf::from(":memory:"), e.to_string()))?
+                StateStore::in_memory().map_err(|e| folder(&PathBuf::from(":memory:"), e.to_string()))?
             }
         };
         let mut threads = tokio::runtime::Builder::new_multi_thread();
@@ -144,17 +147,17 @@ impl Sandbox {
             threads.worker_threads(config.threads);
         }
         let runtime = threads.build().map_err(StartError::Threads)?;
-        let house = Arc::new(House {
+        let services = Arc::new(Services {
             engine: running.engine.clone(),
             compiler,
-            kept,
-            metrics: Arc::new(Metrics::register(registry)?),
+            proven,
+            metrics: Arc::new(PluginFamilies::register(registry)?),
             store: Arc::new(store),
             source,
             sink,
         });
         Ok(Self {
-            house,
+            services,
             plugins: Mutex::default(),
             tasks: Tasks::under(stop),
             handle: runtime.handle().clone(),
@@ -174,8 +177,8 @@ impl Sandbox {
             let stays = wanted.contains(key);
             if !stays {
                 handle.stop.cancel();
-                if let Some(kept) = &self.house.kept {
-                    kept.forget(&key.0, &key.1);
+                if let Some(proven) = &self.services.proven {
+                    proven.forget(&key.0, &key.1);
                 }
             }
             stays
@@ -195,7 +198,7 @@ impl Sandbox {
                     handle.refresh.notify_one();
                 }
                 None => {
-                    let handle = plugin::start(&self.house, spec, &self.tasks);
+                    let handle = plugin::start(&self.services, spec, &self.tasks);
                     plugins.insert(key, handle);
                 }
             }
@@ -214,20 +217,20 @@ impl Sandbox {
     pub fn list(&self, commune: &CommuneId) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
         let own = plugins.iter().filter(|((c, _), _)| c == commune);
-        own.map(|(_, handle)| handle.face.status()).collect()
+        own.map(|(_, handle)| handle.board.status()).collect()
     }
 
     /// How a plugin is doing, and the newest lines of its log.
-    pub fn get(&self, commune: &CommuneId, plugin: &str) -> Option<(PluginStatus, Vec<Line>)> {
+    pub fn get(&self, commune: &CommuneId, plugin: &PluginId) -> Option<(PluginStatus, Vec<Line>)> {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-        let handle = plugins.get(&(commune.clone(), plugin.to_owned()))?;
-        Some((handle.face.status(), handle.face.lines()))
+        let handle = plugins.get(&(commune.clone(), plugin.clone()))?;
+        Some((handle.board.status(), handle.board.lines()))
     }
 
     /// The file of a plugin.
-    pub fn file(&self, commune: &CommuneId, plugin: &str) -> Option<PathBuf> {
+    pub fn file(&self, commune: &CommuneId, plugin: &PluginId) -> Option<PathBuf> {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-        let handle = plugins.get(&(commune.clone(), plugin.to_owned()))?;
+        let handle = plugins.get(&(commune.clone(), plugin.clone()))?;
         Some(handle.spec.borrow().component.clone())
     }
 
@@ -236,12 +239,12 @@ impl Sandbox {
     pub fn review(
         &self,
         commune: &CommuneId,
-        plugin: &str,
+        plugin: &PluginId,
         bytes: &[u8],
     ) -> Option<Result<Review, LoadError>> {
         let spec = {
             let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-            let handle = plugins.get(&(commune.clone(), plugin.to_owned()))?;
+            let handle = plugins.get(&(commune.clone(), plugin.clone()))?;
             Arc::clone(&handle.spec.borrow())
         };
         Some(review::review(&spec, bytes))
@@ -274,4 +277,21 @@ pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     let engine = Engine::new(&engine::config(1)).map_err(fails)?;
     let component = wasmtime::component::Component::new(&engine, bytes).map_err(fails)?;
     Ok(Surface::of(&engine, &component))
+}
+
+/// The world of the contract that a component is built for, if this router runs such plugins.
+pub fn world(surface: &Surface) -> Result<String, LoadError> {
+    let mut error = None;
+    for kind in kinds::all() {
+        match kind.rules.version(surface) {
+            Ok(version) => {
+                let (world, package) = (kind.rules.world, version.package());
+                return Ok(format!("taimat:plugin/{world}@{package}"));
+            }
+            // One that exports it in another version says more than one that does not export it.
+            Err(why @ LoadError::Version { .. }) => return Err(why),
+            Err(why) => error = error.or(Some(why)),
+        }
+    }
+    Err(error.unwrap_or_else(|| LoadError::Imports(vec!["no kind of plugins is run".into()])))
 }

@@ -72,6 +72,8 @@ impl Default for Limits {
 impl Limits {
     /// Detections of one call at most.
     pub const DETECTIONS_PER_CALL: usize = 64;
+    /// Calls that an instance lives for at least, unless the commune says otherwise.
+    pub const RECYCLE_AT_LEAST: u64 = 1000;
 
     /// What is in force: the commune's word, else the author's wish up to four times the default,
     /// else the default.
@@ -85,6 +87,11 @@ impl Limits {
         let wished = |span: Option<taimat_base::units::Span>, default: Duration| {
             span.map_or(default, |s| s.0.min(4 * default))
         };
+        // Making an instance costs more than most calls: an author may not have it at every frame.
+        let wished_recycle = wish.recycle.map(|calls| match calls {
+            0 => 0,
+            calls => calls.max(Self::RECYCLE_AT_LEAST),
+        });
         Self {
             memory_bytes: settings
                 .memory_bytes
@@ -97,7 +104,7 @@ impl Limits {
             cpu_share: settings.cpu_share.unwrap_or(default.cpu_share),
             log_lines: settings.log_lines.unwrap_or(default.log_lines),
             detections: settings.detections.unwrap_or(default.detections),
-            recycle: settings.recycle.or(wish.recycle).unwrap_or(default.recycle),
+            recycle: settings.recycle.or(wished_recycle).unwrap_or(default.recycle),
             ..default
         }
     }
@@ -148,60 +155,9 @@ impl ResourceLimiter for MemoryLimit {
     }
 }
 
-/// Lets so many through a second, with bursts.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
-    rate: f64,
-    burst: f64,
-    level: f64,
-    last: Option<std::time::Instant>,
-}
-
-impl Bucket {
-    pub(crate) fn new(rate: f64, burst: f64) -> Self {
-        Self {
-            rate,
-            burst,
-            level: burst,
-            last: None,
-        }
-    }
-
-    fn fill(&mut self, now: std::time::Instant) {
-        let since = self
-            .last
-            .map_or(Duration::ZERO, |l| now.saturating_duration_since(l));
-        self.level = (self.level + since.as_secs_f64() * self.rate).min(self.burst);
-        self.last = Some(now);
-    }
-
-    /// Takes one, if there is one.
-    pub(crate) fn take(&mut self, now: std::time::Instant) -> bool {
-        self.fill(now);
-        let there = self.level >= 1.0;
-        if there {
-            self.level -= 1.0;
-        }
-        there
-    }
-
-    /// Takes any amount; what is overdrawn has to be waited for.
-    pub(crate) fn spend(&mut self, amount: f64, now: std::time::Instant) {
-        self.fill(now);
-        self.level -= amount;
-    }
-
-    /// Whether there is anything.
-    pub(crate) fn has_some(&mut self, now: std::time::Instant) -> bool {
-        self.fill(now);
-        self.level > 0.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taimat_base::clock;
 
     const MANIFEST: &str = "[plugin]\nname = \"a\"\nversion = \"1.0.0\"\nkind = \"detector\"\n\
         [limits]\nmemory = \"1GiB\"\ncall = \"30ms\"\n";
@@ -232,17 +188,5 @@ mod tests {
         assert!(!limit.memory_growing(0, 600, None).unwrap());
         assert!(limit.refused);
         assert!(limit.memory_growing(600, 1000, None).unwrap());
-    }
-
-    #[test]
-    fn a_bucket_fills_again() {
-        let mut bucket = Bucket::new(10.0, 20.0);
-        let now = clock::now();
-        assert_eq!((0..100).filter(|_| bucket.take(now)).count(), 20);
-        let later = now + Duration::from_millis(500);
-        assert_eq!((0..100).filter(|_| bucket.take(later)).count(), 5);
-        bucket.spend(7.0, later);
-        assert!(!bucket.has_some(later + Duration::from_millis(500)));
-        assert!(bucket.has_some(later + Duration::from_millis(900)));
     }
 }

@@ -1,5 +1,4 @@
-//! From a file to something that can be instantiated: what it says of itself, who signed it, what
-//! it imports and exports, and whether the commune grants that.
+//! From a file to something that can be instantiated: read, checked, linked.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,93 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use taimat_contract::package::{MAX_BYTES, PackageDigest, PackageError, PublicKey};
-use taimat_contract::{Kind, Package, Want};
+use taimat_base::PluginId;
+use taimat_contract::Package;
+use taimat_contract::package::{MAX_BYTES, PackageDigest, PublicKey};
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::compile::CompileError;
-use crate::host::HostState;
 use crate::host::wasi::INERT;
-use crate::instance::Prepared;
-use crate::served::Served;
-
-/// What a commune grants a plugin.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Grant {
-    /// Decoded frames: width at most, frames per second at most.
-    pub frames: Option<(u32, f32)>,
-    /// A memory that outlives instances, of so many bytes.
-    pub state_bytes: Option<u64>,
-}
-
-/// Why a file does not become a plugin. Each says what would be right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// It can not be read.
-    #[error("{path}: {why}")]
-    Read {
-        /// The file.
-        path: String,
-        /// What the system says.
-        why: String,
-    },
-    /// It is a link.
-    #[error("{0} is a symbolic link or not a plain file; put the file itself there")]
-    NotAFile(String),
-    /// It is too large.
-    #[error("the file has {found} bytes, at most {MAX_BYTES} are loaded")]
-    TooLarge {
-        /// What it has.
-        found: u64,
-    },
-    /// It changed while it was read.
-    #[error("the file is still being written")]
-    BeingWritten,
-    /// It is no package.
-    #[error(transparent)]
-    Package(#[from] PackageError),
-    /// It is signed by nobody whom the commune trusts.
-    #[error("{}", untrusted(.0.as_ref()))]
-    Untrusted(Option<PublicKey>),
-    /// It is of a kind that is not run yet.
-    #[error("it is a plugin of kind {0}; this router runs detectors")]
-    Kind(Kind),
-    /// It does not say what it is for.
-    #[error(
-        "it exports no taimat:plugin/detector; a detector targets the world \
-         taimat:plugin/detector-plugin@{newest}", newest = Served::NEWEST
-    )]
-    World,
-    /// It is for another version.
-    #[error(
-        "it is written for taimat:plugin@{wanted}; this router serves {range}. Build it against \
-         {newest}, or run a router that serves {wanted}", range = Served::RANGE, newest = Served::NEWEST
-    )]
-    Version {
-        /// The version.
-        wanted: String,
-    },
-    /// It imports what it may not have.
-    #[error("{}", .0.join("; "))]
-    Imports(Vec<String>),
-    /// It can not be compiled.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// It can not be linked.
-    #[error("it does not fit the contract: {0}")]
-    Link(String),
-}
-
-fn untrusted(signer: Option<&PublicKey>) -> String {
-    let hint = "list the signer's key in [commune] trusted-keys, or sign it with \
-                `taimat plugin sign`";
-    match signer {
-        Some(key) => format!("it is signed by {key}, whom this commune does not trust; {hint}"),
-        None => format!("it is not signed, and this commune takes signed plugins only; {hint}"),
-    }
-}
+use crate::host::{HostState, wire};
+use crate::load_error::LoadError;
+use crate::rules::KindRules;
+use crate::spec::Grant;
+use crate::surface::Surface;
+use crate::version::ContractVersion;
 
 /// Who copies a file in place pauses for less than this.
 const FRESH: Duration = Duration::from_secs(1);
@@ -185,51 +110,21 @@ pub(crate) fn check(bytes: &[u8], trusted: &[PublicKey]) -> Result<Package, Load
     if !trusted.is_empty() && !known {
         return Err(LoadError::Untrusted(package.signer));
     }
-    if package.manifest.kind != Kind::Detector {
-        return Err(LoadError::Kind(package.manifest.kind));
-    }
     Ok(package)
 }
 
-/// What a component imports and exports, as names.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Surface {
-    /// Interfaces it imports.
-    pub imports: Vec<String>,
-    /// Interfaces it exports.
-    pub exports: Vec<String>,
+/// What can be instantiated.
+#[derive(Clone)]
+pub(crate) struct Prepared {
+    pub(crate) pre: InstancePre<HostState>,
+    pub(crate) version: ContractVersion,
 }
 
-impl Surface {
-    pub(crate) fn of(engine: &Engine, component: &Component) -> Self {
-        let types = component.component_type();
-        Self {
-            imports: types
-                .imports(engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
-            exports: types
-                .exports(engine)
-                .map(|(name, _)| name.to_owned())
-                .collect(),
-        }
-    }
-
-    /// The world that it targets, if this router runs such plugins.
-    pub fn world(&self) -> Result<String, LoadError> {
-        let served = self.served()?;
-        Ok(format!(
-            "taimat:plugin/detector-plugin@{}",
-            served.package()
-        ))
-    }
-
-    /// Which version of the contract it is for.
-    pub(crate) fn served(&self) -> Result<Served, LoadError> {
-        let detector = "taimat:plugin/detector@";
-        let version = self.exports.iter().find_map(|e| e.strip_prefix(detector));
-        let wanted = version.ok_or(LoadError::World)?.to_owned();
-        Served::of(&wanted).ok_or(LoadError::Version { wanted })
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -238,11 +133,11 @@ pub(crate) fn link(
     engine: &Engine,
     component: &Component,
     package: &Package,
-    grant: &Grant,
-    plugin: &str,
+    rules: &KindRules,
+    (plugin, grant): (&PluginId, &Grant),
 ) -> Result<Prepared, LoadError> {
     let surface = Surface::of(engine, component);
-    let served = surface.served()?;
+    let version = rules.version(&surface)?;
     let mut linker: Linker<HostState> = Linker::new(engine);
     let fits = |e: wasmtime::Error| LoadError::Link(format!("{e:#}"));
     let mut refused = Vec::new();
@@ -263,8 +158,10 @@ pub(crate) fn link(
             refused.push(why);
             continue;
         }
-        if !served.link(interface, &mut linker).map_err(fits)? {
-            refused.push(format!("it imports {import}, which detectors do not get"));
+        let given = rules.imports.contains(&interface);
+        if !given || !wire::link(version, interface, &mut linker).map_err(fits)? {
+            let kind = rules.kind;
+            refused.push(format!("it imports {import}, which a {kind} does not get"));
         }
     }
     if !refused.is_empty() {
@@ -274,11 +171,11 @@ pub(crate) fn link(
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fits)?;
     }
     let pre = linker.instantiate_pre(component).map_err(fits)?;
-    Ok(Prepared { pre, served })
+    Ok(Prepared { pre, version })
 }
 
 /// What is missing for an interface, with the line to add.
-fn missing(interface: &str, package: &Package, grant: &Grant, plugin: &str) -> Option<String> {
+fn missing(interface: &str, package: &Package, grant: &Grant, plugin: &PluginId) -> Option<String> {
     let (granted, example) = match interface {
         "frames" => (grant.frames.is_some(), "frames = { width = 640, fps = 5 }"),
         "state" => (grant.state_bytes.is_some(), "state = \"1MiB\""),
@@ -296,13 +193,6 @@ fn missing(interface: &str, package: &Package, grant: &Grant, plugin: &str) -> O
         )),
         Some(_) => None,
     }
-}
-
-/// The frames that a plugin gets: what it wants, within what it asked for and what was granted.
-pub(crate) fn within(want: Want, package: &Package, grant: &Grant) -> Option<Want> {
-    let (width, fps) = grant.frames?;
-    let asked = package.manifest.requests.frames?;
-    Some(want.within(width.min(asked.width), fps.min(asked.fps as f32)))
 }
 
 /// A component that was read, checked and compiled.

@@ -1,72 +1,59 @@
-//! One plugin of one commune: loads its file, makes generations of it, runs them at its cameras.
+//! One plugin of one commune: follows its file and what the commune says, makes generations of it,
+//! and hears how they do at its places.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use taimat_base::clock;
 use taimat_base::tasks::{Stop, Tasks};
-use taimat_base::{CameraKey, CommuneId, clock};
-use taimat_contract::Package;
-use taimat_contract::package::{PackageDigest, PublicKey};
+use taimat_contract::package::PackageDigest;
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::House;
-use crate::compile::Source;
-use crate::generation::{ComponentFactory, Generation};
-use crate::host::Shared;
-use crate::host::log::{Level, line};
-use crate::limits::{Bucket, LimitSettings, Limits};
-use crate::load::{self, Grant, LoadError, Loaded, Stamp, Surface};
-use crate::runner::{Context, Report, Runner};
-use crate::status::{ComponentStatus, Face, LastError, PluginState, RunState, RunStatus};
+use crate::board::StatusBoard;
+use crate::bucket::Bucket;
+use crate::generation::{CpuShare, Generation};
+use crate::host::InstanceContext;
+use crate::kinds;
+use crate::limits::Limits;
+use crate::load::{Loaded, Stamp};
+use crate::load_error::LoadError;
+use crate::loading;
+use crate::places::Places;
+use crate::seat::{SeatContext, SeatReport};
+use crate::services::Services;
+use crate::spec::PluginSpec;
+use crate::states::{PluginState, RunState};
+use crate::status::{ComponentStatus, LastError};
+use crate::tail::{Level, line};
 
 /// How soon to look again at a file that is being written.
 const WRITING: Duration = Duration::from_millis(200);
 /// How long to wait for what ran before a restart to run again.
 const SETTLING: Duration = Duration::from_secs(30);
-/// Reports waiting for the plugin's task; further ones are dropped, the next says the same.
+/// Reports waiting for the plugin's task; further ones are dropped. None of them is the only one of
+/// its kind for long, but for the last camera's `Confirmed`: without it what runs is kept for the next
+/// start only when it is confirmed again.
 const REPORTS: usize = 256;
-
-/// What a commune says about one of its plugins.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PluginSpec {
-    /// The commune.
-    pub commune: CommuneId,
-    /// The plugin's name there.
-    pub name: String,
-    /// Its file.
-    pub component: PathBuf,
-    /// Whether it is to run.
-    pub enabled: bool,
-    /// Where it is to run.
-    pub cameras: Vec<CameraKey>,
-    /// Its settings, as JSON.
-    pub settings: String,
-    /// What it is granted.
-    pub grant: Grant,
-    /// Its limits.
-    pub limits: LimitSettings,
-    /// Whose signatures the commune trusts; empty for not asking.
-    pub trusted_keys: Vec<PublicKey>,
-}
 
 /// What can be asked of a plugin from outside of its task.
 #[derive(Debug)]
-pub(crate) struct Handle {
+pub(crate) struct PluginHandle {
     pub(crate) spec: watch::Sender<Arc<PluginSpec>>,
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: Stop,
-    pub(crate) face: Arc<Face>,
+    pub(crate) board: Arc<StatusBoard>,
 }
 
 /// The plugin's task.
-struct Plugin {
-    house: Arc<House>,
+struct PluginTask {
+    services: Arc<Services>,
     spec: Arc<PluginSpec>,
-    face: Arc<Face>,
+    board: Arc<StatusBoard>,
     tasks: Tasks,
-    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    reports: mpsc::Receiver<SeatReport>,
+    places: Places,
+    /// All generations': a new one does not begin with a full purse.
+    share: CpuShare,
     /// What the file was like when it was last looked at.
     stamp: Option<Stamp>,
     /// The commune has said something since that what runs does not know yet.
@@ -76,61 +63,73 @@ struct Plugin {
     /// The file is being written: look again soon.
     again: bool,
     /// The component that is to run, and what it runs with.
-    running: Option<Running>,
+    live: Option<LiveGeneration>,
     /// What ran before, until the present one has passed its probation.
-    before: Option<Running>,
+    before: Option<LiveGeneration>,
     /// What is kept for the next start, if it is known.
-    kept: Option<PackageDigest>,
+    proven: Option<PackageDigest>,
     generations: u64,
-    runners: BTreeMap<CameraKey, Stop>,
-    desired: Option<watch::Sender<Arc<Generation>>>,
 }
 
 #[derive(Clone)]
-struct Running {
-    loaded: Loaded,
+struct LiveGeneration {
     generation: Arc<Generation>,
     component: ComponentStatus,
     spec: Arc<PluginSpec>,
 }
 
+impl LiveGeneration {
+    fn digest(&self) -> PackageDigest {
+        self.generation.loaded.digest
+    }
+}
+
 /// Starts a plugin's task.
-pub(crate) fn start(house: &Arc<House>, spec: PluginSpec, tasks: &Tasks) -> Handle {
-    let metrics = house.metrics.of(&spec.commune, &spec.name);
-    let face = Arc::new(Face::new(&spec.name, metrics));
-    let span = tracing::info_span!("plugin", commune = %spec.commune, plugin = spec.name);
+pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -> PluginHandle {
+    let metrics = services.metrics.of(&spec.commune, &spec.name);
+    let board = Arc::new(StatusBoard::new(&spec.name, metrics));
+    let span = tracing::info_span!("plugin", commune = %spec.commune, plugin = %spec.name);
+    let (reports, hears) = mpsc::channel(REPORTS);
+    let context = SeatContext {
+        plugin: spec.name.clone(),
+        source: Arc::clone(&services.source),
+        sink: Arc::clone(&services.sink),
+        metrics: Arc::clone(&board.metrics),
+        tail: Arc::clone(&board.tail),
+        reports,
+    };
     let (specs, mut changes) = watch::channel(Arc::new(spec));
     let refresh = Arc::new(Notify::new());
     let looks = Arc::clone(&refresh);
     let own = Tasks::under(tasks.stop_signal());
-    let plugin = Plugin {
-        house: Arc::clone(house),
+    let plugin = PluginTask {
+        services: Arc::clone(services),
         spec: changes.borrow_and_update().clone(),
-        face: Arc::clone(&face),
+        board: Arc::clone(&board),
         tasks: own.clone(),
-        reports: mpsc::channel(REPORTS),
+        reports: hears,
+        places: Places::new(own.clone(), Arc::clone(&board), context),
+        share: Arc::new(Mutex::new(Bucket::new(0.0, 0.0))),
         stamp: None,
         unheeded: false,
         refused: false,
         again: false,
-        running: None,
+        live: None,
         before: None,
-        kept: None,
+        proven: None,
         generations: 0,
-        runners: BTreeMap::new(),
-        desired: None,
     };
     let stop = own.stop_signal().clone();
     tasks.spawn("plugin", span, |_stop| plugin.run(changes, looks));
-    Handle {
+    PluginHandle {
         spec: specs,
         refresh,
         stop,
-        face,
+        board,
     }
 }
 
-impl Plugin {
+impl PluginTask {
     async fn run(mut self, mut changes: watch::Receiver<Arc<PluginSpec>>, refresh: Arc<Notify>) {
         let stop = self.tasks.stop_signal().clone();
         self.look().await;
@@ -149,7 +148,7 @@ impl Plugin {
                 () = clock::sleep_until(clock::now() + WRITING), if self.again => {
                     self.look().await;
                 }
-                Some(report) = self.reports.1.recv() => self.heard(report).await,
+                Some(report) = self.reports.recv() => self.heard(report).await,
             }
         }
         self.tasks.stop(Duration::from_secs(1)).await;
@@ -161,14 +160,14 @@ impl Plugin {
             self.halt();
             self.set_refused(false);
             self.unheeded = false;
-            self.face.lock().state = PluginState::Disabled;
+            self.board.lock().state = PluginState::Disabled;
             return;
         }
         let now = Stamp::now(&self.spec.component);
         let known = self.stamp.is_some() && self.stamp == now;
         // What was refused may fit what the commune says now.
-        let running = self.running.as_ref().filter(|_| !self.refused);
-        let same = running.is_some_and(|r| r.spec.component == self.spec.component);
+        let live = self.live.as_ref().filter(|_| !self.refused);
+        let same = live.is_some_and(|r| r.spec.component == self.spec.component);
         if known && (same || !self.unheeded) {
             if self.unheeded {
                 self.respecify();
@@ -176,7 +175,7 @@ impl Plugin {
             return;
         }
         self.again = false;
-        if self.running.is_none() {
+        if self.live.is_none() {
             self.revive().await;
         }
         self.stamp = now;
@@ -198,82 +197,23 @@ impl Plugin {
     /// Reads and compiles the file; `None` when it is what runs already. With an error, which file it
     /// was, if it could be read.
     async fn load(&mut self) -> Result<Option<Loaded>, (LoadError, Option<PackageDigest>)> {
-        let (path, trusted) = (self.spec.component.clone(), self.spec.trusted_keys.clone());
-        let read = move || {
-            let (bytes, stamp) = load::read(&path).map_err(|error| (error, None))?;
-            let package = load::check(&bytes, &trusted).map_err(|error| match error {
-                // The rest may be on its way.
-                LoadError::Package(_) if stamp.is_fresh(clock::wall()) => {
-                    (LoadError::BeingWritten, None)
-                }
-                error => (error, Some(PackageDigest::of(&bytes))),
-            })?;
-            Ok((bytes, package, stamp))
-        };
-        let read = tokio::task::spawn_blocking(read).await;
-        let (bytes, package, stamp) = read.unwrap_or(Err((LoadError::BeingWritten, None)))?;
+        let (checked, stamp) = loading::read(&self.spec).await?;
         self.stamp = Some(stamp);
-        let digest = package.digest;
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|r| r.loaded.digest == digest)
-        {
+        let digest = checked.digest();
+        if self.live.as_ref().is_some_and(|r| r.digest() == digest) {
             return Ok(None);
         }
-        let loaded = self.compiled(bytes, package).await;
+        let loaded = loading::compile(&self.services, &self.spec, checked).await;
         loaded.map(Some).map_err(|error| (error, Some(digest)))
-    }
-
-    async fn compiled(&self, bytes: Vec<u8>, package: Package) -> Result<Loaded, LoadError> {
-        let digest = package.digest;
-        tracing::info!(
-            digest = digest.short(),
-            version = package.manifest.version,
-            "loading"
-        );
-        let bytes = Arc::new(bytes);
-        let begin = clock::now();
-        let (component, source) = self.house.compiler.compile(&bytes, digest).await?;
-        tracing::info!(
-            digest = digest.short(),
-            seconds = (clock::now() - begin).as_secs_f64(),
-            cached = source == Source::Cached,
-            "compiled"
-        );
-        let engine = &self.house.engine;
-        let prepared = load::link(
-            engine,
-            &component,
-            &package,
-            &self.spec.grant,
-            &self.spec.name,
-        )?;
-        Ok(Loaded {
-            surface: Surface::of(engine, &component),
-            component,
-            package: Arc::new(package),
-            prepared,
-            digest,
-            bytes: bytes.len(),
-        })
     }
 
     /// Starts what proved itself last, if the file has changed since: the file is then tried against
     /// it, like any that comes while something runs.
     async fn revive(&mut self) {
-        let (house, spec) = (Arc::clone(&self.house), Arc::clone(&self.spec));
-        let read = move || {
-            let bytes = house.kept.as_ref()?.other(&spec)?;
-            let package = load::check(&bytes, &spec.trusted_keys);
-            Some(package.map(|package| (bytes, package)))
-        };
-        let Ok(Some(checked)) = tokio::task::spawn_blocking(read).await else {
-            return;
-        };
-        let loaded = match checked {
-            Ok((bytes, package)) => self.compiled(bytes, package).await,
-            Err(error) => Err(error),
+        let loaded = match loading::proven(&self.services, &self.spec).await {
+            None => return,
+            Some(Ok(checked)) => loading::compile(&self.services, &self.spec, checked).await,
+            Some(Err(error)) => Err(error),
         };
         match loaded {
             Ok(loaded) => {
@@ -292,32 +232,30 @@ impl Plugin {
     async fn settle(&mut self) {
         let stop = self.tasks.stop_signal().clone();
         let deadline = clock::now() + SETTLING;
-        while self.at_cameras(|status| status.state == RunState::Starting) {
+        while self.places.any(|status| status.state == RunState::Starting) {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = clock::sleep_until(deadline) => return,
-                Some(report) = self.reports.1.recv() => self.heard(report).await,
+                Some(report) = self.reports.recv() => self.heard(report).await,
             }
         }
     }
 
     /// Keeps what runs for the next start.
     async fn keep(&mut self) {
-        let Some(digest) = self.running.as_ref().map(|r| r.loaded.digest) else {
+        let Some(digest) = self.live.as_ref().map(LiveGeneration::digest) else {
             return;
         };
-        if self.kept == Some(digest) {
+        if self.proven == Some(digest) {
             return;
         }
-        let (house, spec) = (Arc::clone(&self.house), Arc::clone(&self.spec));
-        let keep = move || {
-            house
-                .kept
-                .as_ref()
-                .map_or(Ok(false), |k| k.keep(&spec, digest))
+        let (services, spec) = (Arc::clone(&self.services), Arc::clone(&self.spec));
+        let keep = move || match &services.proven {
+            Some(proven) => proven.keep(&spec, digest),
+            None => Ok(false),
         };
         match tokio::task::spawn_blocking(keep).await {
-            Ok(Ok(kept)) => self.kept = kept.then_some(digest),
+            Ok(Ok(kept)) => self.proven = kept.then_some(digest),
             Ok(Err(error)) => tracing::warn!(%error, "it can not be kept for the next start"),
             Err(_panicked) => {}
         }
@@ -328,23 +266,23 @@ impl Plugin {
         let digest = digest.map_or_else(|| "unread".to_owned(), |d| d.short());
         tracing::error!(digest, why, "refused");
         self.set_refused(true);
-        self.face.metrics.refusals.inc();
+        self.board.metrics.refusals.inc();
         self.error(why);
-        if self.running.is_none() {
-            self.face.lock().state = PluginState::Refused;
-            self.face.metrics.up.set(0);
+        if self.live.is_none() {
+            self.board.lock().state = PluginState::Refused;
+            self.board.metrics.up.set(0);
         }
     }
 
     fn set_refused(&mut self, refused: bool) {
         self.refused = refused;
-        self.face.lock().change_refused = refused;
-        self.face.metrics.change_refused.set(i64::from(refused));
+        self.board.lock().change_refused = refused;
+        self.board.metrics.change_refused.set(i64::from(refused));
     }
 
     fn error(&self, why: &str) {
-        self.face.tail.push(Level::Error, "", why.to_owned());
-        self.face.lock().last_error = Some(LastError {
+        self.board.tail.push(Level::Error, "", why.to_owned());
+        self.board.lock().last_error = Some(LastError {
             at: clock::wall().into(),
             text: why.to_owned(),
         });
@@ -353,241 +291,139 @@ impl Plugin {
     /// A new component is to run.
     fn take_over(&mut self, loaded: Loaded) {
         self.unheeded = false;
-        self.face.metrics.loads.inc();
-        let shared = self.shared(&loaded);
+        self.board.metrics.loads.inc();
+        let context = self.context(&loaded);
+        let limits = context.limits;
         self.generations += 1;
-        let manifest = &loaded.package.manifest;
-        let limits = shared.limits;
-        let component = ComponentStatus {
-            name: manifest.name.clone(),
-            version: manifest.version.clone(),
-            digest: loaded.digest.to_string(),
-            signer: loaded.package.signer.map(|key| key.to_string()),
-            bytes: loaded.bytes,
-            contract: loaded.prepared.served,
-            surface: loaded.surface.clone(),
-            memory_limit_bytes: limits.memory_bytes,
-            call_limit_ms: limits.cpu.as_secs_f64() * 1000.0,
-            cpu_share: limits.cpu_share,
-        };
+        // Ten seconds' worth at once: the mean counts, not the moment.
+        self.share
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .limit(limits.cpu_share, limits.cpu_share * 10.0);
+        let component = component(&loaded, &limits);
         let generation = Arc::new(Generation {
             number: self.generations,
-            version: manifest.version.clone(),
-            recycle: limits.recycle,
-            detections: limits.detections,
-            // Ten seconds' worth at once: the mean counts, not the moment.
-            share: Arc::new(Mutex::new(Bucket::new(
-                limits.cpu_share,
-                limits.cpu_share * 10.0,
-            ))),
-            factory: Arc::new(ComponentFactory {
-                loaded: loaded.clone(),
-                shared,
-                settings: self.spec.settings.clone(),
-                grant: self.spec.grant,
-            }),
-        });
-        tracing::info!(
-            generation = generation.number,
-            version = generation.version,
-            digest = loaded.digest.short(),
-            "goes live"
-        );
-        let text = format!(
-            "generation {}: version {}, {}",
-            generation.number,
-            generation.version,
-            loaded.digest.short()
-        );
-        self.face.tail.push(Level::Info, "", text);
-        let running = Running {
+            version: component.version.clone(),
+            share: Arc::clone(&self.share),
             loaded,
+            context,
+            settings: self.spec.settings.clone(),
+            grant: self.spec.grant,
+        });
+        let digest = generation.loaded.digest.short();
+        let (number, version) = (generation.number, &generation.version);
+        tracing::info!(generation = number, version, digest, "goes live");
+        let text = format!("generation {number}: version {version}, {digest}");
+        self.board.tail.push(Level::Info, "", text);
+        let live = LiveGeneration {
             generation,
             component,
             spec: Arc::clone(&self.spec),
         };
-        let before = self.running.replace(running.clone());
+        let before = self.live.replace(live.clone());
         if before.is_some() {
             self.before = before;
         }
-        self.go(&running);
+        self.go(&live);
     }
 
-    fn shared(&self, loaded: &Loaded) -> Shared {
-        let limits = Limits::resolve(&loaded.package.manifest, &self.spec.limits);
+    fn context(&self, loaded: &Loaded) -> InstanceContext {
         let asked = loaded.package.manifest.requests.state;
         let granted = self.spec.grant.state_bytes;
-        Shared {
-            tail: Arc::clone(&self.face.tail),
-            metrics: Arc::clone(&self.face.metrics),
-            store: Arc::clone(&self.house.store),
+        InstanceContext {
+            tail: Arc::clone(&self.board.tail),
+            metrics: Arc::clone(&self.board.metrics),
+            store: Arc::clone(&self.services.store),
             state_bytes: asked.zip(granted).map(|(a, g)| a.0.min(g)),
-            limits,
-            plugin: self.spec.name.as_str().into(),
+            limits: Limits::resolve(&loaded.package.manifest, &self.spec.limits),
+            plugin: self.spec.name.clone(),
         }
     }
 
     /// The file is the same and what the commune says about it may not be.
     fn respecify(&mut self) {
         self.unheeded = false;
-        let Some(running) = self.running.clone() else {
+        let Some(live) = self.live.clone() else {
             return;
         };
-        let (was, is) = (&running.spec, &self.spec);
+        let (was, is) = (&live.spec, &self.spec);
         let same = was.settings == is.settings
             && was.grant == is.grant
             && was.limits == is.limits
             && was.trusted_keys == is.trusted_keys;
         if same {
-            self.go(&running);
+            self.go(&live);
             return;
         }
-        let loaded = &running.loaded;
-        let digest = loaded.digest;
-        let signer = loaded.package.signer;
-        let trusted = &self.spec.trusted_keys;
-        if !trusted.is_empty() && !signer.is_some_and(|key| trusted.contains(&key)) {
-            let why = LoadError::Untrusted(signer).to_string();
-            self.halt();
-            self.refuse(&why, Some(digest));
-            return;
-        }
-        let engine = &self.house.engine;
-        let linked = load::link(
-            engine,
-            &loaded.component,
-            &loaded.package,
-            &self.spec.grant,
-            &self.spec.name,
-        );
-        match linked {
-            Ok(prepared) => self.take_over(Loaded {
-                prepared,
-                ..loaded.clone()
-            }),
+        match loading::relink(&self.services, &self.spec, &live.generation.loaded) {
+            Ok(loaded) => self.take_over(loaded),
             Err(error) => {
-                // A grant that was taken back is not used on.
+                // A grant or a trust that was taken back is not used on.
                 self.halt();
-                self.refuse(&error.to_string(), Some(digest));
+                self.refuse(&error.to_string(), Some(live.digest()));
             }
         }
     }
 
-    /// Makes this generation the desired one at all cameras of the spec.
-    fn go(&mut self, running: &Running) {
-        let generation = &running.generation;
-        let desired = match &self.desired {
-            Some(desired) => {
-                desired.send_if_modified(|current| {
-                    let differs = current.number != generation.number;
-                    current.clone_from(generation);
-                    differs
-                });
-                desired.clone()
-            }
-            None => {
-                let desired = watch::Sender::new(Arc::clone(generation));
-                self.desired = Some(desired.clone());
-                desired
-            }
+    /// Makes this generation the desired one at all places that the commune says.
+    fn go(&mut self, live: &LiveGeneration) {
+        let generation = &live.generation;
+        let Ok(kind) = kinds::served(generation.loaded.package.manifest.kind) else {
+            return;
         };
-        let wanted = &self.spec.cameras;
-        self.runners.retain(|camera, stop| {
-            let stays = wanted.contains(camera);
-            if !stays {
-                stop.cancel();
-                self.face.lock().cameras.remove(&camera.camera);
-            }
-            stays
-        });
-        for camera in wanted {
-            if self.runners.contains_key(camera) {
-                continue;
-            }
-            let context = Context {
-                plugin: self.spec.name.as_str().into(),
-                source: Arc::clone(&self.house.source),
-                sink: Arc::clone(&self.house.sink),
-                metrics: Arc::clone(&self.face.metrics),
-                tail: Arc::clone(&self.face.tail),
-                reports: self.reports.0.clone(),
-            };
-            let (runner, status) = Runner::new(camera.clone(), context);
-            self.face
-                .lock()
-                .cameras
-                .insert(camera.camera.clone(), status);
-            let stop = self.tasks.stop_signal().child_token();
-            self.runners.insert(camera.clone(), stop.clone());
-            let follow = desired.subscribe();
-            let span = tracing::info_span!("at", camera = %camera.camera);
-            self.tasks
-                .spawn("plugin at camera", span, |_stop| runner.run(follow, stop));
-        }
-        let mut shown = self.face.lock();
+        self.places.go(kind, generation, (kind.places)(&self.spec));
+        let mut shown = self.board.lock();
         shown.state = PluginState::Running;
         shown.generation = generation.number;
-        shown.component = Some(running.component.clone());
-        self.face.metrics.up.set(1);
+        shown.component = Some(live.component.clone());
+        self.board.metrics.up.set(1);
         let number = i64::try_from(generation.number).unwrap_or(i64::MAX);
-        self.face.metrics.generation.set(number);
+        self.board.metrics.generation.set(number);
     }
 
     /// Nothing of it runs any more.
     fn halt(&mut self) {
-        for (camera, stop) in std::mem::take(&mut self.runners) {
-            stop.cancel();
-            self.face.lock().cameras.remove(&camera.camera);
-        }
-        self.running = None;
+        self.places.halt();
+        self.live = None;
         self.before = None;
-        self.desired = None;
         self.stamp = None;
-        let mut shown = self.face.lock();
+        let mut shown = self.board.lock();
         shown.generation = 0;
         shown.component = None;
-        self.face.metrics.up.set(0);
+        self.board.metrics.up.set(0);
     }
 
-    /// Whether this holds at one camera at least.
-    fn at_cameras(&self, is: impl Fn(&RunStatus) -> bool) -> bool {
-        self.face.lock().cameras.values().any(|status| {
-            let status = status.lock().unwrap_or_else(|e| e.into_inner());
-            is(&status)
-        })
-    }
-
-    async fn heard(&mut self, report: Report) {
-        let current = self.running.as_ref().map(|r| r.generation.number);
+    async fn heard(&mut self, report: SeatReport) {
+        let current = self.live.as_ref().map(|r| r.generation.number);
         match report {
-            Report::RolledBack { generation, why } | Report::Refused { generation, why } => {
+            SeatReport::RolledBack { generation, why } | SeatReport::Refused { generation, why } => {
                 self.error(&format!("generation {generation}: {why}"));
                 if current == Some(generation)
                     && let Some(before) = self.before.take()
                 {
                     // The file stays refused until it changes.
                     let short =
-                        |running: Option<&Running>| running.map(|r| r.loaded.digest.short());
+                        |live: Option<&LiveGeneration>| live.map(|live| live.digest().short());
                     tracing::warn!(
                         generation,
-                        digest = short(self.running.as_ref()),
+                        digest = short(self.live.as_ref()),
                         goes_on = short(Some(&before)),
                         why,
                         "taken back"
                     );
-                    self.face.metrics.refusals.inc();
+                    self.board.metrics.refusals.inc();
                     self.set_refused(true);
-                    self.running = Some(before.clone());
+                    self.live = Some(before.clone());
                     self.go(&before);
                 } else if current == Some(generation)
-                    && !self.at_cameras(|status| status.state != RunState::Refused)
+                    && !self.places.any(|status| status.state != RunState::Refused)
                 {
-                    self.face.lock().state = PluginState::Refused;
-                    self.face.metrics.up.set(0);
+                    self.board.lock().state = PluginState::Refused;
+                    self.board.metrics.up.set(0);
                 }
             }
-            Report::Confirmed { generation } => {
-                let elsewhere = self.at_cameras(|status| {
+            SeatReport::Confirmed { generation } => {
+                let elsewhere = self.places.any(|status| {
                     status.generation != generation || status.state != RunState::Running
                 });
                 if current == Some(generation) && !elsewhere {
@@ -595,7 +431,24 @@ impl Plugin {
                     self.keep().await;
                 }
             }
-            Report::Failed { why } => self.error(&why),
+            SeatReport::Failed { why } => self.error(&why),
         }
+    }
+}
+
+/// What others get to know of a component.
+fn component(loaded: &Loaded, limits: &Limits) -> ComponentStatus {
+    let manifest = &loaded.package.manifest;
+    ComponentStatus {
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        digest: loaded.digest.to_string(),
+        signer: loaded.package.signer.map(|key| key.to_string()),
+        bytes: loaded.bytes,
+        contract: loaded.prepared.version,
+        surface: loaded.surface.clone(),
+        memory_limit_bytes: limits.memory_bytes,
+        call_limit_ms: limits.cpu.as_secs_f64() * 1000.0,
+        cpu_share: limits.cpu_share,
     }
 }

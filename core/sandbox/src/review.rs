@@ -5,9 +5,11 @@ use serde::Serialize;
 use taimat_contract::Kind;
 use taimat_contract::package::Requests;
 
+use crate::kinds;
 use crate::limits::Limits;
-use crate::load::{self, Grant, LoadError};
-use crate::plugin::PluginSpec;
+use crate::load;
+use crate::load_error::LoadError;
+use crate::spec::{Grant, PluginSpec};
 
 /// What there is to know about a file before it is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,6 +50,7 @@ pub struct Ask {
 /// Looks at a file as if it were the plugin's. Fails where loading would before it compiles.
 pub(crate) fn review(spec: &PluginSpec, bytes: &[u8]) -> Result<Review, LoadError> {
     let package = load::check(bytes, &spec.trusted_keys)?;
+    kinds::served(package.manifest.kind)?;
     let limits = Limits::resolve(&package.manifest, &spec.limits);
     let manifest = package.manifest;
     let asks = manifest.requests.grants().into_iter();
@@ -105,7 +108,7 @@ mod tests {
     fn spec(grant: Grant) -> PluginSpec {
         PluginSpec {
             commune: "thu".parse().unwrap(),
-            name: "a".into(),
+            name: "a".parse().unwrap(),
             component: PathBuf::new(),
             enabled: true,
             cameras: Vec::new(),

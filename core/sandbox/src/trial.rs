@@ -2,22 +2,29 @@
 //!
 //! Time comes from the recording only, so that the same recording gives the same answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use taimat_base::metrics::Registry;
-use taimat_base::{CameraKey, CommuneId};
+use taimat_base::{CameraKey, CommuneId, PluginId};
 use taimat_contract::{Delivery, Detection, Detector, Failure, UnixMicros, Want};
 use wasmtime::component::Component;
 
+use crate::bucket::Bucket;
+use crate::budget::Budget;
 use crate::compile::CompileError;
-use crate::engine::Running;
-use crate::generation::{ComponentFactory, Factory};
-use crate::host::Shared;
-use crate::host::log::{Line, Tail};
-use crate::host::state::Store;
+use crate::engine::TickingEngine;
+use crate::generation::Generation;
+use crate::host::InstanceContext;
+use crate::host::state::StateStore;
+use crate::kinds;
+use crate::kinds::detector::instance::ReadyDetector;
 use crate::limits::{LimitSettings, Limits};
-use crate::load::{self, Grant, LoadError, Loaded, Surface};
-use crate::metrics::{Metrics, PluginMetrics};
+use crate::load::{self, Loaded};
+use crate::load_error::LoadError;
+use crate::metrics::{PluginFamilies, PluginMetrics};
+use crate::spec::Grant;
+use crate::surface::Surface;
+use crate::tail::{Line, Tail};
 
 /// Why a plugin can not be tried out.
 #[derive(Debug, thiserror::Error)]
@@ -37,12 +44,11 @@ pub enum TrialError {
 /// One plugin at one camera, granted all that its manifest asks for.
 #[derive(Debug)]
 pub struct Trial {
-    detector: Box<dyn Detector>,
-    want: Want,
+    ready: ReadyDetector,
     version: String,
     metrics: Arc<PluginMetrics>,
     tail: Arc<Tail>,
-    _engine: Running,
+    _engine: TickingEngine,
 }
 
 impl Trial {
@@ -54,7 +60,7 @@ impl Trial {
     ) -> Result<Self, TrialError> {
         let inside = |e: &dyn std::fmt::Display| TrialError::Sandbox(format!("{e:#}"));
         let package = load::check(bytes, &[])?;
-        let running = Running::start(4).map_err(|e| inside(&e))?;
+        let running = TickingEngine::start(4).map_err(|e| inside(&e))?;
         let component = Component::new(&running.engine, bytes)
             .map_err(|e| LoadError::Compile(CompileError::Invalid(format!("{e:#}"))))?;
         let requests = &package.manifest.requests;
@@ -62,23 +68,30 @@ impl Trial {
             frames: requests.frames.map(|f| (f.width, f.fps as f32)),
             state_bytes: requests.state.map(|s| s.0),
         };
-        let name = package.manifest.name.clone();
-        let prepared = load::link(&running.engine, &component, &package, &grant, &name)?;
+        let name: PluginId = package.manifest.name.parse().map_err(|e| inside(&e))?;
+        let rules = &kinds::served(package.manifest.kind)?.rules;
+        let said = (&name, &grant);
+        let prepared = load::link(&running.engine, &component, &package, rules, said)?;
         let commune: CommuneId = "trial".parse().map_err(|e| inside(&e))?;
         let camera = CameraKey::new(commune.clone(), "camera".parse().map_err(|e| inside(&e))?);
-        let metrics = Metrics::register(&Registry::new()).map_err(|e| inside(&e))?;
-        let metrics = Arc::new(Arc::new(metrics).of(&commune, &name));
+        let families = PluginFamilies::register(&Registry::new()).map_err(|e| inside(&e))?;
+        let metrics = Arc::new(Arc::new(families).of(&commune, &name));
         let tail = Arc::new(Tail::default());
-        let shared = Shared {
+        let context = InstanceContext {
             tail: Arc::clone(&tail),
             metrics: Arc::clone(&metrics),
-            store: Arc::new(Store::in_memory().map_err(|e| inside(&e))?),
+            store: Arc::new(StateStore::in_memory().map_err(|e| inside(&e))?),
             state_bytes: grant.state_bytes,
             limits: Limits::resolve(&package.manifest, limits),
-            plugin: name.as_str().into(),
+            plugin: name,
         };
         let version = package.manifest.version.clone();
-        let factory = ComponentFactory {
+        let budget = Arc::new(Budget::default());
+        budget.limit(&context.limits);
+        let generation = Generation {
+            number: 1,
+            version: version.clone(),
+            share: Arc::new(Mutex::new(Bucket::new(1.0, 1.0))),
             loaded: Loaded {
                 surface: Surface::of(&running.engine, &component),
                 component,
@@ -87,14 +100,13 @@ impl Trial {
                 prepared,
                 bytes: bytes.len(),
             },
-            shared,
+            context,
             settings: settings.to_owned(),
             grant,
         };
-        let (detector, want) = factory.make(&camera).await?;
+        let ready = ReadyDetector::make(Arc::new(generation), camera, budget).await?;
         Ok(Self {
-            detector,
-            want,
+            ready,
             version,
             metrics,
             tail,
@@ -104,7 +116,7 @@ impl Trial {
 
     /// What it gets to see.
     pub fn want(&self) -> Want {
-        self.want
+        self.ready.want
     }
 
     /// Its version, as its manifest has it.
@@ -114,17 +126,17 @@ impl Trial {
 
     /// Shows it a frame.
     pub async fn frame(&mut self, frame: &Delivery) -> Result<Vec<Detection>, Failure> {
-        self.detector.on_frame(frame).await
+        self.ready.detector.on_frame(frame).await
     }
 
     /// Tells it that time passes.
     pub async fn tick(&mut self, now: UnixMicros) -> Result<Vec<Detection>, Failure> {
-        self.detector.on_tick(now).await
+        self.ready.detector.on_tick(now).await
     }
 
     /// State for another instance of it.
     pub async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        self.detector.save().await
+        self.ready.detector.save().await
     }
 
     /// Linear memory that it has.

@@ -240,23 +240,26 @@ impl Eyes {
             match token {
                 TokenTree::Ident(ident) => {
                     let ident = ident.to_string();
-                    if path.is_empty() && !matches!(ident.as_str(), "crate" | "super") {
-                        continue;
+                    if !path.is_empty() || matches!(ident.as_str(), "crate" | "super") {
+                        path.push(ident);
                     }
-                    path.push(ident);
                 }
                 TokenTree::Punct(punct) if punct.as_char() == ':' => {}
                 other => {
-                    if !path.is_empty() {
-                        self.path(std::mem::take(&mut path));
-                    }
+                    self.end_of_path(&mut path);
                     if let TokenTree::Group(group) = other {
                         self.tokens(group.stream());
                     }
                 }
             }
         }
-        if !path.is_empty() {
+        self.end_of_path(&mut path);
+    }
+
+    fn end_of_path(&mut self, path: &mut Vec<String>) {
+        let path = std::mem::take(path);
+        // `pub(crate)` is none.
+        if path.len() > 1 {
             self.path(path);
         }
     }

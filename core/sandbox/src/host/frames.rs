@@ -6,11 +6,11 @@ use taimat_contract::{CellStats, FrameError, FrameId, FrameInfo, Frames as Sourc
 
 /// An instance's part: the frames of the present call, and none between calls.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
+pub(crate) struct FramesCapability {
     current: Option<Arc<dyn Source>>,
 }
 
-impl Frames {
+impl FramesCapability {
     pub(crate) fn lend(&mut self, frames: Arc<dyn Source>) {
         self.current = Some(frames);
     }

@@ -1,103 +1,35 @@
 //! Capability `log`: always granted, within a rate.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use serde::Serialize;
-use taimat_base::{CameraKey, clock, text};
-use taimat_contract::UnixMicros;
+use taimat_base::{CameraKey, clock};
 
-use super::Shared;
-use crate::limits::Bucket;
+use super::context::InstanceContext;
+use crate::budget::Budget;
 use crate::metrics::PluginMetrics;
-
-/// Lines kept for the console.
-const KEPT: usize = 200;
-/// Bytes of a line.
-const LINE_BYTES: usize = 1024;
-
-/// How important a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Every step.
-    Trace,
-    /// For who looks for a mistake.
-    Debug,
-    /// For the operator.
-    Info,
-    /// Something is not as it should be.
-    Warn,
-    /// Something does not work.
-    Error,
-}
-
-/// A line that a plugin wrote, or the host about it.
-#[derive(Debug, Clone, Serialize)]
-pub struct Line {
-    /// When.
-    pub at: UnixMicros,
-    /// How important it is.
-    pub level: Level,
-    /// About which camera; empty when about none.
-    pub camera: String,
-    /// What it says.
-    pub text: String,
-}
-
-/// What a plugin says, as it is shown.
-pub(crate) fn line(text: &str) -> String {
-    text::line(text, LINE_BYTES)
-}
-
-/// The newest lines of a plugin.
-#[derive(Debug, Default)]
-pub(crate) struct Tail(Mutex<VecDeque<Line>>);
-
-impl Tail {
-    pub(crate) fn push(&self, level: Level, camera: &str, text: String) {
-        let line = Line {
-            at: clock::wall().into(),
-            level,
-            camera: camera.to_owned(),
-            text,
-        };
-        let mut lines = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        if lines.len() >= KEPT {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-
-    /// The lines, the oldest first.
-    pub(crate) fn lines(&self) -> Vec<Line> {
-        let lines = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        lines.iter().cloned().collect()
-    }
-}
+use crate::tail::{Level, Tail, line};
 
 /// An instance's part.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct LogCapability {
     tail: Arc<Tail>,
     metrics: Arc<PluginMetrics>,
     camera: String,
-    bucket: Bucket,
+    budget: Arc<Budget>,
 }
 
-impl Log {
-    pub(super) fn new(shared: &Shared, camera: &CameraKey) -> Self {
-        let rate = f64::from(shared.limits.log_lines);
+impl LogCapability {
+    pub(super) fn new(context: &InstanceContext, camera: &CameraKey, budget: &Arc<Budget>) -> Self {
         Self {
-            tail: Arc::clone(&shared.tail),
-            metrics: Arc::clone(&shared.metrics),
+            tail: Arc::clone(&context.tail),
+            metrics: Arc::clone(&context.metrics),
             camera: camera.camera.to_string(),
-            bucket: Bucket::new(rate, rate * 5.0),
+            budget: Arc::clone(budget),
         }
     }
 
-    pub(crate) fn write(&mut self, level: Level, message: &str) {
-        if !self.bucket.take(clock::now()) {
+    pub(crate) fn write(&self, level: Level, message: &str) {
+        if !self.budget.log_line(clock::now()) {
             self.metrics.log_dropped.inc();
             return;
         }

@@ -1,55 +1,49 @@
 //! Capability `metrics`: always granted; few names, bounded labels.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use taimat_base::CameraKey;
 
-use super::Shared;
+use super::context::InstanceContext;
+use crate::budget::Budget;
 use crate::metrics::PluginMetrics;
-
-/// Names of one plugin at one camera.
-const MAX_NAMES: usize = 32;
 
 /// An instance's part.
 #[derive(Debug)]
-pub(crate) struct Metrics {
+pub(crate) struct MetricsCapability {
     metrics: Arc<PluginMetrics>,
     camera: String,
-    names: BTreeSet<String>,
+    budget: Arc<Budget>,
 }
 
-impl Metrics {
-    pub(super) fn new(shared: &Shared, camera: &CameraKey) -> Self {
+impl MetricsCapability {
+    pub(super) fn new(context: &InstanceContext, camera: &CameraKey, budget: &Arc<Budget>) -> Self {
         Self {
-            metrics: Arc::clone(&shared.metrics),
+            metrics: Arc::clone(&context.metrics),
             camera: camera.camera.to_string(),
-            names: BTreeSet::new(),
+            budget: Arc::clone(budget),
         }
     }
 
-    fn known(&mut self, name: &str) -> bool {
+    fn known(&self, name: &str) -> bool {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let good = (1..=48).contains(&name.len()) && name.chars().all(fits);
-        if good && self.names.contains(name) {
-            return true;
-        }
-        if good && self.names.len() < MAX_NAMES {
-            self.names.insert(name.to_owned());
+        let known = good && self.budget.metric(name);
+        if known {
             self.metrics.remember(&self.camera, name);
-            return true;
+        } else {
+            self.metrics.values_ignored.inc();
         }
-        self.metrics.values_ignored.inc();
-        false
+        known
     }
 
-    pub(crate) fn add(&mut self, name: &str, delta: f64) {
+    pub(crate) fn add(&self, name: &str, delta: f64) {
         if delta.is_finite() && delta >= 0.0 && self.known(name) {
             self.metrics.count(&self.camera, name, delta);
         }
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: f64) {
+    pub(crate) fn set(&self, name: &str, value: f64) {
         if value.is_finite() && self.known(name) {
             self.metrics.value(&self.camera, name, value);
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use taimat_base::CameraKey;
+use taimat_base::{CameraKey, PluginId};
 use taimat_contract::PluginError;
 
 const SCHEMA: &str = "
@@ -26,9 +26,9 @@ const MAX_LISTED: u32 = 1000;
 
 /// Where all plugins' state is kept.
 #[derive(Debug)]
-pub struct Store(Mutex<Connection>);
+pub struct StateStore(Mutex<Connection>);
 
-impl Store {
+impl StateStore {
     /// Opens or makes the file.
     pub fn open(file: &Path) -> rusqlite::Result<Self> {
         Self::with(Connection::open(file)?)
@@ -60,15 +60,15 @@ impl Store {
 pub(crate) struct Owner(String);
 
 impl Owner {
-    pub(crate) fn new(camera: &CameraKey, plugin: &str) -> Self {
+    pub(crate) fn new(camera: &CameraKey, plugin: &PluginId) -> Self {
         Self(format!("{}/{plugin}/{}", camera.commune, camera.camera))
     }
 }
 
 /// An instance's part.
 #[derive(Debug)]
-pub(crate) struct State {
-    store: Arc<Store>,
+pub(crate) struct StateCapability {
+    store: Arc<StateStore>,
     owner: Owner,
     quota: u64,
 }
@@ -78,8 +78,8 @@ fn later(error: &rusqlite::Error) -> PluginError {
     PluginError::Retry("the state can not be reached".into())
 }
 
-impl State {
-    pub(super) fn new(store: Arc<Store>, owner: Owner, quota: u64) -> Self {
+impl StateCapability {
+    pub(super) fn new(store: Arc<StateStore>, owner: Owner, quota: u64) -> Self {
         Self {
             store,
             owner,
@@ -110,7 +110,7 @@ impl State {
             return Err(PluginError::Settings(why));
         }
         let connection = self.connection();
-        let used = Store::used(&connection, &self.owner.0, key).map_err(|e| later(&e))?;
+        let used = StateStore::used(&connection, &self.owner.0, key).map_err(|e| later(&e))?;
         let wanted = used + (key.len() + value.len()) as u64;
         if wanted > self.quota {
             let quota = self.quota;
@@ -153,14 +153,14 @@ impl State {
 mod tests {
     use super::*;
 
-    fn state(store: &Arc<Store>, camera: &str) -> State {
+    fn state(store: &Arc<StateStore>, camera: &str) -> StateCapability {
         let camera = CameraKey::new("c".parse().unwrap(), camera.parse().unwrap());
-        State::new(Arc::clone(store), Owner::new(&camera, "p"), 100)
+        StateCapability::new(Arc::clone(store), Owner::new(&camera, &"p".parse().unwrap()), 100)
     }
 
     #[test]
     fn keeps_to_itself_and_to_its_quota() {
-        let store = Arc::new(Store::in_memory().unwrap());
+        let store = Arc::new(StateStore::in_memory().unwrap());
         let (a, b) = (state(&store, "a"), state(&store, "b"));
         a.set("k", b"1").unwrap();
         assert_eq!(
@@ -184,10 +184,10 @@ mod tests {
     fn outlives_the_process() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.db");
-        state(&Arc::new(Store::open(&file).unwrap()), "a")
+        state(&Arc::new(StateStore::open(&file).unwrap()), "a")
             .set("k", b"1")
             .unwrap();
-        let again = Arc::new(Store::open(&file).unwrap());
+        let again = Arc::new(StateStore::open(&file).unwrap());
         assert_eq!(state(&again, "a").get("k"), Ok(Some(b"1".to_vec())));
     }
 }

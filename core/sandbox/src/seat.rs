@@ -1,41 +1,37 @@
-//! One plugin at one camera: owns the instance, gives it frames, replaces it.
+//! The place of a plugin's instance: who sits there, who comes, who waits to come back.
 //!
-//! A replacement is made beside the running one and takes over between two frames. It is on
-//! probation then: if it fails, or answers nothing but errors, the one before gets the same frame and
-//! stays. An instance that fails without such a one is replaced by a fresh one; after the third time
-//! in a minute there is a pause first.
+//! A replacement is made beside the running instance and takes over between two questions. It is on
+//! probation then: if it fails, or answers nothing but errors, the one before gets the same question
+//! and stays. An instance that fails without such a one is replaced by a fresh one; after the third
+//! time in a minute there is a pause first. What is asked, and what becomes of the answers, is the
+//! matter of the plugin's kind.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, Seldom, clock};
-use taimat_contract::{
-    Delivery, Detection, DetectionSink, Detector, Failure, FrameReader, FrameSource, UnixMicros,
-    Want,
-};
+use async_trait::async_trait;
+use taimat_base::{CameraKey, PluginId, Seldom, clock};
+use taimat_contract::{DetectionSink, Failure, FrameSource, Want};
 use tokio::sync::{mpsc, watch};
 
+use crate::budget::Budget;
 use crate::cpu::{Meter, Metered};
-use crate::generation::Generation;
-use crate::host::log::{Level, Tail};
-use crate::limits::Bucket;
+use crate::generation::{CpuShare, Generation};
 use crate::metrics::PluginMetrics;
 use crate::probation::{Given, Probation, Verdict};
-use crate::status::{RunState, RunStatus};
+use crate::states::RunState;
+use crate::status::RunStatus;
 use crate::suspension::{Failures, MAX_FAILURES};
-
-/// How often `on-tick` is called.
-const TICK: Duration = Duration::from_secs(1);
+use crate::tail::{Level, Tail};
 
 /// What the plugin's task has to know.
 #[derive(Debug)]
-pub(crate) enum Report {
+pub(crate) enum SeatReport {
     /// A generation failed on probation, and the one before runs again.
     RolledBack { generation: u64, why: String },
-    /// A generation could not be made at this camera; what ran goes on.
+    /// A generation could not be made here; what ran goes on.
     Refused { generation: u64, why: String },
     /// A generation has passed its probation.
     Confirmed { generation: u64 },
@@ -43,56 +39,105 @@ pub(crate) enum Report {
     Failed { why: String },
 }
 
-/// What all runners of a plugin share.
+/// What all seats of a plugin share.
 #[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) plugin: Arc<str>,
+pub(crate) struct SeatContext {
+    pub(crate) plugin: PluginId,
     pub(crate) source: Arc<dyn FrameSource>,
     pub(crate) sink: Arc<dyn DetectionSink>,
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) tail: Arc<Tail>,
-    pub(crate) reports: mpsc::Sender<Report>,
+    pub(crate) reports: mpsc::Sender<SeatReport>,
 }
 
-struct Active {
-    detector: Box<dyn Detector>,
-    want: Want,
+/// The generation that is to run.
+pub(crate) type Desired = watch::Receiver<Arc<Generation>>;
+/// How it stands at a place, for others to read.
+pub(crate) type SharedRunStatus = Arc<Mutex<RunStatus>>;
+
+/// Who can sit: an instance of a plugin, ready to be asked.
+#[async_trait]
+pub(crate) trait Guest: Send + 'static {
+    /// What it gets to see, for the status.
+    fn want(&self) -> Option<Want>;
+    /// State for its successor, if it has any.
+    async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure>;
+    /// State of the one before, of that version.
+    async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure>;
+}
+
+/// A guest that is being made.
+type Making<G> = Pin<Box<dyn Future<Output = Result<G, Failure>> + Send>>;
+/// How one is made.
+type Make<G> = fn(Arc<Generation>, CameraKey, Arc<Budget>) -> Making<G>;
+
+struct Active<G> {
+    guest: G,
     generation: Arc<Generation>,
     calls: u64,
 }
 
 /// The instance before, for as long as the new one is on probation.
-struct Fallback {
-    active: Active,
+struct Fallback<G> {
+    active: Active<G>,
     probation: Probation,
 }
 
-/// A detector that is ready, and what it needs to see.
-type Made = Result<(Box<dyn Detector>, Want), Failure>;
-
 /// A replacement that is being made.
-struct Preparing {
+struct Preparing<G> {
     generation: Arc<Generation>,
-    making: Pin<Box<dyn Future<Output = Made> + Send>>,
+    making: Making<G>,
 }
 
-/// One plugin at one camera.
-pub(crate) struct Runner {
-    camera: CameraKey,
-    context: Context,
-    status: Arc<Mutex<RunStatus>>,
-    active: Option<Active>,
-    fallback: Option<Fallback>,
-    preparing: Option<Preparing>,
-    reader: Option<(Want, Box<dyn FrameReader>)>,
+/// What came of a question.
+pub(crate) enum Answer<T> {
+    /// This.
+    Given(T),
+    /// Who was asked has failed, and the one before sits there again: it has to be asked too.
+    Again,
+    /// Nothing.
+    None,
+}
+
+/// CPU time of the one whose turn it is.
+pub(crate) struct Share(CpuShare);
+
+impl Share {
+    /// Runs a call and takes its CPU time off the plugin's share.
+    pub(crate) async fn spend<T>(&self, call: impl Future<Output = T>) -> T {
+        let meter = Arc::new(Meter::default());
+        let metered = Metered {
+            meter: Arc::clone(&meter),
+            inner: Box::pin(call),
+        };
+        let value = metered.await;
+        let mut share = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        share.spend(meter.used().as_secs_f64(), clock::now());
+        value
+    }
+}
+
+/// A place.
+pub(crate) struct Seat<G> {
+    place: CameraKey,
+    context: SeatContext,
+    status: SharedRunStatus,
+    budget: Arc<Budget>,
+    make: Make<G>,
+    active: Option<Active<G>>,
+    fallback: Option<Fallback<G>>,
+    preparing: Option<Preparing<G>>,
     failures: Failures,
     resume: Option<Instant>,
-    detections: Bucket,
     said: Seldom,
 }
 
-impl Runner {
-    pub(crate) fn new(camera: CameraKey, context: Context) -> (Self, Arc<Mutex<RunStatus>>) {
+impl<G: Guest> Seat<G> {
+    pub(crate) fn new(
+        place: CameraKey,
+        context: SeatContext,
+        make: Make<G>,
+    ) -> (Self, SharedRunStatus) {
         let status = Arc::new(Mutex::new(RunStatus {
             state: RunState::Starting,
             generation: 0,
@@ -102,53 +147,70 @@ impl Runner {
             want: None,
         }));
         context.metrics.cameras(RunState::Starting).inc();
-        let runner = Self {
-            camera,
+        let seat = Self {
+            place,
+            context,
             status: Arc::clone(&status),
+            budget: Arc::default(),
+            make,
             active: None,
             fallback: None,
             preparing: None,
-            reader: None,
             failures: Failures::default(),
             resume: None,
-            detections: Bucket::new(0.0, 0.0),
             said: Seldom::default(),
-            context,
         };
-        (runner, status)
+        (seat, status)
     }
 
-    /// Runs what is desired until told to stop.
-    pub(crate) async fn run(mut self, mut desired: watch::Receiver<Arc<Generation>>, stop: Stop) {
-        self.follow(&desired.borrow_and_update().clone());
-        let mut ticks = tokio::time::interval(TICK);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        loop {
-            let resume = self.resume;
-            let busy = self.preparing.is_some();
-            let watching = self.active.is_some() && self.reader.is_some();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                changed = desired.changed() => match changed {
-                    Ok(()) => self.follow(&desired.borrow_and_update().clone()),
-                    Err(_plugin_gone) => return,
-                },
-                made = made(&mut self.preparing), if busy => self.made(made).await,
-                next = next(&mut self.reader), if watching => match next {
-                    Some(delivery) => self.frame(&delivery).await,
-                    None => return,
-                },
-                () = clock::until(resume) => {
-                    self.resume = None;
-                    self.follow(&desired.borrow().clone());
-                }
-                _ = ticks.tick() => self.tick().await,
-            }
+    pub(crate) fn place(&self) -> &CameraKey {
+        &self.place
+    }
+
+    pub(crate) fn context(&self) -> &SeatContext {
+        &self.context
+    }
+
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Who sits there.
+    pub(crate) fn guest(&self) -> Option<&G> {
+        self.active.as_ref().map(|active| &active.guest)
+    }
+
+    /// Whose turn it is, to be asked one question on its share.
+    pub(crate) fn turn(&mut self) -> Option<(&mut G, Share)> {
+        let active = self.active.as_mut()?;
+        active.calls += 1;
+        Some((
+            &mut active.guest,
+            Share(Arc::clone(&active.generation.share)),
+        ))
+    }
+
+    /// When one that was suspended may be tried again.
+    pub(crate) fn resume_at(&self) -> Option<Instant> {
+        self.resume
+    }
+
+    /// The pause is over.
+    pub(crate) fn resume(&mut self, generation: &Arc<Generation>) {
+        self.resume = None;
+        self.follow(generation);
+    }
+
+    /// Waits until a replacement is there, or could not be made.
+    pub(crate) async fn made(&mut self) -> Result<G, Failure> {
+        match &mut self.preparing {
+            Some(preparing) => preparing.making.as_mut().await,
+            None => std::future::pending().await,
         }
     }
 
-    fn set(&self, change: impl FnOnce(&mut RunStatus)) {
+    /// Changes the status, and what is counted by state.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut RunStatus)) {
         let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
         let before = status.state;
         change(&mut status);
@@ -165,17 +227,17 @@ impl Runner {
         }
         self.context
             .tail
-            .push(level, self.camera.camera.as_str(), text);
+            .push(level, self.place.camera.as_str(), text);
     }
 
-    fn report(&self, report: Report) {
+    fn report(&self, report: SeatReport) {
         if self.context.reports.try_send(report).is_err() {
             tracing::debug!("a report was dropped: the plugin's task is busy or gone");
         }
     }
 
     /// Begins to make an instance of a generation, unless it runs already.
-    fn follow(&mut self, generation: &Arc<Generation>) {
+    pub(crate) fn follow(&mut self, generation: &Arc<Generation>) {
         let number = generation.number;
         let runs = self.active.as_ref().map(|a| a.generation.number);
         let comes = self.preparing.as_ref().map(|p| p.generation.number);
@@ -183,7 +245,7 @@ impl Runner {
             self.preparing = None;
             return;
         }
-        let is_kept = |f: &Fallback| f.active.generation.number == number;
+        let is_kept = |f: &Fallback<G>| f.active.generation.number == number;
         if self.fallback.as_ref().is_some_and(is_kept) {
             // Another camera has met the fault first.
             self.preparing = None;
@@ -201,23 +263,26 @@ impl Runner {
     }
 
     fn prepare(&mut self, generation: Arc<Generation>) {
-        let (factory, camera) = (Arc::clone(&generation.factory), self.camera.clone());
+        self.budget.limit(&generation.context.limits);
+        let budget = Arc::clone(&self.budget);
+        let making = (self.make)(Arc::clone(&generation), self.place.clone(), budget);
+        let share = Share(Arc::clone(&generation.share));
         self.preparing = Some(Preparing {
             generation,
-            making: Box::pin(async move { factory.make(&camera).await }),
+            // Who is made again and again has less time to answer.
+            making: Box::pin(async move { share.spend(making).await }),
         });
     }
 
     /// A replacement is there, or could not be made.
-    async fn made(&mut self, made: Made) {
+    pub(crate) async fn take_place(&mut self, made: Result<G, Failure>) {
         let Some(Preparing { generation, .. }) = self.preparing.take() else {
             return;
         };
         match made {
-            Ok((detector, want)) => {
+            Ok(guest) => {
                 let new = Active {
-                    detector,
-                    want,
+                    guest,
                     generation,
                     calls: 0,
                 };
@@ -233,7 +298,7 @@ impl Runner {
                     Level::Error,
                     format!("generation {number} can not start: {why}"),
                 );
-                self.report(Report::Refused {
+                self.report(SeatReport::Refused {
                     generation: number,
                     why,
                 });
@@ -245,17 +310,17 @@ impl Runner {
         }
     }
 
-    /// Takes over between two frames.
-    async fn switch(&mut self, mut new: Active) {
+    /// Takes over between two questions.
+    async fn switch(&mut self, mut new: Active<G>) {
         let old = self.active.take();
         let mut fallback = None;
         if let Some(mut old) = old {
-            let saved = old.detector.save().await;
+            let saved = old.guest.save().await;
             let mut alive = true;
             match saved {
                 Ok(Some(saved)) => {
                     let version = &old.generation.version;
-                    match new.detector.load(version, &saved).await {
+                    match new.guest.load(version, &saved).await {
                         Ok(()) => {}
                         Err(Failure::Said(why)) => {
                             let text = format!("the state of {version} was not taken over: {why}");
@@ -290,7 +355,7 @@ impl Runner {
                 fallback = tried;
             } else if alive {
                 // One that went wrong on probation is not something to fall back on.
-                let again = |f: &Fallback| f.active.generation.number == new.generation.number;
+                let again = |f: &Fallback<G>| f.active.generation.number == new.generation.number;
                 let active = (!tried.as_ref().is_some_and(again)).then_some(old);
                 fallback = active.map(|active| Fallback {
                     active,
@@ -299,9 +364,6 @@ impl Runner {
             }
         }
         let number = new.generation.number;
-        self.watch(new.want);
-        let per_minute = f64::from(new.generation.detections);
-        self.detections = Bucket::new(per_minute / 60.0, per_minute);
         let state = if fallback.is_some() {
             RunState::Probation
         } else {
@@ -310,59 +372,17 @@ impl Runner {
         self.set(|s| {
             s.state = state;
             s.generation = number;
-            s.want = Some(new.want);
+            s.want = new.guest.want();
         });
         if fallback.is_none() {
-            self.report(Report::Confirmed { generation: number });
+            self.report(SeatReport::Confirmed { generation: number });
         }
         self.fallback = fallback;
         self.active = Some(new);
     }
 
-    /// Keeps the frames that come already, if they are what is wanted.
-    fn watch(&mut self, want: Want) {
-        if self.reader.as_ref().is_none_or(|(have, _)| *have != want) {
-            let reader = self.context.source.watch(&self.camera, &want);
-            self.reader = Some((want, reader));
-        }
-    }
-
-    async fn frame(&mut self, delivery: &Delivery) {
-        let skipped = u64::from(delivery.info.dropped_before);
-        self.context.metrics.frames_skipped.inc_by(skipped);
-        if !self.has_share() {
-            self.context.metrics.frames_skipped.inc();
-            return;
-        }
-        // The second time is for the instance before, if there is one.
-        for _ in 0..2 {
-            let Some(active) = &mut self.active else {
-                return;
-            };
-            let call = active.detector.on_frame(delivery);
-            let called = spend(&active.generation.share, call).await;
-            active.calls += 1;
-            self.set(|s| s.frames += 1);
-            if !self.take(Given::Frame, called).await {
-                break;
-            }
-        }
-        self.recycle();
-    }
-
-    async fn tick(&mut self) {
-        if !self.has_share() {
-            return;
-        }
-        let now = UnixMicros::from(clock::wall());
-        let Some(active) = &mut self.active else {
-            return;
-        };
-        let called = spend(&active.generation.share, active.detector.on_tick(now)).await;
-        self.take(Given::Tick, called).await;
-    }
-
-    fn has_share(&self) -> bool {
+    /// Whether the plugin has CPU time left.
+    pub(crate) fn has_share(&self) -> bool {
         self.active.as_ref().is_some_and(|active| {
             let share = active.generation.share.lock();
             let mut share = share.unwrap_or_else(|e| e.into_inner());
@@ -370,13 +390,12 @@ impl Runner {
         })
     }
 
-    /// Takes over what a call returned. Says whether the instance before has to do it again.
-    async fn take(&mut self, given: Given, called: Result<Vec<Detection>, Failure>) -> bool {
+    /// What to make of what a call returned.
+    pub(crate) fn judge<T>(&mut self, given: Given, called: Result<T, Failure>) -> Answer<T> {
         match called {
-            Ok(detections) => {
-                self.publish(detections);
+            Ok(answer) => {
                 self.passed(given, true);
-                false
+                Answer::Given(answer)
             }
             Err(Failure::Said(error)) => {
                 self.context.metrics.said.inc();
@@ -388,29 +407,29 @@ impl Runner {
                     self.say(Level::Warn, format!("it says, {error}{before}"));
                 }
                 if self.passed(given, false) {
-                    return false;
+                    return Answer::None;
                 }
                 let Some(failed) = self.active.take() else {
-                    return false;
+                    return Answer::None;
                 };
                 self.fall_back();
                 self.roll_back(failed.generation.number, &Failure::Said(error));
-                true
+                Answer::Again
             }
             Err(ended) => {
                 self.ended(&ended);
                 let Some(failed) = self.active.take() else {
-                    return false;
+                    return Answer::None;
                 };
                 if self.fall_back() {
                     self.roll_back(failed.generation.number, &ended);
-                    return true;
+                    return Answer::Again;
                 }
-                self.report(Report::Failed {
+                self.report(SeatReport::Failed {
                     why: ended.to_string(),
                 });
                 self.failed(failed.generation, true);
-                false
+                Answer::None
             }
         }
     }
@@ -420,7 +439,8 @@ impl Runner {
         let Some(fallback) = self.fallback.take() else {
             return false;
         };
-        self.watch(fallback.active.want);
+        let want = fallback.active.guest.want();
+        self.set(|s| s.want = want);
         self.active = Some(fallback.active);
         true
     }
@@ -445,7 +465,7 @@ impl Runner {
             Level::Error,
             format!("generation {failed} failed on probation; generation {number} goes on"),
         );
-        self.report(Report::RolledBack {
+        self.report(SeatReport::RolledBack {
             generation: failed,
             why: failure.to_string(),
         });
@@ -462,7 +482,7 @@ impl Runner {
             self.fallback = None;
             self.set(|s| s.state = RunState::Running);
             if let Some(active) = &self.active {
-                self.report(Report::Confirmed {
+                self.report(SeatReport::Confirmed {
                     generation: active.generation.number,
                 });
             }
@@ -490,69 +510,22 @@ impl Runner {
         );
     }
 
-    fn recycle(&mut self) {
+    /// Begins to replace an instance that has made as many calls as it may.
+    pub(crate) fn recycle(&mut self) {
         if let Some(active) = &self.active
-            && active.generation.recycle > 0
-            && active.calls >= active.generation.recycle
+            && active.generation.context.limits.recycle > 0
+            && active.calls >= active.generation.context.limits.recycle
             && self.preparing.is_none()
         {
             let generation = Arc::clone(&active.generation);
             self.prepare(generation);
         }
     }
-
-    fn publish(&mut self, detections: Vec<Detection>) {
-        let now = clock::now();
-        let (mut kept, mut dropped) = (Vec::with_capacity(detections.len()), 0);
-        for detection in detections {
-            if self.detections.take(now) {
-                kept.push(detection);
-            } else {
-                dropped += 1;
-            }
-        }
-        self.context.metrics.detections_dropped.inc_by(dropped);
-        if kept.is_empty() {
-            return;
-        }
-        self.context.metrics.detections.inc_by(kept.len() as u64);
-        self.set(|s| s.detections += kept.len() as u64);
-        self.context
-            .sink
-            .publish(&self.camera, &self.context.plugin, &kept);
-    }
 }
 
-impl Drop for Runner {
+impl<G> Drop for Seat<G> {
     fn drop(&mut self) {
         let status = self.status.lock().unwrap_or_else(|e| e.into_inner());
         self.context.metrics.cameras(status.state).dec();
-    }
-}
-
-/// Runs a call and takes its CPU time off the plugin's share.
-async fn spend<T>(share: &Mutex<Bucket>, call: impl Future<Output = T>) -> T {
-    let meter = Arc::new(Meter::default());
-    let metered = Metered {
-        meter: Arc::clone(&meter),
-        inner: Box::pin(call),
-    };
-    let value = metered.await;
-    let mut share = share.lock().unwrap_or_else(|e| e.into_inner());
-    share.spend(meter.used().as_secs_f64(), clock::now());
-    value
-}
-
-async fn made(preparing: &mut Option<Preparing>) -> Made {
-    match preparing {
-        Some(preparing) => preparing.making.as_mut().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next(reader: &mut Option<(Want, Box<dyn FrameReader>)>) -> Option<Delivery> {
-    match reader {
-        Some((_, reader)) => reader.next().await,
-        None => std::future::pending().await,
     }
 }

@@ -1,60 +1,25 @@
-//! The contract's versions that are served, and the way between their types and those of
-//! `taimat-contract`. What a version has in common with the others is written once, in the macro;
-//! where it differs stands beside its name.
+//! The way between the types of the contract's versions and those of `taimat-contract`. What a
+//! version has in common with the others is written once, in the macro; where it differs stands
+//! beside its name.
 
 use taimat_contract as c;
 use taimat_contract::{Failure, PluginError};
 use wasmtime::component::{HasSelf, Linker};
 
+use super::data::HostState;
 use crate::bindings::{v0_1, v0_2};
-use crate::host::HostState;
-use crate::host::log::{Level, line};
+use crate::tail::{Level, line};
+use crate::version::ContractVersion;
 
-/// A version of the contract. Patch versions of one are compatible in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub enum Served {
-    /// 0.1: `want` without history.
-    #[serde(rename = "0.1")]
-    V0_1,
-    /// 0.2.
-    #[serde(rename = "0.2")]
-    V0_2,
-}
-
-impl Served {
-    /// For messages.
-    pub(crate) const RANGE: &str = "0.1 and 0.2";
-    /// The newest, for which the present SDKs build.
-    pub(crate) const NEWEST: &str = "0.2.0";
-
-    /// The version that `0.2.7` belongs to.
-    pub(crate) fn of(version: &str) -> Option<Self> {
-        let mut parts = version.split('.');
-        match (parts.next()?, parts.next()?) {
-            ("0", "1") => Some(Self::V0_1),
-            ("0", "2") => Some(Self::V0_2),
-            _ => None,
-        }
-    }
-
-    /// The full version that exports are looked up with.
-    pub(crate) const fn package(self) -> &'static str {
-        match self {
-            Self::V0_1 => "0.1.0",
-            Self::V0_2 => "0.2.0",
-        }
-    }
-
-    /// Links one interface of `taimat:plugin`.
-    pub(crate) fn link(
-        self,
-        interface: &str,
-        linker: &mut Linker<HostState>,
-    ) -> wasmtime::Result<bool> {
-        match self {
-            Self::V0_1 => link_v0_1(interface, linker),
-            Self::V0_2 => link_v0_2(interface, linker),
-        }
+/// Links one interface of `taimat:plugin`; false if there is none of this name.
+pub(crate) fn link(
+    version: ContractVersion,
+    interface: &str,
+    linker: &mut Linker<HostState>,
+) -> wasmtime::Result<bool> {
+    match version {
+        ContractVersion::V0_1 => link_v0_1(interface, linker),
+        ContractVersion::V0_2 => link_v0_2(interface, linker),
     }
 }
 
@@ -124,7 +89,7 @@ macro_rules! served {
             }
 
             /// Linked only when granted, so that this is never seen.
-            fn state_of(host: &HostState) -> Result<&crate::host::state::State, types::Error> {
+            fn state_of(host: &HostState) -> Result<&super::state::StateCapability, types::Error> {
                 let none = || types::Error::Fatal("state is not granted".into());
                 host.state.as_ref().ok_or_else(none)
             }

@@ -6,17 +6,18 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use taimat_base::{CommuneId, files};
+use taimat_base::{CommuneId, PluginId, files};
 use taimat_contract::package::PackageDigest;
 
-use crate::load::{self, LoadError};
-use crate::plugin::PluginSpec;
+use crate::load;
+use crate::load_error::LoadError;
+use crate::spec::PluginSpec;
 
 /// One file for each plugin.
 #[derive(Debug)]
-pub(crate) struct Kept(PathBuf);
+pub(crate) struct ProvenComponents(PathBuf);
 
-impl Kept {
+impl ProvenComponents {
     /// In a folder of its own, which is made.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
@@ -28,7 +29,7 @@ impl Kept {
     }
 
     /// Names of communes and plugins have no letters that lead elsewhere.
-    fn file(&self, commune: &CommuneId, plugin: &str) -> PathBuf {
+    fn file(&self, commune: &CommuneId, plugin: &PluginId) -> PathBuf {
         self.0.join(commune.as_str()).join(format!("{plugin}.wasm"))
     }
 
@@ -58,11 +59,11 @@ impl Kept {
     }
 
     /// The commune has the plugin no more.
-    pub(crate) fn forget(&self, commune: &CommuneId, plugin: &str) {
+    pub(crate) fn forget(&self, commune: &CommuneId, plugin: &PluginId) {
         let file = self.file(commune, plugin);
         match std::fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%commune, plugin, %error, "what was kept of it can not be removed");
+                tracing::warn!(%commune, %plugin, %error, "what was kept of it can not be removed");
             }
             _ => {}
         }

@@ -1,0 +1,21 @@
+//! What the instances of one plugin have in common.
+
+use std::sync::Arc;
+
+use taimat_base::PluginId;
+
+use super::state::StateStore;
+use crate::limits::Limits;
+use crate::metrics::PluginMetrics;
+use crate::tail::Tail;
+
+/// What the instances of one plugin have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct InstanceContext {
+    pub(crate) tail: Arc<Tail>,
+    pub(crate) metrics: Arc<PluginMetrics>,
+    pub(crate) store: Arc<StateStore>,
+    pub(crate) state_bytes: Option<u64>,
+    pub(crate) limits: Limits,
+    pub(crate) plugin: PluginId,
+}

@@ -1,0 +1,37 @@
+//! Detectors: one instance at each camera, shown its frames, answering with detections.
+
+pub(crate) mod instance;
+mod runner;
+
+use taimat_base::CameraKey;
+use taimat_base::tasks::Stop;
+use taimat_contract::Kind;
+
+use crate::kind::{Run, ServedKind};
+use crate::rules::KindRules;
+use crate::seat::{Desired, Seat, SeatContext, SharedRunStatus};
+use instance::ReadyDetector;
+use runner::DetectorRunner;
+
+/// Detectors.
+pub(crate) const KIND: ServedKind = ServedKind {
+    rules: KindRules {
+        kind: Kind::Detector,
+        export: "detector",
+        world: "detector-plugin",
+        imports: &["types", "log", "metrics", "state", "frames"],
+    },
+    places: |spec| &spec.cameras,
+    run,
+};
+
+fn run(
+    camera: CameraKey,
+    context: SeatContext,
+    desired: Desired,
+    stop: Stop,
+) -> (SharedRunStatus, Run) {
+    let (seat, status) = Seat::new(camera, context, ReadyDetector::make);
+    let runner = DetectorRunner::new(seat);
+    (status, Box::pin(runner.run(desired, stop)))
+}

@@ -1,0 +1,132 @@
+//! From a plugin's file, or from what is kept of it, to a component that can run.
+
+use std::sync::Arc;
+
+use taimat_base::clock;
+use taimat_contract::Package;
+use taimat_contract::package::PackageDigest;
+
+use crate::compile::Source;
+use crate::kinds;
+use crate::load::{self, Loaded, Stamp};
+use crate::load_error::LoadError;
+use crate::services::Services;
+use crate::spec::PluginSpec;
+use crate::surface::Surface;
+
+/// A file that was read and checked.
+pub(crate) struct Checked {
+    bytes: Vec<u8>,
+    package: Package,
+}
+
+impl Checked {
+    fn new(bytes: Vec<u8>, spec: &PluginSpec) -> Result<Self, (Vec<u8>, LoadError)> {
+        let checked = load::check(&bytes, &spec.trusted_keys).and_then(|package| {
+            kinds::served(package.manifest.kind)?;
+            Ok(package)
+        });
+        match checked {
+            Ok(package) => Ok(Self { bytes, package }),
+            Err(error) => Err((bytes, error)),
+        }
+    }
+
+    pub(crate) fn digest(&self) -> PackageDigest {
+        self.package.digest
+    }
+}
+
+/// Reads and checks the file of a plugin. With an error, which file it was, if it could be read.
+pub(crate) async fn read(
+    spec: &Arc<PluginSpec>,
+) -> Result<(Checked, Stamp), (LoadError, Option<PackageDigest>)> {
+    let spec = Arc::clone(spec);
+    let read = move || {
+        let (bytes, stamp) = load::read(&spec.component).map_err(|error| (error, None))?;
+        let checked = Checked::new(bytes, &spec).map_err(|(bytes, error)| match error {
+            // The rest may be on its way.
+            LoadError::Package(_) if stamp.is_fresh(clock::wall()) => {
+                (LoadError::BeingWritten, None)
+            }
+            error => (error, Some(PackageDigest::of(&bytes))),
+        })?;
+        Ok((checked, stamp))
+    };
+    let read = tokio::task::spawn_blocking(read).await;
+    read.unwrap_or(Err((LoadError::BeingWritten, None)))
+}
+
+/// What proved itself last, if that is not what the plugin's file holds.
+pub(crate) async fn proven(
+    services: &Arc<Services>,
+    spec: &Arc<PluginSpec>,
+) -> Option<Result<Checked, LoadError>> {
+    let (services, spec) = (Arc::clone(services), Arc::clone(spec));
+    let read = move || {
+        let bytes = services.proven.as_ref()?.other(&spec)?;
+        Some(Checked::new(bytes, &spec).map_err(|(_, error)| error))
+    };
+    tokio::task::spawn_blocking(read).await.ok().flatten()
+}
+
+/// Compiles and links.
+pub(crate) async fn compile(
+    services: &Services,
+    spec: &PluginSpec,
+    checked: Checked,
+) -> Result<Loaded, LoadError> {
+    let Checked { bytes, package } = checked;
+    let digest = package.digest;
+    tracing::info!(
+        digest = digest.short(),
+        version = package.manifest.version,
+        "loading"
+    );
+    let bytes = Arc::new(bytes);
+    let begin = clock::now();
+    let (component, source) = services.compiler.compile(&bytes, digest).await?;
+    tracing::info!(
+        digest = digest.short(),
+        seconds = (clock::now() - begin).as_secs_f64(),
+        cached = source == Source::Cached,
+        "compiled"
+    );
+    let rules = &kinds::served(package.manifest.kind)?.rules;
+    let said = (&spec.name, &spec.grant);
+    let prepared = load::link(&services.engine, &component, &package, rules, said)?;
+    Ok(Loaded {
+        surface: Surface::of(&services.engine, &component),
+        component,
+        package: Arc::new(package),
+        prepared,
+        digest,
+        bytes: bytes.len(),
+    })
+}
+
+/// Links what was compiled for what the commune grants now.
+pub(crate) fn relink(
+    services: &Services,
+    spec: &PluginSpec,
+    loaded: &Loaded,
+) -> Result<Loaded, LoadError> {
+    let signer = loaded.package.signer;
+    let trusted = &spec.trusted_keys;
+    if !trusted.is_empty() && !signer.is_some_and(|key| trusted.contains(&key)) {
+        return Err(LoadError::Untrusted(signer));
+    }
+    let rules = &kinds::served(loaded.package.manifest.kind)?.rules;
+    let said = (&spec.name, &spec.grant);
+    let prepared = load::link(
+        &services.engine,
+        &loaded.component,
+        &loaded.package,
+        rules,
+        said,
+    )?;
+    Ok(Loaded {
+        prepared,
+        ..loaded.clone()
+    })
+}

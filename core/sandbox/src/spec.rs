@@ -1,0 +1,40 @@
+//! What a commune says about one of its plugins.
+
+use std::path::PathBuf;
+
+use taimat_base::{CameraKey, CommuneId, PluginId};
+use taimat_contract::package::PublicKey;
+
+use crate::limits::LimitSettings;
+
+/// What a commune grants a plugin.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Grant {
+    /// Decoded frames: width at most, frames per second at most.
+    pub frames: Option<(u32, f32)>,
+    /// A memory that outlives instances, of so many bytes.
+    pub state_bytes: Option<u64>,
+}
+
+/// What a commune says about one of its plugins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSpec {
+    /// The commune.
+    pub commune: CommuneId,
+    /// The plugin's name there.
+    pub name: PluginId,
+    /// Its file.
+    pub component: PathBuf,
+    /// Whether it is to run.
+    pub enabled: bool,
+    /// Where it is to run.
+    pub cameras: Vec<CameraKey>,
+    /// Its settings, as JSON.
+    pub settings: String,
+    /// What it is granted.
+    pub grant: Grant,
+    /// Its limits.
+    pub limits: LimitSettings,
+    /// Whose signatures the commune trusts; empty for not asking.
+    pub trusted_keys: Vec<PublicKey>,
+}
