@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use taimat_base::CommuneId;
+use taimat_base::{CommuneId, PluginId};
 
 /// Changes configuration files. Calls wait for the disk.
 pub trait Admin: Send + Sync + Debug {
@@ -10,7 +10,7 @@ pub trait Admin: Send + Sync + Debug {
     fn enable_plugin(
         &self,
         commune: &CommuneId,
-        plugin: &str,
+        plugin: &PluginId,
         enabled: bool,
     ) -> Result<(), AdminError>;
 }

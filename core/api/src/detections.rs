@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use taimat_base::CameraKey;
+use taimat_base::{CameraKey, PluginId};
 use taimat_contract::{Detection, DetectionSink};
 use tokio::sync::broadcast;
 
@@ -41,14 +41,14 @@ impl Detections {
 }
 
 impl DetectionSink for Detections {
-    fn publish(&self, camera: &CameraKey, plugin: &str, detections: &[Detection]) {
+    fn publish(&self, camera: &CameraKey, plugin: &PluginId, detections: &[Detection]) {
         if self.0.receiver_count() == 0 {
             return;
         }
         let seen = Seen {
             commune: camera.commune.to_string(),
             camera: camera.camera.to_string(),
-            plugin: plugin.to_owned(),
+            plugin: plugin.to_string(),
             detections: detections.to_vec(),
         };
         // The last reader may have gone in the meantime.

@@ -6,13 +6,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::{Access, ProblemJson};
+use crate::problem::ProblemJson;
+use crate::state::{Access, ApiState};
 
-pub(crate) async fn check(
-    State(state): State<crate::State>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(crate) async fn check(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let access = &state.access;
     if access.loopback_only && !names_this_machine(request.headers()) {
         let detail = "this server answers only to names of this machine (localhost, 127.0.0.1)";

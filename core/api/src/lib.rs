@@ -1,6 +1,6 @@
 //! HTTP and nothing but HTTP: WHEP, the REST API, metrics, the console's files.
 //!
-//! Owner: `server` makes the [`State`] and serves [`router`]. Cost: nothing here is on the packet
+//! Owner: `server` makes the [`ApiState`] and serves [`router`]. Cost: nothing here is on the packet
 //! path. Requests have bounded bodies and a time limit; errors are problem+json (RFC 9457).
 //! Not here: what a request means. That is asked of `egress`, `hub` and the [`Directory`].
 
@@ -10,18 +10,13 @@ mod directory;
 mod guard;
 mod problem;
 mod routes;
+mod state;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::routing::{get, post};
-use prometheus::Registry;
-use taimat_egress::webrtc::Whep;
-use taimat_hub::Hub;
-use taimat_ingest::Ingest;
-use taimat_sandbox::Sandbox;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -31,49 +26,15 @@ pub use admin::{Admin, AdminError};
 pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
 pub use problem::ProblemJson;
+pub use state::{Access, ApiState};
 
 /// Longest body that is read: a WHEP offer's limit.
 const MAX_BODY_BYTES: usize = 64 << 10;
 /// Longest time a request may take: waiting for a camera to start is in it.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Everything that requests are answered from.
-#[derive(Debug, Clone)]
-pub struct State {
-    /// The cameras' channels.
-    pub hub: Arc<Hub>,
-    /// The sources.
-    pub ingest: Arc<Ingest>,
-    /// WebRTC viewers.
-    pub whep: Arc<Whep>,
-    /// Plugins.
-    pub sandbox: Arc<Sandbox>,
-    /// What plugins see.
-    pub detections: Arc<Detections>,
-    /// Who writes configuration.
-    pub admin: Arc<dyn Admin>,
-    /// What communes and cameras there are.
-    pub directory: Arc<Directory>,
-    /// All metrics.
-    pub registry: Registry,
-    /// How requests are let in.
-    pub access: Arc<Access>,
-}
-
-/// How requests are let in, until accounts exist.
-#[derive(Debug, Clone, Default)]
-pub struct Access {
-    /// Web pages of these origins may use WHEP and the API; `*` stands for all.
-    pub allowed_origins: Vec<String>,
-    /// Whether only this machine's names are accepted as host: a page elsewhere can not reach a
-    /// server on loopback under a name of its own (DNS rebinding).
-    pub loopback_only: bool,
-    /// STUN and TURN servers for viewers, as `Link` headers say them.
-    pub ice_servers: Vec<String>,
-}
-
 /// The routes.
-pub fn router(state: State) -> Router {
+pub fn router(state: ApiState) -> Router {
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };

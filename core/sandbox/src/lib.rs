@@ -137,9 +137,8 @@ impl Sandbox {
             Some(data) => {
                 StateStore::open(&data.join("state.db")).map_err(|e| folder(data, e.to_string()))?
             }
-            None => {
-                StateStore::in_memory().map_err(|e| folder(&PathBuf::from(":memory:"), e.to_string()))?
-            }
+            None => StateStore::in_memory()
+                .map_err(|e| folder(&PathBuf::from(":memory:"), e.to_string()))?,
         };
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         threads.enable_all().thread_name("plugins");

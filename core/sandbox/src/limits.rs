@@ -104,7 +104,10 @@ impl Limits {
             cpu_share: settings.cpu_share.unwrap_or(default.cpu_share),
             log_lines: settings.log_lines.unwrap_or(default.log_lines),
             detections: settings.detections.unwrap_or(default.detections),
-            recycle: settings.recycle.or(wished_recycle).unwrap_or(default.recycle),
+            recycle: settings
+                .recycle
+                .or(wished_recycle)
+                .unwrap_or(default.recycle),
             ..default
         }
     }

@@ -23,14 +23,30 @@ const BUCKETS: [f64; 10] = [
 
 /// The family of a kind of metric, one of its series, and how it is registered.
 macro_rules! metric {
-    (family counter) => { IntCounterVec };
-    (family seconds) => { CounterVec };
-    (family gauge) => { IntGaugeVec };
-    (family histogram) => { HistogramVec };
-    (one counter) => { IntCounter };
-    (one seconds) => { Counter };
-    (one gauge) => { IntGauge };
-    (one histogram) => { Histogram };
+    (family counter) => {
+        IntCounterVec
+    };
+    (family seconds) => {
+        CounterVec
+    };
+    (family gauge) => {
+        IntGaugeVec
+    };
+    (family histogram) => {
+        HistogramVec
+    };
+    (one counter) => {
+        IntCounter
+    };
+    (one seconds) => {
+        Counter
+    };
+    (one gauge) => {
+        IntGauge
+    };
+    (one histogram) => {
+        Histogram
+    };
     (register histogram $register:ident $name:literal $help:literal) => {
         $register.histograms($name, $help, &LABELS, &BUCKETS)?
     };
@@ -215,10 +231,16 @@ impl Drop for PluginMetrics {
         all.per_plugin.remove(labels);
         let [commune, plugin] = labels;
         for state in RunState::ALL {
-            drop(all.cameras.remove_label_values(&[commune, plugin, state.as_str()]));
+            drop(
+                all.cameras
+                    .remove_label_values(&[commune, plugin, state.as_str()]),
+            );
         }
         for cause in Cause::ALL {
-            drop(all.ended.remove_label_values(&[commune, plugin, cause.as_str()]));
+            drop(
+                all.ended
+                    .remove_label_values(&[commune, plugin, cause.as_str()]),
+            );
         }
         for (camera, name) in self.own.lock().unwrap_or_else(|e| e.into_inner()).iter() {
             let labels = [commune, plugin, camera.as_str(), name.as_str()];

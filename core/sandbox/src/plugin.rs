@@ -396,7 +396,8 @@ impl PluginTask {
     async fn heard(&mut self, report: SeatReport) {
         let current = self.live.as_ref().map(|r| r.generation.number);
         match report {
-            SeatReport::RolledBack { generation, why } | SeatReport::Refused { generation, why } => {
+            SeatReport::RolledBack { generation, why }
+            | SeatReport::Refused { generation, why } => {
                 self.error(&format!("generation {generation}: {why}"));
                 if current == Some(generation)
                     && let Some(before) = self.before.take()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use taimat_api::{Admin, AdminError};
-use taimat_base::CommuneId;
+use taimat_base::{CommuneId, PluginId};
 use toml_edit::{DocumentMut, value};
 
 use crate::config;
@@ -36,7 +36,7 @@ impl Admin for Files {
     fn enable_plugin(
         &self,
         commune: &CommuneId,
-        plugin: &str,
+        plugin: &PluginId,
         enabled: bool,
     ) -> Result<(), AdminError> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(|e| e.into_inner());
@@ -47,7 +47,7 @@ impl Admin for Files {
         let file = folder.join(config::FILE);
         let refused = |why: String| AdminError::Refused(format!("{}: {why}", config::FILE));
         let text = std::fs::read_to_string(&file).map_err(|e| refused(e.to_string()))?;
-        let changed = set_enabled(&text, plugin, enabled)?;
+        let changed = set_enabled(&text, plugin.as_str(), enabled)?;
         // What it would become has to be right, or what runs would not be what is written.
         if let Err(problems) = config::parse(commune.clone(), &file, &changed) {
             let first = problems

@@ -6,12 +6,11 @@
 
 mod admin;
 pub mod config;
-pub mod plugin;
 pub mod probe;
 mod process;
-pub mod recording;
 mod reload;
 pub mod router;
+#[cfg(feature = "tools")]
 pub mod simulate;
 
 pub use router::{Options, Router};

@@ -11,9 +11,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use taimat_sandbox::compile::{self, Where};
 use taimat_server::router::rtc_addresses;
-use taimat_server::simulate::SimulateArgs;
-use taimat_server::{Options, Router, config, plugin, probe};
-use taimat_simulate::Fleet;
+#[cfg(feature = "tools")]
+use taimat_server::simulate::{self, SimulateArgs};
+use taimat_server::{Options, Router, config, probe};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -47,10 +47,12 @@ enum Command {
     /// Connect to a camera once and say what it is, what it does, and what to write into commune.toml
     Probe(Box<probe::ProbeArgs>),
     /// Run a fleet of synthetic cameras
+    #[cfg(feature = "tools")]
     Simulate(Box<SimulateArgs>),
     /// Write, test, sign and look into plugins
+    #[cfg(feature = "tools")]
     #[command(subcommand)]
-    Plugin(plugin::Command),
+    Plugin(taimat_author::Command),
     /// Compile a component from standard input; what the router starts for itself
     #[command(hide = true, name = compile::WORKER_ARGUMENT)]
     Compile {
@@ -174,8 +176,10 @@ fn main() -> ExitCode {
         Command::Serve(args) => runtime.block_on(serve(*args)),
         Command::Check { folders } => check(&folders),
         Command::Probe(args) => runtime.block_on(probe::run(*args)),
+        #[cfg(feature = "tools")]
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
-        Command::Plugin(command) => plugin::run(&command),
+        #[cfg(feature = "tools")]
+        Command::Plugin(command) => taimat_author::run(&command),
         Command::Compile { memory_bytes } => {
             return ExitCode::from(compile::worker(memory_bytes));
         }
@@ -248,18 +252,9 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     }
 }
 
+#[cfg(feature = "tools")]
 async fn simulate(args: &SimulateArgs) -> anyhow::Result<()> {
-    let config = args.config()?;
-    let fleet = Fleet::start(config).await?;
-    if let Some(file) = &args.truth {
-        std::fs::write(file, fleet.truth()?)
-            .with_context(|| format!("writing {}", file.display()))?;
-    }
-    writeln!(
-        std::io::stdout(),
-        "cameras: rtsp://{}/NAME/main",
-        fleet.local_addr()
-    )?;
+    let fleet = simulate::start(args).await?;
     until_told().await?;
     fleet.stop(Duration::from_secs(2)).await;
     Ok(())

@@ -1,19 +1,16 @@
-//! Watches the communes' folders. What changes is read, checked and reconciled; what is wrong is
-//! told, and what ran goes on.
+//! Watches the communes' folders and says when to read them again.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Event, EventKind, RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use taimat_base::clock;
-use taimat_base::tasks::Stop;
 use tokio::sync::Notify;
 
 use crate::config;
-use crate::router::Router;
 
 /// Editors write `commune.toml` in several steps; this long without another one, and it is read.
 const QUIET: Duration = Duration::from_millis(150);
@@ -81,41 +78,63 @@ fn whole(kind: EventKind) -> bool {
     )
 }
 
-/// Reloads until stopped.
-pub(crate) async fn watch(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop) {
-    let changes = Arc::new(Mutex::new(Changes::default()));
-    let told = Arc::new(Notify::new());
-    let (noted, tell) = (Arc::clone(&changes), Arc::clone(&told));
-    let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        let mut changes = noted.lock().unwrap_or_else(|e| e.into_inner());
-        if event.is_ok_and(|event| changes.add(&event, clock::now())) {
-            tell.notify_one();
+/// The communes' folders, watched.
+pub(crate) struct Folders {
+    folders: Vec<PathBuf>,
+    plugins: PluginFolders,
+    watcher: RecommendedWatcher,
+    changes: Arc<Mutex<Changes>>,
+    told: Arc<Notify>,
+}
+
+impl Folders {
+    /// Begins to watch. What can not be watched is told and left alone.
+    pub(crate) fn watch(folders: Vec<PathBuf>) -> notify::Result<Self> {
+        let changes = Arc::new(Mutex::new(Changes::default()));
+        let told = Arc::new(Notify::new());
+        let (noted, tell) = (Arc::clone(&changes), Arc::clone(&told));
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            let mut changes = noted.lock().unwrap_or_else(|e| e.into_inner());
+            if event.is_ok_and(|event| changes.add(&event, clock::now())) {
+                tell.notify_one();
+            }
+        })?;
+        for folder in &folders {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::error!(folder = %folder.display(), %error, "folder can not be watched");
+            }
         }
-    });
-    let mut watcher = match watcher {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            tracing::error!(%error, "folders can not be watched; restart after changes");
+        Ok(Self {
+            folders,
+            plugins: PluginFolders::default(),
+            watcher,
+            changes,
+            told,
+        })
+    }
+
+    /// What is watched.
+    pub(crate) fn paths(&self) -> &[PathBuf] {
+        &self.folders
+    }
+
+    /// Waits until something has changed that is worth reading.
+    pub(crate) async fn next(&mut self) {
+        loop {
+            self.plugins.watch(&self.folders, &mut self.watcher);
+            let due = self.changes().due();
+            tokio::select! {
+                () = self.told.notified() => continue,
+                () = clock::until(due) => {}
+            }
+            // What comes from now on is for the next time.
+            std::mem::take(&mut *self.changes());
             return;
         }
-    };
-    for folder in &folders {
-        if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-            tracing::error!(folder = %folder.display(), %error, "folder can not be watched");
-        }
     }
-    let mut plugins = PluginFolders::default();
-    loop {
-        plugins.watch(&folders, &mut watcher);
-        let due = changes.lock().unwrap_or_else(|e| e.into_inner()).due();
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = told.notified() => continue,
-            () = clock::until(due) => {}
-        }
-        // What comes from now on is for the next time.
-        std::mem::take(&mut *changes.lock().unwrap_or_else(|e| e.into_inner()));
-        router.reload(&folders).await;
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus::{IntCounter, IntGauge, Registry};
-use taimat_api::{Access, Detections, Directory, Snapshot, State};
+use taimat_api::{Access, ApiState, Detections, Directory, Snapshot};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
@@ -20,14 +20,15 @@ use taimat_egress::webrtc::Whep;
 use taimat_egress::{rtsp, webrtc};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
-use taimat_sandbox::Sandbox;
 use taimat_sandbox::compile::Where;
+use taimat_sandbox::{Sandbox, SandboxConfig};
 use taimat_vision::Vision;
 use tokio::net::TcpListener;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
-use crate::{process, reload};
+use crate::process;
+use crate::reload::Folders;
 
 /// Instances of plugins at most: two thousand cameras with one each. Only address space is reserved
 /// for them.
@@ -226,7 +227,7 @@ impl Router {
         let directory = Arc::new(Directory::default());
         let detections = Arc::new(Detections::default());
         let (vision, sandbox) = plugins(&options, &hub, &detections, &registry, &stop)?;
-        let state = State {
+        let state = ApiState {
             hub: Arc::clone(&hub),
             ingest: Arc::clone(&ingest),
             whep: Arc::clone(&whep),
@@ -282,7 +283,7 @@ impl Router {
         router
             .background
             .spawn("reload", tracing::Span::none(), |stop| {
-                reload::watch(watched, folders, stop)
+                reload_until(watched, folders, stop)
             });
         tracing::info!(
             http = %router.http_addr,
@@ -384,6 +385,24 @@ impl Router {
     }
 }
 
+/// Reloads what changes until stopped.
+async fn reload_until(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop) {
+    let mut folders = match Folders::watch(folders) {
+        Ok(folders) => folders,
+        Err(error) => {
+            tracing::error!(%error, "folders can not be watched; restart after changes");
+            return;
+        }
+    };
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = folders.next() => {}
+        }
+        router.reload(folders.paths()).await;
+    }
+}
+
 /// Decoding and plugins.
 fn plugins(
     options: &Options,
@@ -397,7 +416,7 @@ fn plugins(
             .with_context(|| format!("the data folder {}", data.display()))?;
     }
     let vision = Vision::start(Arc::clone(hub), 0, registry, stop)?;
-    let config = taimat_sandbox::Config {
+    let config = SandboxConfig {
         threads: 0,
         instances: MAX_INSTANCES,
         compile: options.compile.clone(),

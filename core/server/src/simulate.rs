@@ -1,5 +1,6 @@
 //! `taimat simulate`: the command line's side of the simulated fleet.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use taimat_base::CameraId;
 use taimat_base::units::Span;
-use taimat_simulate::{CameraSpec, Encoding, Fault, FleetConfig, SceneKind};
+use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
 
 use crate::config;
 
@@ -135,6 +136,21 @@ impl SimulateArgs {
             .map(|c| c.id)
             .collect())
     }
+}
+
+/// Starts the fleet, and says where it is.
+pub async fn start(args: &SimulateArgs) -> anyhow::Result<Fleet> {
+    let fleet = Fleet::start(args.config()?).await?;
+    if let Some(file) = &args.truth {
+        std::fs::write(file, fleet.truth()?)
+            .with_context(|| format!("writing {}", file.display()))?;
+    }
+    writeln!(
+        std::io::stdout(),
+        "cameras: rtsp://{}/NAME/main",
+        fleet.local_addr()
+    )?;
+    Ok(fleet)
 }
 
 fn scene(word: &str) -> anyhow::Result<SceneKind> {

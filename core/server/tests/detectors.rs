@@ -10,10 +10,10 @@
 
 use std::time::Duration;
 
+use taimat_author::recording::{Film, Recording};
+use taimat_author::trial::{Outcome, run};
 use taimat_contract::Rect;
 use taimat_sandbox::limits::LimitSettings;
-use taimat_server::plugin::trial::{Outcome, run};
-use taimat_server::recording::{Film, Recording};
 use taimat_simulate::{Kind, Object, Scene, SceneKind};
 use taimat_testkit::plugins;
 

@@ -10,9 +10,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use taimat_author::recording::{Film, Recording};
+use taimat_author::trial::{Outcome, run};
 use taimat_sandbox::limits::LimitSettings;
-use taimat_server::plugin::trial::{Outcome, run};
-use taimat_server::recording::{Film, Recording};
 use taimat_testkit::plugins;
 
 const FOOTAGE: &str = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";

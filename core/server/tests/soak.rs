@@ -9,10 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use taimat_author::recording::{Film, Recording};
 use taimat_contract::UnixMicros;
 use taimat_sandbox::Trial;
 use taimat_sandbox::limits::LimitSettings;
-use taimat_server::recording::{Film, Recording};
 use taimat_simulate::SceneKind;
 use taimat_testkit::plugins;
 use taimat_vision::{Picture, Sampler};

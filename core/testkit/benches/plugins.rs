@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use detect_motion::{Motion, Settings};
 use nix::sys::resource::{UsageWho, getrusage};
+use taimat_author::recording::{Film, Recording};
+use taimat_author::trial::run;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, clock};
@@ -25,11 +27,9 @@ use taimat_contract::{
 };
 use taimat_sandbox::compile::{Caps, Where};
 use taimat_sandbox::limits::LimitSettings;
-use taimat_sandbox::{Config, Grant, PluginSpec, RunState, Sandbox, Trial};
+use taimat_sandbox::{Grant, PluginSpec, RunState, Sandbox, SandboxConfig, Trial};
 use taimat_sdk::Detector;
 use taimat_sdk::testing;
-use taimat_server::plugin::trial::run;
-use taimat_server::recording::{Film, Recording};
 use taimat_server::{Options, Router, config};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
 use taimat_testkit::gstreamer::write_commune;
@@ -272,7 +272,13 @@ impl FrameSource for Nothing {
 }
 
 impl DetectionSink for Nothing {
-    fn publish(&self, _camera: &CameraKey, _plugin: &str, _detections: &[Detection]) {}
+    fn publish(
+        &self,
+        _camera: &CameraKey,
+        _plugin: &taimat_base::PluginId,
+        _detections: &[Detection],
+    ) {
+    }
 }
 
 fn rss_kib() -> f64 {
@@ -297,7 +303,7 @@ async fn idle() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("motion.wasm");
     std::fs::write(&file, plugins::package("detect-motion").unwrap()).unwrap();
-    let config = Config {
+    let config = SandboxConfig {
         threads: 2,
         instances: 400,
         compile: Where::Here,
@@ -313,7 +319,7 @@ async fn idle() {
     .unwrap();
     let spec = |cameras: usize| PluginSpec {
         commune: "thu".parse().unwrap(),
-        name: "motion".into(),
+        name: "motion".parse().unwrap(),
         component: file.clone(),
         enabled: true,
         cameras: (0..cameras)
@@ -331,7 +337,9 @@ async fn idle() {
     for cameras in [1, 101] {
         sandbox.reconcile(vec![spec(cameras)]);
         taimat_testkit::eventually("all run", SPAN, async || {
-            let status = sandbox.get(&"thu".parse().unwrap(), "motion")?.0;
+            let status = sandbox
+                .get(&"thu".parse().unwrap(), &"motion".parse().unwrap())?
+                .0;
             let ready = status
                 .cameras
                 .values()

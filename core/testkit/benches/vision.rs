@@ -15,13 +15,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use taimat_author::recording::{Film, Recording};
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, Profile, clock};
 use taimat_contract::{FrameReader, FrameSource, UnixMicros, Want};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_media::{AccessUnit, MediaTime, StreamInfo, VideoCodec, VideoTrack, codec::VIDEO_CLOCK};
-use taimat_server::recording::{Film, Recording};
 use taimat_simulate::SceneKind;
 use taimat_vision::decode::{self, Decoder};
 use taimat_vision::kernels::{self, Source};

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use taimat_console::File;
 
-use crate::ProblemJson;
+use crate::problem::ProblemJson;
 
 /// The page loads nothing from elsewhere and can not be framed.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; \

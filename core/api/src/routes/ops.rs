@@ -6,10 +6,11 @@ use axum::response::{IntoResponse, Response};
 use prometheus::{Encoder, TextEncoder};
 use taimat_base::clock;
 
-use crate::ProblemJson;
+use crate::problem::ProblemJson;
+use crate::state::ApiState;
 
 /// Prometheus' text format.
-pub(crate) async fn metrics(State(state): State<crate::State>) -> Response {
+pub(crate) async fn metrics(State(state): State<ApiState>) -> Response {
     state.ingest.scrape(clock::now());
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
@@ -35,7 +36,7 @@ pub(crate) async fn healthz() -> &'static str {
 }
 
 /// The configuration was read and viewers can be served.
-pub(crate) async fn readyz(State(state): State<crate::State>) -> Response {
+pub(crate) async fn readyz(State(state): State<ApiState>) -> Response {
     let snapshot = state.directory.snapshot();
     if snapshot.communes.is_empty() {
         let detail = "no commune is configured";

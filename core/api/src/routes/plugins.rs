@@ -10,7 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::{get, post, put};
 use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
-use taimat_base::CommuneId;
+use taimat_base::{CommuneId, PluginId};
 use taimat_contract::package::MAX_BYTES;
 use taimat_sandbox::{Line, LoadError, PluginStatus, Review};
 use tokio::sync::broadcast::error::RecvError;
@@ -18,7 +18,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::{OpenApi, ToSchema};
 
-use crate::{AdminError, ProblemJson};
+use crate::admin::AdminError;
+use crate::problem::ProblemJson;
+use crate::state::ApiState;
 
 /// A plugin.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,7 +66,7 @@ pub(crate) struct Chosen {
 #[openapi(paths(list, one, upload, review, change, detections))]
 pub(crate) struct Description;
 
-pub(crate) fn routes() -> Router<crate::State> {
+pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/communes/{commune}/plugins", get(list))
         .route(
@@ -75,7 +77,7 @@ pub(crate) fn routes() -> Router<crate::State> {
 }
 
 /// Routes whose bodies are larger than others may be.
-pub(crate) fn uploads() -> Router<crate::State> {
+pub(crate) fn uploads() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/communes/{commune}/plugins/{plugin}", put(upload))
         .route(
@@ -87,7 +89,13 @@ pub(crate) fn uploads() -> Router<crate::State> {
         .layer(Extension(Arc::new(Semaphore::new(MAX_UPLOADS))))
 }
 
-fn commune(state: &crate::State, id: &str) -> Result<CommuneId, ProblemJson> {
+/// The plugin that a path names; one with other letters does not exist.
+fn plugin_id(id: &str) -> Result<PluginId, ProblemJson> {
+    id.parse()
+        .map_err(|_bad_letters| ProblemJson::not_found("such plugin"))
+}
+
+fn commune(state: &ApiState, id: &str) -> Result<CommuneId, ProblemJson> {
     let snapshot = state.directory.snapshot();
     let found = snapshot.communes.iter().find(|c| c.id.as_str() == id);
     found
@@ -102,7 +110,7 @@ fn commune(state: &crate::State, id: &str) -> Result<CommuneId, ProblemJson> {
     responses((status = 200, body = [Object]), (status = 404, body = ProblemJson))
 )]
 async fn list(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<Vec<PluginStatus>>, ProblemJson> {
     Ok(Json(state.sandbox.list(&commune(&state, &id)?)))
@@ -115,10 +123,12 @@ async fn list(
     responses((status = 200, body = PluginView), (status = 404, body = ProblemJson))
 )]
 async fn one(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path((id, plugin)): Path<(String, String)>,
 ) -> Result<Json<PluginView>, ProblemJson> {
-    let found = state.sandbox.get(&commune(&state, &id)?, &plugin);
+    let found = state
+        .sandbox
+        .get(&commune(&state, &id)?, &plugin_id(&plugin)?);
     found
         .map(|(status, log)| Json(PluginView { status, log }))
         .ok_or_else(|| ProblemJson::not_found("such plugin"))
@@ -138,12 +148,12 @@ async fn one(
     )
 )]
 async fn upload(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Extension(turns): Extension<Arc<Semaphore>>,
     Path((id, plugin)): Path<(String, String)>,
     request: Request,
 ) -> Result<(StatusCode, Json<Uploaded>), ProblemJson> {
-    let commune = commune(&state, &id)?;
+    let (commune, plugin) = (commune(&state, &id)?, plugin_id(&plugin)?);
     let missing = || no_such_plugin(&commune, &plugin);
     let file = state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
     let (body, _turn) = body(&state, &turns, request).await?;
@@ -160,7 +170,7 @@ async fn upload(
                 detail,
             )
         })?;
-    tracing::info!(%commune, plugin, digest = review.digest, "component uploaded");
+    tracing::info!(%commune, %plugin, digest = review.digest, "component uploaded");
     state.sandbox.refresh();
     let uploaded = Uploaded {
         name: review.name,
@@ -185,12 +195,12 @@ async fn upload(
     )
 )]
 async fn review(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Extension(turns): Extension<Arc<Semaphore>>,
     Path((id, plugin)): Path<(String, String)>,
     request: Request,
 ) -> Result<Json<Review>, ProblemJson> {
-    let commune = commune(&state, &id)?;
+    let (commune, plugin) = (commune(&state, &id)?, plugin_id(&plugin)?);
     let missing = || no_such_plugin(&commune, &plugin);
     state.sandbox.file(&commune, &plugin).ok_or_else(missing)?;
     let (body, _turn) = body(&state, &turns, request).await?;
@@ -200,13 +210,13 @@ async fn review(
 /// What a component would be as a plugin. Its digest and signature take a while: not on a thread of
 /// the runtime.
 async fn reviewed(
-    state: &crate::State,
+    state: &ApiState,
     commune: &CommuneId,
-    plugin: &str,
+    plugin: &PluginId,
     body: Bytes,
 ) -> Result<Review, ProblemJson> {
     let sandbox = Arc::clone(&state.sandbox);
-    let (id, name) = (commune.clone(), plugin.to_owned());
+    let (id, name) = (commune.clone(), plugin.clone());
     let review = tokio::task::spawn_blocking(move || sandbox.review(&id, &name, &body)).await;
     match review {
         Ok(Some(Ok(review))) => Ok(review),
@@ -230,7 +240,7 @@ async fn reviewed(
 
 /// A component that is sent, and the turn that it takes among others.
 async fn body<'a>(
-    state: &crate::State,
+    state: &ApiState,
     turns: &'a Semaphore,
     request: Request,
 ) -> Result<(Bytes, SemaphorePermit<'a>), ProblemJson> {
@@ -255,7 +265,7 @@ async fn body<'a>(
     Ok((bytes, turn))
 }
 
-fn no_such_plugin(commune: &CommuneId, plugin: &str) -> ProblemJson {
+fn no_such_plugin(commune: &CommuneId, plugin: &PluginId) -> ProblemJson {
     let mut problem = ProblemJson::not_found("such plugin");
     problem.detail = format!(
         "commune {commune} has no plugin {plugin}; add to its commune.toml: [plugin.{plugin}] \
@@ -272,11 +282,11 @@ fn no_such_plugin(commune: &CommuneId, plugin: &str) -> ProblemJson {
     responses((status = 204), (status = 404, body = ProblemJson), (status = 409, body = ProblemJson))
 )]
 async fn change(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path((id, plugin)): Path<(String, String)>,
     Json(change): Json<PluginChange>,
 ) -> Result<StatusCode, ProblemJson> {
-    let commune = commune(&state, &id)?;
+    let (commune, plugin) = (commune(&state, &id)?, plugin_id(&plugin)?);
     let admin = Arc::clone(&state.admin);
     let enable = move || admin.enable_plugin(&commune, &plugin, change.enabled);
     let done = tokio::task::spawn_blocking(enable).await;
@@ -306,7 +316,7 @@ async fn change(
     responses((status = 200, content_type = "text/event-stream"), (status = 404, body = ProblemJson))
 )]
 async fn detections(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path(id): Path<String>,
     Query(chosen): Query<Chosen>,
 ) -> Result<Sse<impl futures_core::Stream<Item = Result<Event, Infallible>>>, ProblemJson> {

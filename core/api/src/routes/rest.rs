@@ -13,8 +13,9 @@ use taimat_media::Quirks;
 use utoipa::{OpenApi, ToSchema};
 
 use super::whep::key;
-use crate::ProblemJson;
 use crate::directory::{Camera, Commune};
+use crate::problem::ProblemJson;
+use crate::state::ApiState;
 
 /// Why a camera has no sound although it is wanted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -129,7 +130,7 @@ pub(crate) struct SessionView {
     info: SessionInfo,
 }
 
-pub(crate) fn routes() -> Router<crate::State> {
+pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/overview", get(overview))
         .route("/api/v1/communes", get(communes))
@@ -172,7 +173,7 @@ async fn openapi() -> Response {
 
 /// Everything at once
 #[utoipa::path(get, path = "/api/v1/overview", responses((status = 200, body = Overview)))]
-async fn overview(State(state): State<crate::State>) -> Json<Overview> {
+async fn overview(State(state): State<ApiState>) -> Json<Overview> {
     let snapshot = state.directory.snapshot();
     let problem = |p: &taimat_base::Problem| ConfigProblem {
         place: p.place.to_string(),
@@ -189,7 +190,7 @@ async fn overview(State(state): State<crate::State>) -> Json<Overview> {
 
 /// All communes with their cameras
 #[utoipa::path(get, path = "/api/v1/communes", responses((status = 200, body = [CommuneView])))]
-async fn communes(State(state): State<crate::State>) -> Json<Vec<CommuneView>> {
+async fn communes(State(state): State<ApiState>) -> Json<Vec<CommuneView>> {
     Json(list(&state))
 }
 
@@ -200,7 +201,7 @@ async fn communes(State(state): State<crate::State>) -> Json<Vec<CommuneView>> {
     responses((status = 200, body = CommuneView), (status = 404, body = ProblemJson))
 )]
 async fn commune(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path(commune): Path<String>,
 ) -> Result<Json<CommuneView>, ProblemJson> {
     let found = list(&state).into_iter().find(|c| c.id == commune);
@@ -216,7 +217,7 @@ async fn commune(
     responses((status = 200, body = [CameraView]), (status = 404, body = ProblemJson))
 )]
 async fn cameras(
-    state: State<crate::State>,
+    state: State<ApiState>,
     commune_id: Path<String>,
 ) -> Result<Json<Vec<CameraView>>, ProblemJson> {
     commune(state, commune_id).await.map(|c| Json(c.0.cameras))
@@ -229,7 +230,7 @@ async fn cameras(
     responses((status = 200, body = CameraView), (status = 404, body = ProblemJson))
 )]
 async fn camera(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path((commune, camera)): Path<(String, String)>,
 ) -> Result<Json<CameraView>, ProblemJson> {
     let key = key(&commune, &camera)?;
@@ -253,7 +254,7 @@ async fn camera(
 
 /// Viewer sessions, oldest first
 #[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = [SessionView])))]
-async fn sessions(State(state): State<crate::State>) -> Json<Vec<SessionView>> {
+async fn sessions(State(state): State<ApiState>) -> Json<Vec<SessionView>> {
     Json(
         state
             .whep
@@ -271,7 +272,7 @@ async fn sessions(State(state): State<crate::State>) -> Json<Vec<SessionView>> {
     responses((status = 200, body = SessionView), (status = 404, body = ProblemJson))
 )]
 async fn session(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<Json<SessionView>, ProblemJson> {
     let id: Option<u64> = id.parse().ok();
@@ -289,7 +290,7 @@ async fn session(
     responses((status = 204), (status = 404, body = ProblemJson))
 )]
 async fn end_session(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ProblemJson> {
     let ended = id
@@ -302,7 +303,7 @@ async fn end_session(
     }
 }
 
-fn list(state: &crate::State) -> Vec<CommuneView> {
+fn list(state: &ApiState) -> Vec<CommuneView> {
     let snapshot = state.directory.snapshot();
     let sessions = state.whep.sessions();
     let one = |commune: &Commune| CommuneView {
@@ -319,7 +320,7 @@ fn list(state: &crate::State) -> Vec<CommuneView> {
 }
 
 fn view(
-    state: &crate::State,
+    state: &ApiState,
     commune: &CommuneId,
     camera: &Camera,
     sessions: &[SessionInfo],
@@ -338,7 +339,7 @@ fn view(
     }
 }
 
-fn profile_view(state: &crate::State, channel: &Channel, sessions: &[SessionInfo]) -> ProfileView {
+fn profile_view(state: &ApiState, channel: &Channel, sessions: &[SessionInfo]) -> ProfileView {
     let now = clock::now();
     let status = channel.status();
     let rates = channel.rates(now);

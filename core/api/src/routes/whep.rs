@@ -8,7 +8,8 @@ use serde::Deserialize;
 use taimat_base::{CameraKey, Profile};
 use taimat_egress::webrtc::{Fragment, Refusal};
 
-use crate::ProblemJson;
+use crate::problem::ProblemJson;
+use crate::state::ApiState;
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -22,7 +23,7 @@ pub(crate) struct Wish {
 
 /// `POST /{commune}/{camera}/whep`
 pub(crate) async fn offer(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path((commune, camera)): Path<(String, String)>,
     Query(wish): Query<Wish>,
     headers: HeaderMap,
@@ -60,7 +61,7 @@ pub(crate) async fn offer(
 
 /// `PATCH /{commune}/{camera}/whep/{token}`: candidates, or an ICE restart with `If-Match: *`.
 pub(crate) async fn fragment(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path((commune, camera, token)): Path<(String, String, String)>,
     headers: HeaderMap,
     body: Bytes,
@@ -91,7 +92,7 @@ pub(crate) async fn fragment(
 
 /// `DELETE /{commune}/{camera}/whep/{token}`
 pub(crate) async fn delete(
-    State(state): State<crate::State>,
+    State(state): State<ApiState>,
     Path((commune, camera, token)): Path<(String, String, String)>,
 ) -> Result<Response, ProblemJson> {
     owned(&state, &commune, &camera, &token)?;
@@ -164,12 +165,7 @@ pub(crate) fn key(commune: &str, camera: &str) -> Result<CameraKey, ProblemJson>
 }
 
 /// A session is addressed under its camera only.
-fn owned(
-    state: &crate::State,
-    commune: &str,
-    camera: &str,
-    token: &str,
-) -> Result<(), ProblemJson> {
+fn owned(state: &ApiState, commune: &str, camera: &str, token: &str) -> Result<(), ProblemJson> {
     let key = key(commune, camera)?;
     match state.whep.session_of(token) {
         Some(channel) if channel.camera == key => Ok(()),

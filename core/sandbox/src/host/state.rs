@@ -155,7 +155,11 @@ mod tests {
 
     fn state(store: &Arc<StateStore>, camera: &str) -> StateCapability {
         let camera = CameraKey::new("c".parse().unwrap(), camera.parse().unwrap());
-        StateCapability::new(Arc::clone(store), Owner::new(&camera, &"p".parse().unwrap()), 100)
+        StateCapability::new(
+            Arc::clone(store),
+            Owner::new(&camera, &"p".parse().unwrap()),
+            100,
+        )
     }
 
     #[test]

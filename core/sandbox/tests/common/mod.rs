@@ -14,14 +14,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, clock};
+use taimat_base::{CameraKey, PluginId, clock};
 use taimat_contract::{
     Delivery, Detection, DetectionSink, FrameId, FrameInfo, FrameReader, FrameSource, UnixMicros,
     Want,
 };
 use taimat_sandbox::compile::Where;
 use taimat_sandbox::limits::LimitSettings;
-use taimat_sandbox::{Config, Grant, Line, PluginSpec, PluginStatus, Sandbox};
+use taimat_sandbox::{Grant, Line, PluginSpec, PluginStatus, Sandbox, SandboxConfig};
 use taimat_testkit::eventually;
 use taimat_vision::{Frame, History, Picture};
 use tokio::sync::Notify;
@@ -111,8 +111,8 @@ impl Feed {
 pub(crate) struct Seen(Mutex<BTreeMap<(String, String), Vec<Detection>>>);
 
 impl DetectionSink for Seen {
-    fn publish(&self, camera: &CameraKey, plugin: &str, detections: &[Detection]) {
-        let key = (camera.camera.to_string(), plugin.to_owned());
+    fn publish(&self, camera: &CameraKey, plugin: &PluginId, detections: &[Detection]) {
+        let key = (camera.camera.to_string(), plugin.to_string());
         let mut all = self.0.lock().unwrap();
         all.entry(key).or_default().extend_from_slice(detections);
     }
@@ -153,7 +153,7 @@ impl Bench {
     fn over(folder: tempfile::TempDir) -> Self {
         let (feed, seen) = (Arc::new(Feed::default()), Arc::new(Seen::default()));
         let registry = Registry::new();
-        let config = Config {
+        let config = SandboxConfig {
             threads: 2,
             instances: 200,
             compile: Where::Here,
@@ -189,7 +189,7 @@ impl Bench {
         let camera = |n| CameraKey::new("thu".parse().unwrap(), format!("c{n}").parse().unwrap());
         PluginSpec {
             commune: "thu".parse().unwrap(),
-            name: name.into(),
+            name: name.parse().unwrap(),
             component: self.path(&format!("{name}.wasm")),
             enabled: true,
             cameras: (0..cameras).map(camera).collect(),
@@ -216,7 +216,10 @@ impl Bench {
     }
 
     pub(crate) fn status(&self, name: &str) -> PluginStatus {
-        self.sandbox.get(&"thu".parse().unwrap(), name).unwrap().0
+        self.sandbox
+            .get(&"thu".parse().unwrap(), &name.parse().unwrap())
+            .unwrap()
+            .0
     }
 
     /// The sum of a metric's samples.
@@ -241,7 +244,10 @@ impl Bench {
     }
 
     pub(crate) fn lines(&self, name: &str) -> Vec<Line> {
-        self.sandbox.get(&"thu".parse().unwrap(), name).unwrap().1
+        self.sandbox
+            .get(&"thu".parse().unwrap(), &name.parse().unwrap())
+            .unwrap()
+            .1
     }
 
     /// Waits for what a plugin's status has to say.

@@ -14,8 +14,18 @@ use taimat_ingest::{
 use toml_edit::Item;
 use url::Url;
 
-use super::commune::Camera;
 use super::reader::{Reader, Section, key_span};
+
+/// A camera as the file says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Camera {
+    /// Its name in URLs.
+    pub id: CameraId,
+    /// Its name for people.
+    pub title: String,
+    /// What `ingest` has to run.
+    pub sources: Vec<SourceSpec>,
+}
 
 /// Cameras in a commune at most: a file with more was not written for this.
 const MAX_CAMERAS: usize = 2000;

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use taimat_base::{CameraId, CommuneId, Problem};
 use taimat_contract::package::PublicKey;
-use taimat_ingest::SourceSpec;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
-use super::camera;
+use super::camera::{self, Camera};
 use super::reader::{Reader, Section};
 
 /// A commune as its folder says it.
@@ -24,17 +23,6 @@ pub struct Commune {
     pub cameras: Vec<Camera>,
     /// Its plugins.
     pub plugins: Vec<PluginSpec>,
-}
-
-/// A camera as the file says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Camera {
-    /// Its name in URLs.
-    pub id: CameraId,
-    /// Its name for people.
-    pub title: String,
-    /// What `ingest` has to run.
-    pub sources: Vec<SourceSpec>,
 }
 
 /// Reads a commune's file. Returns everything that is wrong with it, not the first only.

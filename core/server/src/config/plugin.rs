@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 use std::time::Duration;
 
 use taimat_base::units::{ByteSize, Span};
-use taimat_base::{CameraId, CameraKey, CommuneId};
+use taimat_base::{CameraId, CameraKey, CommuneId, PluginId};
 use taimat_contract::package::PublicKey;
 use taimat_sandbox::limits::LimitSettings;
 use taimat_sandbox::{Grant, PluginSpec};
@@ -31,16 +31,18 @@ pub(super) fn read<'a>(
             reader.problem(span, format!("more than {MAX_PLUGINS} plugins"), hint);
             break;
         }
-        // The same letters as cameras: it is a metric label and a part of URLs.
-        if let Err(error) = key.parse::<CameraId>() {
-            let hint = "for example [plugin.motion]";
-            reader.problem(span, format!("plugin name {key:?}: {error}"), hint);
-            continue;
-        }
+        let name: PluginId = match key.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                let hint = "for example [plugin.motion]";
+                reader.problem(span, format!("plugin name {key:?}: {error}"), hint);
+                continue;
+            }
+        };
         let Some(section) = reader.section(section, key, format!("[plugin.{key}]")) else {
             continue;
         };
-        let spec = read_one(reader, &section, commune, key, cameras);
+        let spec = read_one(reader, &section, commune, &name, cameras);
         plugins.extend(spec.map(|spec| PluginSpec {
             trusted_keys: trusted_keys.to_vec(),
             ..spec
@@ -53,7 +55,7 @@ fn read_one<'a>(
     reader: &mut Reader<'a>,
     section: &Section<'a>,
     commune: &CommuneId,
-    name: &str,
+    name: &PluginId,
     cameras: &[CameraId],
 ) -> Option<PluginSpec> {
     let known = [
@@ -76,8 +78,7 @@ fn read_one<'a>(
             let message = format!("`component` of {} leads out of the folder", section.name);
             reader.problem(span, message, format!("component = {example}"));
         }
-        let folder = reader.place(None).file;
-        inside.then(|| folder.parent().unwrap_or(Path::new(".")).join(path))
+        inside.then(|| reader.folder().join(path))
     });
     let cameras = read_cameras(reader, section, commune, cameras);
     let settings = match section.table.get("settings") {
@@ -101,7 +102,7 @@ fn read_one<'a>(
         .unwrap_or_default();
     Some(PluginSpec {
         commune: commune.clone(),
-        name: name.to_owned(),
+        name: name.clone(),
         component: component?,
         enabled: reader.flag(section, "enabled").unwrap_or(true),
         cameras,

@@ -68,12 +68,8 @@ impl DetectorInstance {
         let place = (camera, budget);
         let start = Instance::start(prepared, &generation.context, place, |store, instance| {
             Ok(match version {
-                ContractVersion::V0_1 => {
-                    Exports::V0_1(v0_1::DetectorPlugin::new(store, instance)?)
-                }
-                ContractVersion::V0_2 => {
-                    Exports::V0_2(v0_2::DetectorPlugin::new(store, instance)?)
-                }
+                ContractVersion::V0_1 => Exports::V0_1(v0_1::DetectorPlugin::new(store, instance)?),
+                ContractVersion::V0_2 => Exports::V0_2(v0_2::DetectorPlugin::new(store, instance)?),
             })
         });
         let (instance, exports) = start.await?;
@@ -149,10 +145,9 @@ impl Detector for DetectorInstance {
     async fn on_tick(&mut self, now: UnixMicros) -> Result<Vec<Detection>, Failure> {
         let bounds = self.calling();
         self.instance.host().time.set(now);
-        let seen: Result<Detections, Failure> =
-            call!(self, bounds, |plugin, store| plugin
-                .taimat_plugin_detector()
-                .call_on_tick(store, now.0));
+        let seen: Result<Detections, Failure> = call!(self, bounds, |plugin, store| plugin
+            .taimat_plugin_detector()
+            .call_on_tick(store, now.0));
         self.checked(seen?.0)
     }
 

@@ -118,7 +118,8 @@ impl DetectorRunner {
             return;
         }
         context.metrics.detections.inc_by(kept.len() as u64);
-        self.seat.set(|status| status.detections += kept.len() as u64);
+        self.seat
+            .set(|status| status.detections += kept.len() as u64);
         context
             .sink
             .publish(self.seat.place(), &context.plugin, &kept);

@@ -12,7 +12,8 @@ use taimat_sandbox::Trial;
 use taimat_sandbox::limits::LimitSettings;
 use taimat_vision::Sampler;
 
-use super::{built, read, say};
+use crate::build::built;
+use crate::files::{read, say};
 use crate::recording::{Film, Recording};
 
 /// When recordings begin: 2026-01-01T00:00:00Z. Plugins see times, and are to see the same ones
@@ -211,7 +212,7 @@ fn failed(trial: &Trial, time: Duration, failure: &taimat_contract::Failure) -> 
 }
 
 /// The command.
-pub(super) fn command(args: &TestArgs) -> anyhow::Result<()> {
+pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
     let (width, height) = args
         .size
         .split_once('x')

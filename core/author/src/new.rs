@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rust_embed::RustEmbed;
 
-use super::say;
+use crate::files::say;
 
 /// The SDK and its template, as they were when this router was built.
 #[derive(RustEmbed)]
@@ -48,7 +48,7 @@ const TEMPLATE: [(&str, &str); 6] = [
     ("template/README.md.in", "README.md"),
 ];
 
-pub(super) fn command(args: &NewArgs) -> anyhow::Result<()> {
+pub(crate) fn command(args: &NewArgs) -> anyhow::Result<()> {
     let Language::Rust = args.lang;
     let folder = &args.folder;
     let name = folder

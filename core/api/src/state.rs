@@ -1,0 +1,48 @@
+//! What requests are answered from.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use taimat_egress::webrtc::Whep;
+use taimat_hub::Hub;
+use taimat_ingest::Ingest;
+use taimat_sandbox::Sandbox;
+
+use crate::admin::Admin;
+use crate::detections::Detections;
+use crate::directory::Directory;
+
+/// Everything that requests are answered from.
+#[derive(Debug, Clone)]
+pub struct ApiState {
+    /// The cameras' channels.
+    pub hub: Arc<Hub>,
+    /// The sources.
+    pub ingest: Arc<Ingest>,
+    /// WebRTC viewers.
+    pub whep: Arc<Whep>,
+    /// Plugins.
+    pub sandbox: Arc<Sandbox>,
+    /// What plugins see.
+    pub detections: Arc<Detections>,
+    /// Who writes configuration.
+    pub admin: Arc<dyn Admin>,
+    /// What communes and cameras there are.
+    pub directory: Arc<Directory>,
+    /// All metrics.
+    pub registry: Registry,
+    /// How requests are let in.
+    pub access: Arc<Access>,
+}
+
+/// How requests are let in, until accounts exist.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Web pages of these origins may use WHEP and the API; `*` stands for all.
+    pub allowed_origins: Vec<String>,
+    /// Whether only this machine's names are accepted as host: a page elsewhere can not reach a
+    /// server on loopback under a name of its own (DNS rebinding).
+    pub loopback_only: bool,
+    /// STUN and TURN servers for viewers, as `Link` headers say them.
+    pub ice_servers: Vec<String>,
+}
