@@ -9,7 +9,7 @@ mod common;
 
 use common::Bench;
 use taimat_contract::{Package, package::SigningKey};
-use taimat_sandbox::{PluginState, RunState, Served};
+use taimat_sandbox::{ContractVersion, PluginState, RunState};
 use taimat_testkit::plugins;
 
 fn version(version: &str) -> Vec<u8> {
@@ -347,8 +347,8 @@ async fn two_versions_of_the_contract_side_by_side() {
         })
         .await;
     let contract = |name: &str| bench.status(name).component.unwrap().contract;
-    assert_eq!(contract("old"), Served::V0_1);
-    assert_eq!(contract("new"), Served::V0_2);
+    assert_eq!(contract("old"), ContractVersion::V0_1);
+    assert_eq!(contract("new"), ContractVersion::V0_2);
     // The host's grid, the state and the log have answered the old one.
     let old = bench.seen.of("c0", "old");
     let counts: Vec<u64> = old.iter().map(|d| d.track.unwrap()).collect();

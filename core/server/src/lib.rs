@@ -7,8 +7,8 @@
 mod admin;
 pub mod config;
 pub mod probe;
-mod process;
 mod reload;
+pub mod report;
 pub mod router;
 #[cfg(feature = "tools")]
 pub mod simulate;

@@ -13,7 +13,7 @@ use taimat_sandbox::compile::{self, Where};
 use taimat_server::router::rtc_addresses;
 #[cfg(feature = "tools")]
 use taimat_server::simulate::{self, SimulateArgs};
-use taimat_server::{Options, Router, config, probe};
+use taimat_server::{Options, Router, config, probe, report};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -46,6 +46,8 @@ enum Command {
     },
     /// Connect to a camera once and say what it is, what it does, and what to write into commune.toml
     Probe(Box<probe::ProbeArgs>),
+    /// Write what is needed to understand a fault into one file, without secrets
+    Report(report::ReportArgs),
     /// Run a fleet of synthetic cameras
     #[cfg(feature = "tools")]
     Simulate(Box<SimulateArgs>),
@@ -176,6 +178,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => runtime.block_on(serve(*args)),
         Command::Check { folders } => check(&folders),
         Command::Probe(args) => runtime.block_on(probe::run(*args)),
+        Command::Report(args) => runtime.block_on(report::run(&args)),
         #[cfg(feature = "tools")]
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
         #[cfg(feature = "tools")]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntCounter, IntGauge, Registry};
 use taimat_api::{Access, ApiState, Detections, Directory, Snapshot};
 use taimat_base::metrics::Register;
@@ -27,7 +28,6 @@ use tokio::net::TcpListener;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
-use crate::process;
 use crate::reload::Folders;
 
 /// Instances of plugins at most: two thousand cameras with one each. Only address space is reserved
@@ -196,7 +196,7 @@ impl Router {
             );
         }
         let registry = Registry::new();
-        process::register(&registry)?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let config_metrics = config_metrics(&registry)?;
         let stop = Stop::new();
         let hub = Arc::new(Hub::new());

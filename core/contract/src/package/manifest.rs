@@ -144,13 +144,10 @@ impl FromStr for Manifest {
         } = file;
         plugin
             .name
-            .parse::<taimat_base::CameraId>()
+            .parse::<taimat_base::PluginId>()
             .map_err(|e| format!("plugin.name {:?}: {e}", plugin.name))?;
-        let numeric = |part: &str| part.parse::<u64>().is_ok();
-        let core = plugin.version.split(['-', '+']).next().unwrap_or("");
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-+.".contains(c);
-        let short = plugin.version.len() <= MAX_VERSION && plugin.version.chars().all(fits);
-        if !short || core.split('.').count() != 3 || !core.split('.').all(numeric) {
+        let short = plugin.version.len() <= MAX_VERSION;
+        if !short || semver::Version::parse(&plugin.version).is_err() {
             return Err(format!(
                 "plugin.version {:?} is not a semantic version such as \"1.4.0\", of {MAX_VERSION} \
                  characters at most",
@@ -217,7 +214,9 @@ mod tests {
             let text = EXAMPLE.replace(from, to);
             text.parse::<Manifest>().unwrap_err()
         };
-        assert!(wrong("1.4.0", "1.4").contains("semantic version"));
+        for version in ["1.4", "01.2.3", "1.2.3-", "1.2.3 "] {
+            assert!(wrong("1.4.0", version).contains("semantic version"), "{version}");
+        }
         assert!(wrong("\"detector\"", "\"camera\"").contains("expected one of"));
         assert!(wrong("fps = 5", "fps = 500").contains("fps 1 to 60"));
         assert!(wrong("[limits]", "[limit]").contains("line 12"));

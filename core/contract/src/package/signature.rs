@@ -14,6 +14,8 @@ use super::PackageError;
 /// So that a signature made here can not be used for anything else.
 const DOMAIN: &[u8] = b"taimat plugin signature 1\0";
 const PREFIX: &str = "ed25519:";
+/// Of a key in PKCS #8 (RFC 7468, section 10).
+const PEM_TAG: &str = "PRIVATE KEY";
 
 /// A signer's public key, written `ed25519:` and base64.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,24 +77,18 @@ impl SigningKey {
 
     /// Reads what [`SigningKey::to_pem`] wrote.
     pub fn from_pem(text: &str) -> Result<Self, BadKey> {
-        let body: String = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.starts_with("-----"))
-            .collect();
-        Self::from_pkcs8(&STANDARD.decode(body).map_err(|_not_base64| BadKey)?)
+        let file = pem::parse(text).map_err(|_no_pem| BadKey)?;
+        if file.tag() != PEM_TAG {
+            return Err(BadKey);
+        }
+        Self::from_pkcs8(file.contents())
     }
 
     /// The key as PEM, for a file that only its owner reads.
     pub fn to_pem(&self) -> String {
-        let body = STANDARD.encode(&self.pkcs8);
-        let lines: Vec<&str> = body
-            .as_bytes()
-            .chunks(64)
-            .filter_map(|line| std::str::from_utf8(line).ok())
-            .collect();
-        let lines = lines.join("\n");
-        format!("-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n")
+        let file = pem::Pem::new(PEM_TAG, self.pkcs8.as_slice());
+        let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        pem::encode_config(&file, lines)
     }
 
     /// The public half.
@@ -137,6 +133,8 @@ mod tests {
         let key = SigningKey::generate().unwrap();
         let again = SigningKey::from_pem(&key.to_pem()).unwrap();
         assert_eq!(again.public(), key.public());
+        let other = key.to_pem().replace("PRIVATE", "PUBLIC");
+        assert!(SigningKey::from_pem(&other).is_err());
         assert_eq!(key.public().to_string().parse(), Ok(key.public()));
         assert_eq!("ed25519:AAAA".parse::<PublicKey>(), Err(BadKey));
         assert!(!format!("{key:?}").contains("PRIVATE"));
