@@ -131,7 +131,10 @@ fn about() -> String {
         named("/proc/self/limits", "Max open files"),
         named("/proc/self/limits", "Max address space"),
         format!("load: {}", first("/proc/loadavg")),
-        format!("time: {:.0} s since 1970", clock::unix_seconds(clock::wall())),
+        format!(
+            "time: {:.0} s since 1970",
+            clock::unix_seconds(clock::wall())
+        ),
     ]
     .join("\n")
 }

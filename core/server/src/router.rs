@@ -109,7 +109,7 @@ pub fn rtc_addresses(everywhere: bool, port: u16) -> Vec<SocketAddr> {
 
 /// The steps of stopping, in order. Each has its share of the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum StopPhase {
     /// New requests are refused.
     Http,
     /// Viewers are told goodbye (RTCP BYE, DTLS close_notify).
@@ -122,7 +122,7 @@ enum Phase {
     Sources,
 }
 
-impl Phase {
+impl StopPhase {
     const ORDER: [Self; 5] = [
         Self::Http,
         Self::Viewers,
@@ -186,15 +186,7 @@ impl Mounts for HubMounts {
 impl Router {
     /// Makes and starts everything. `communes` were loaded from the folders in `options`.
     pub async fn start(options: Options, communes: Vec<Commune>) -> anyhow::Result<Arc<Self>> {
-        let exposed = options.exposed();
-        if !exposed.is_empty() && !options.insecure {
-            let list: Vec<String> = exposed.iter().map(ToString::to_string).collect();
-            anyhow::bail!(
-                "refusing to listen at {}: until accounts exist, anybody who reaches this address \
-                 can watch. Use loopback addresses, or say --insecure if the network is yours",
-                list.join(", ")
-            );
-        }
+        refuse_exposed(&options)?;
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let config_metrics = config_metrics(&registry)?;
@@ -203,21 +195,7 @@ impl Router {
         let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
         let metrics = Arc::new(Metrics::register(&registry)?);
         let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
-        let rtc = webrtc::Config {
-            bind: options.rtc.clone(),
-            public: options.public.clone(),
-            threads: options.sender_threads,
-            max_sessions: options.max_viewers,
-        };
-        let whep = Whep::start(
-            &rtc,
-            Arc::clone(&hub),
-            Arc::clone(&tracks),
-            Arc::clone(&metrics),
-            &stop,
-        )
-        .context("starting WebRTC")?;
-        let whep = Arc::new(whep);
+        let whep = webrtc(&options, &hub, &tracks, &metrics, &stop)?;
         let rtsp_config = rtsp::Config {
             bind: options.rtsp,
             max_connections: 512,
@@ -262,23 +240,9 @@ impl Router {
         });
         router.apply(communes).await;
         let app = taimat_api::router(state);
-        router
-            .http
-            .spawn("http", tracing::Span::none(), |stop| async move {
-                let until = stop.clone();
-                let served = axum::serve(listener, app)
-                    .with_graceful_shutdown(async move { until.cancelled().await });
-                tokio::select! {
-                    served = async { served.await } => if let Err(error) = served {
-                        tracing::error!(%error, "HTTP ended");
-                    },
-                    // Requests that are being answered get a moment.
-                    () = async {
-                        stop.cancelled().await;
-                        tokio::time::sleep(Phase::Http.deadline() / 2).await;
-                    } => {}
-                }
-            });
+        router.http.spawn("http", tracing::Span::none(), |stop| {
+            serve_http(listener, app, stop)
+        });
         let (watched, folders) = (Arc::clone(&router), options.folders);
         router
             .background
@@ -367,17 +331,17 @@ impl Router {
     /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, cameras.
     pub async fn stop(&self) {
         self.background.stop(Duration::from_secs(1)).await;
-        for phase in Phase::ORDER {
+        for phase in StopPhase::ORDER {
             tracing::debug!(?phase, "stopping");
             match phase {
-                Phase::Http => drop(self.http.stop(phase.deadline()).await),
-                Phase::Viewers => self.whep.shut_down(phase.deadline()).await,
-                Phase::Rtsp => self.rtsp.stop(phase.deadline()).await,
-                Phase::Plugins => {
+                StopPhase::Http => drop(self.http.stop(phase.deadline()).await),
+                StopPhase::Viewers => self.whep.shut_down(phase.deadline()).await,
+                StopPhase::Rtsp => self.rtsp.stop(phase.deadline()).await,
+                StopPhase::Plugins => {
                     self.sandbox.stop(phase.deadline() / 2).await;
                     self.vision.stop(phase.deadline() / 2).await;
                 }
-                Phase::Sources => self.ingest.stop(phase.deadline()).await,
+                StopPhase::Sources => self.ingest.stop(phase.deadline()).await,
             }
         }
         self.stop.cancel();
@@ -400,6 +364,56 @@ async fn reload_until(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop) {
             () = folders.next() => {}
         }
         router.reload(folders.paths()).await;
+    }
+}
+
+/// Until accounts exist.
+fn refuse_exposed(options: &Options) -> anyhow::Result<()> {
+    let exposed = options.exposed();
+    if !exposed.is_empty() && !options.insecure {
+        let list: Vec<String> = exposed.iter().map(ToString::to_string).collect();
+        anyhow::bail!(
+            "refusing to listen at {}: until accounts exist, anybody who reaches this address \
+                 can watch. Use loopback addresses, or say --insecure if the network is yours",
+            list.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// The side of WebRTC viewers.
+fn webrtc(
+    options: &Options,
+    hub: &Arc<Hub>,
+    tracks: &Arc<Tracks>,
+    metrics: &Arc<Metrics>,
+    stop: &Stop,
+) -> anyhow::Result<Arc<Whep>> {
+    let config = webrtc::Config {
+        bind: options.rtc.clone(),
+        public: options.public.clone(),
+        threads: options.sender_threads,
+        max_sessions: options.max_viewers,
+    };
+    let (hub, tracks, metrics) = (Arc::clone(hub), Arc::clone(tracks), Arc::clone(metrics));
+    let whep = Whep::start(&config, hub, tracks, metrics, stop).context("starting WebRTC")?;
+    Ok(Arc::new(whep))
+}
+
+/// Serves until stopped.
+async fn serve_http(listener: TcpListener, app: axum::Router, stop: Stop) {
+    let until = stop.clone();
+    let served =
+        axum::serve(listener, app).with_graceful_shutdown(async move { until.cancelled().await });
+    tokio::select! {
+        served = async { served.await } => if let Err(error) = served {
+            tracing::error!(%error, "HTTP ended");
+        },
+        // Requests that are being answered get a moment.
+        () = async {
+            stop.cancelled().await;
+            tokio::time::sleep(StopPhase::Http.deadline() / 2).await;
+        } => {}
     }
 }
 
