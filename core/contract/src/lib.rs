@@ -7,7 +7,6 @@
 
 pub mod detection;
 pub mod detector;
-pub mod drafts;
 pub mod failure;
 pub mod frames;
 pub mod package;
