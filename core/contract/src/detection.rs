@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
+use taimat_base::text;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
@@ -148,8 +149,7 @@ impl Detection {
     pub fn checked(mut self) -> Result<Self, BadDetection> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.kind.is_empty() || self.kind.len() > 32 || !self.kind.chars().all(fits) {
-            let shown: String = self.kind.chars().take(40).collect();
-            return Err(BadDetection::Kind(shown));
+            return Err(BadDetection::Kind(text::line(&self.kind, 40)));
         }
         if !(0.0..=1.0).contains(&self.confidence) {
             return Err(BadDetection::Confidence);
@@ -168,7 +168,7 @@ impl Detection {
             most("bytes of a value", value.len(), 1024)?;
         }
         if self.text.contains(char::is_control) {
-            self.text = taimat_base::text::line(&self.text, Self::MAX_TEXT);
+            self.text = text::line(&self.text, Self::MAX_TEXT);
         }
         for (index, region) in self.regions.iter_mut().enumerate() {
             *region = region.clipped().ok_or(BadDetection::Region(index))?;

@@ -1,4 +1,4 @@
-//! Decoded frames, as detectors see them.
+//! Decoded frames, as detectors see them, and what a detector asks for of them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,7 +8,6 @@ use serde::Serialize;
 use taimat_base::{CameraId, CameraKey};
 
 use crate::detection::UnixMicros;
-use crate::detector::Want;
 
 /// Names a frame. Rises by one with every frame that is delivered to a detector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -160,6 +159,49 @@ pub struct Delivery {
     pub frames: Arc<dyn Frames>,
 }
 
+/// What a detector needs to see.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Want {
+    /// Width that it works at; 0 leaves the choice to the host.
+    pub width: u32,
+    /// Height that it works at; 0 leaves the choice to the host.
+    pub height: u32,
+    /// Frames per second at most.
+    pub max_fps: f32,
+    /// Key frames are enough.
+    pub keyframes_only: bool,
+    /// How many earlier frames are kept.
+    pub history: u32,
+}
+
+impl Want {
+    /// Earlier frames kept at most.
+    pub const MAX_HISTORY: u32 = 16;
+    /// What a detector gets that does not say.
+    pub const DEFAULT_WIDTH: u32 = 640;
+
+    /// This want within a grant: no wider than `width`, no more often than `fps`.
+    #[must_use]
+    pub fn within(mut self, width: u32, fps: f32) -> Self {
+        if self.width == 0 {
+            self.width = Self::DEFAULT_WIDTH;
+        }
+        if self.width > width {
+            let scaled = u64::from(self.height) * u64::from(width) / u64::from(self.width);
+            self.height = u32::try_from(scaled).unwrap_or(u32::MAX);
+            self.width = width;
+        }
+        let asked = if self.max_fps.is_finite() && self.max_fps > 0.0 {
+            self.max_fps
+        } else {
+            fps
+        };
+        self.max_fps = asked.min(fps);
+        self.history = self.history.min(Self::MAX_HISTORY);
+        self
+    }
+}
+
 /// Where frames come from.
 pub trait FrameSource: Send + Sync + Debug {
     /// Begins to decode a camera for a detector; ends when the reader is dropped.
@@ -171,4 +213,31 @@ pub trait FrameSource: Send + Sync + Debug {
 pub trait FrameReader: Send + Debug {
     /// The next frame; `None` when there will be no more. Losing the future loses no frame.
     async fn next(&mut self) -> Option<Delivery>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_want_stays_within_its_grant() {
+        let want = Want {
+            width: 1280,
+            height: 720,
+            max_fps: 25.0,
+            keyframes_only: false,
+            history: 99,
+        };
+        let granted = want.within(640, 5.0);
+        assert_eq!((granted.width, granted.height), (640, 360));
+        assert_eq!((granted.max_fps, granted.history), (5.0, 16));
+        let unsaid = Want {
+            width: 0,
+            height: 0,
+            max_fps: f32::NAN,
+            ..want
+        };
+        assert_eq!(unsaid.within(320, 2.0).width, 320);
+        assert_eq!(unsaid.within(320, 2.0).max_fps, 2.0);
+    }
 }

@@ -7,16 +7,15 @@
 
 pub mod detection;
 pub mod detector;
-pub mod drafts;
 pub mod failure;
 pub mod frames;
 pub mod package;
 
 pub use detection::{Attribute, BadDetection, Detection, Rect, Severity, UnixMicros};
-pub use detector::{About, DetectionSink, Detector, Want};
+pub use detector::{About, DetectionSink, Detector};
 pub use failure::{Cause, Failure, PluginError};
 pub use frames::{
     CellStats, Delivery, FrameError, FrameId, FrameInfo, FrameReader, FrameSource, Frames, Plane,
-    Region,
+    Region, Want,
 };
 pub use package::{Kind, Manifest, Package};

@@ -7,8 +7,8 @@ use taimat_base::clock;
 use taimat_media::{AccessUnit, StreamInfo, TrackKind};
 use tokio::sync::watch;
 
-use crate::ChannelKey;
 use crate::demand::{Demand, Reader};
+use crate::key::ChannelKey;
 use crate::meter::{Meter, Rates};
 use crate::ring::{Cursor, Item, Limits, Ring};
 use crate::status::{SourceFacts, SourceState, Status};

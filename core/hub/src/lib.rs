@@ -7,43 +7,20 @@
 
 mod channel;
 mod demand;
+mod key;
 mod meter;
 mod ring;
 mod status;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, RwLock};
-
-use taimat_base::{CameraKey, Profile};
 
 pub use channel::Channel;
 pub use demand::Reader;
+pub use key::ChannelKey;
 pub use meter::Rates;
 pub use ring::{Cursor, Item, Limits, Read, Ring};
 pub use status::{FaultCause, SourceFacts, SourceState, Status};
-
-/// One encoding of one camera.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChannelKey {
-    /// The camera.
-    pub camera: CameraKey,
-    /// Which of its encodings.
-    pub profile: Profile,
-}
-
-impl ChannelKey {
-    /// Puts the two parts together.
-    pub fn new(camera: CameraKey, profile: Profile) -> Self {
-        Self { camera, profile }
-    }
-}
-
-impl fmt::Display for ChannelKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.camera, self.profile)
-    }
-}
 
 /// All channels there are.
 #[derive(Debug, Default)]

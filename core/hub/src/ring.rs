@@ -304,11 +304,6 @@ impl<T: Item> Cursor<T> {
     pub fn position(&self) -> u64 {
         self.next
     }
-
-    /// Skips to the next start, as after a loss.
-    pub fn seek(&mut self) {
-        self.seeking = true;
-    }
 }
 
 #[cfg(test)]

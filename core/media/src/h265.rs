@@ -16,8 +16,6 @@ pub mod unit_type {
     pub const CRA: u8 = 21;
     /// Last of the types at which decoding can start.
     pub const LAST_IRAP: u8 = 21;
-    /// Last of the types that carry slices.
-    pub const LAST_SLICE: u8 = 31;
     /// Video parameter set.
     pub const VPS: u8 = 32;
     /// Sequence parameter set.
@@ -28,8 +26,6 @@ pub mod unit_type {
     pub const AUD: u8 = 35;
     /// End of sequence.
     pub const END_OF_SEQUENCE: u8 = 36;
-    /// End of bitstream.
-    pub const END_OF_STREAM: u8 = 37;
     /// Filler.
     pub const FILLER: u8 = 38;
     /// Supplemental enhancement information before the picture.

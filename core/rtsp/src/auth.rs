@@ -5,6 +5,7 @@
 //! accounts after a few wrong answers, so an answer that was refused is not given again.
 
 mod challenge;
+mod credentials;
 mod digest;
 
 use std::fmt;
@@ -12,29 +13,16 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
-use taimat_base::{Secret, text};
+use taimat_base::text;
 
 use crate::message::{Method, Response};
 use challenge::Challenge;
 use digest::Digest;
 
+pub use credentials::Credentials;
+
 /// How often one request is sent again for a challenge.
 const RETRIES: u32 = 2;
-
-/// Who we are at a camera.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// May have any characters in it.
-    pub user: String,
-    /// Likewise.
-    pub password: Secret,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(***)")
-    }
-}
 
 /// Why there is no further try.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +173,7 @@ fn choose(offered: &[Challenge<'_>]) -> Result<Scheme, AuthError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use taimat_base::Secret;
 
     fn signed_in() -> Authenticator {
         let credentials = Credentials {

@@ -3,143 +3,39 @@
 //!
 //! Its one principle: what does not keep pictures from coming is no reason to stop. An answer that
 //! is missing, late, misnumbered or refused costs what was asked for by it and nothing else.
+//! Here are the steps, in their order; what each of them says and understands is in `client/`.
 //! Not here: sockets, TLS, RTP; the owner reads messages by a [`crate::Reader`].
 
+mod agreed;
+mod answers;
+mod described;
+mod error;
+mod event;
+mod exchange;
+mod legs;
+mod spec;
+
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use taimat_media::{Quirk, Quirks, TrackKind};
 
-use crate::address::{Address, AddressError, Base};
-use crate::auth::{AuthError, Authenticator};
-use crate::keepalive::{KeepAlive, KeepAliveSpec};
+use crate::auth::Authenticator;
+use crate::keepalive::KeepAlive;
 use crate::message::{Method, Request, Response};
-use crate::sdp::{Description, SdpError};
-use crate::session::Session;
-use crate::tracks::{NoSound, NoTrack, Tracks, choose};
+use crate::tracks::NoSound;
 use crate::transport::Transport;
+use agreed::channels;
+use answers::Answers;
+use described::Described;
+use exchange::{Asked, Exchange};
+use legs::Legs;
 
-/// Answers a second to a camera that asks us something; what is more is not answered.
-const ANSWERS_PER_SECOND: u32 = 20;
-
-/// How media travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Way {
-    /// Interleaved in the connection.
-    Tcp,
-    /// As datagrams to us.
-    Udp,
-    /// As datagrams to a group.
-    Multicast,
-}
-
-impl Way {
-    /// The word in `commune.toml` and in logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Multicast => "multicast",
-        }
-    }
-}
-
-/// What is wanted of a camera.
-#[derive(Debug, Clone)]
-pub struct ClientSpec {
-    /// Where it is, as it goes over the wire.
-    pub address: Address,
-    /// What it is told about us.
-    pub user_agent: String,
-    /// How media may travel, what is tried first at the front; never empty.
-    pub ways: Vec<Way>,
-    /// Whether sound is wanted.
-    pub sound: bool,
-    /// Which of its video tracks, from 0; the first that can be carried if not said.
-    pub video: Option<usize>,
-    /// How the session is kept alive.
-    pub keep_alive: KeepAliveSpec,
-    /// Longest time for an answer.
-    pub answer_timeout: Duration,
-}
-
-/// What the owner has to do, or to know.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// What the camera has, and what of it is received.
-    Described(Box<(Description, Tracks)>),
-    /// A pair of UDP ports is needed; answer with [`Client::ports`].
-    NeedPorts(TrackKind),
-    /// How a track will travel.
-    Agreed(TrackKind, Agreed),
-    /// The camera does not give the sound that it described.
-    NoSound(NoSound),
-    /// Media may come from now on.
-    Playing,
-    /// The camera, or we, ended the session.
-    Ended,
-}
-
-/// How a track travels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Agreed {
-    /// The way.
-    pub way: Way,
-    /// Interleaved channels, for TCP.
-    pub channels: Option<(u8, u8)>,
-    /// UDP: the camera's ports, if it says any that can be; multicast: the group's.
-    pub ports: Option<(u16, u16)>,
-    /// Multicast: the group, in the camera's words.
-    pub group: Option<String>,
-    /// The source number that it announces.
-    pub ssrc: Option<u32>,
-}
-
-/// What an interleaved frame belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
-    /// The track.
-    pub kind: TrackKind,
-    /// Whether it is RTCP.
-    pub control: bool,
-}
-
-/// Why a session can not begin or go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError {
-    /// The camera says no.
-    #[error("{step}: {status} {reason}")]
-    Status {
-        /// To what.
-        step: &'static str,
-        /// The number.
-        status: u16,
-        /// Its words, to be redacted.
-        reason: String,
-    },
-    /// Sign-in failed.
-    #[error(transparent)]
-    Auth(#[from] AuthError),
-    /// No answer in time.
-    #[error("no answer to {0}")]
-    NoAnswer(&'static str),
-    /// It is to be found at another address of the same host.
-    #[error("the camera is to be found at another port")]
-    Moved(Box<Address>),
-    /// It sends us to where we do not go: credentials would go there too.
-    #[error(transparent)]
-    Address(#[from] AddressError),
-    /// Its description is none.
-    #[error("{0}")]
-    Description(#[from] SdpError),
-    /// There is nothing in it that can be carried.
-    #[error("{0}")]
-    NoTrack(#[from] NoTrack),
-    /// No way on which both sides agree.
-    #[error("{0}")]
-    NoWay(String),
-}
+pub use agreed::Agreed;
+pub use error::ClientError;
+pub use event::Event;
+pub use legs::Route;
+pub use spec::{ClientSpec, Way};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
@@ -166,44 +62,20 @@ impl Step {
     }
 }
 
-/// The request that waits for its answer.
-#[derive(Debug, Clone)]
-struct Asked {
-    cseq: u32,
-    request: Request,
-    tries: u32,
-    until: Instant,
-}
-
-#[derive(Debug)]
-struct Leg {
-    kind: TrackKind,
-    payload_type: u8,
-    channels: Option<(u8, u8)>,
-}
-
 /// A client's session with one camera.
 #[derive(Debug)]
 pub struct Client {
     spec: ClientSpec,
-    auth: Authenticator,
     step: Step,
-    asked: Option<Asked>,
-    cseq: u32,
-    out: Vec<u8>,
-    events: VecDeque<Event>,
-    session: Option<Session>,
-    /// An identifier that was replaced by another one: a camera may still mean it.
-    former: Option<String>,
+    exchange: Exchange,
     keep_alive: KeepAlive,
-    tracks: Option<Tracks>,
-    description: Option<Description>,
-    base: Option<Base>,
-    legs: Vec<Leg>,
+    answers: Answers,
+    events: VecDeque<Event>,
+    described: Option<Described>,
     /// Index into `spec.ways`.
     way: usize,
+    legs: Legs,
     heard_media: bool,
-    answered: (Option<Instant>, u32),
     quirks: Quirks,
 }
 
@@ -211,26 +83,18 @@ impl Client {
     /// Begins; the first request is in [`Client::output`] at once. `auth` may have been challenged on
     /// a connection before.
     pub fn new(spec: ClientSpec, auth: Authenticator, now: Instant) -> Self {
-        let keep_alive = KeepAlive::new(spec.keep_alive);
         let mut client = Self {
-            spec,
-            auth,
             step: Step::Options,
-            asked: None,
-            cseq: 0,
-            out: Vec::new(),
+            exchange: Exchange::new(spec.user_agent.clone(), auth),
+            keep_alive: KeepAlive::new(spec.keep_alive),
+            answers: Answers::default(),
             events: VecDeque::new(),
-            session: None,
-            former: None,
-            keep_alive,
-            tracks: None,
-            description: None,
-            base: None,
-            legs: Vec::new(),
+            described: None,
             way: 0,
+            legs: Legs::default(),
             heard_media: false,
-            answered: (None, 0),
             quirks: Quirks::default(),
+            spec,
         };
         let request = Request::new(Method::Options, client.spec.address.request_url());
         client.ask(Step::Options, request, now);
@@ -239,7 +103,7 @@ impl Client {
 
     /// Bytes to be written, taken away.
     pub fn output(&mut self) -> Option<Vec<u8>> {
-        (!self.out.is_empty()).then(|| std::mem::take(&mut self.out))
+        self.exchange.output()
     }
 
     /// The next event.
@@ -254,7 +118,7 @@ impl Client {
 
     /// The sign-in, for another connection to the same camera.
     pub fn into_auth(self) -> Authenticator {
-        self.auth
+        self.exchange.into_auth()
     }
 
     /// Whether media may come.
@@ -264,20 +128,20 @@ impl Client {
 
     /// Whether the camera has asked for credentials and has not answered since.
     pub fn is_signing_in(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| asked.tries > 1)
+        self.exchange.is_repeating()
     }
 
     /// When [`Client::tick`] wants to be called.
     pub fn deadline(&self) -> Option<Instant> {
         let keep_alive = self.keep_alive.due().filter(|_| self.is_playing());
-        let asked = self.asked.as_ref().map(|asked| asked.until);
-        [keep_alive, asked].into_iter().flatten().min()
+        let answer = self.exchange.deadline();
+        [keep_alive, answer].into_iter().flatten().min()
     }
 
     /// Time has passed.
     pub fn tick(&mut self, now: Instant) -> Result<(), ClientError> {
-        if self.asked.as_ref().is_some_and(|asked| asked.until <= now) {
-            self.asked = None;
+        if self.exchange.deadline().is_some_and(|until| until <= now) {
+            self.exchange.give_up();
             match self.step {
                 // It serves to learn more; a camera that does not know it may still describe itself.
                 Step::Options => self.describe(now),
@@ -292,10 +156,8 @@ impl Client {
             && let Some(method) = self.keep_alive.take(now, &mut self.quirks)
         {
             let request = Request::new(method, self.aggregate());
-            self.cseq += 1;
-            let cseq = self.cseq;
-            self.keep_alive.sent(cseq);
-            self.write(cseq, request);
+            let number = self.exchange.send(request);
+            self.keep_alive.sent(number);
         }
         Ok(())
     }
@@ -309,7 +171,7 @@ impl Client {
 
     /// Ends the session; [`Event::Ended`] follows when the camera has answered, or not in time.
     pub fn teardown(&mut self, now: Instant) {
-        if self.session.is_none() && !matches!(self.step, Step::Play | Step::Playing) {
+        if self.exchange.session().is_none() && !matches!(self.step, Step::Play | Step::Playing) {
             return self.ended();
         }
         let request = Request::new(Method::Teardown, self.aggregate());
@@ -319,32 +181,9 @@ impl Client {
     /// What an interleaved frame belongs to, by its channel, and by its payload type where the
     /// camera mixes them up. `None` for what nobody asked for.
     pub fn route(&mut self, channel: u8, payload: &[u8]) -> Option<Route> {
-        let second = *payload.get(1)?;
-        // RTCP types as RTP would read them (RFC 5761 section 4); some send both on one channel.
-        let control = (192..=223).contains(&second);
-        let payload_type = second & 0x7F;
-        let on = |leg: &&Leg| {
-            leg.channels
-                .is_some_and(|(rtp, rtcp)| channel == rtp || channel == rtcp)
-        };
-        let mut legs = self.legs.iter().filter(on);
-        let kind = match (legs.next(), legs.next()) {
-            (Some(leg), None) => leg.kind,
-            (Some(first), Some(_)) if control => first.kind,
-            _ => {
-                let mut all = self.legs.iter();
-                let leg = all.find(|leg| !control && leg.payload_type == payload_type);
-                match leg {
-                    Some(leg) => leg.kind,
-                    None => {
-                        self.quirks.note(Quirk::StrayPackets);
-                        return None;
-                    }
-                }
-            }
-        };
-        self.heard_media |= !control;
-        Some(Route { kind, control })
+        let route = self.legs.route(channel, payload, &mut self.quirks)?;
+        self.heard_media |= !route.control;
+        Some(route)
     }
 
     /// A message has come.
@@ -353,115 +192,49 @@ impl Client {
             .headers
             .get("CSeq")
             .and_then(|n| n.trim().parse().ok());
-        if let Some(number) = number
-            && self.keep_alive.answered(number)
-        {
-            return self.kept_alive(response, now);
+        if number.is_some_and(|number| self.keep_alive.answered(number)) {
+            self.kept_alive(response, now);
+            return Ok(());
         }
-        let Some(asked) = &self.asked else {
+        if !self.exchange.is_waiting() {
             if self.keep_alive.answered_any() {
                 self.quirks.note(Quirk::WrongCseq);
-                return self.kept_alive(response, now);
+                self.kept_alive(response, now);
             }
             return Ok(());
-        };
-        match number {
-            Some(number) if number == asked.cseq => {}
-            // An answer to what was given up or answered already.
-            Some(number) if number > 0 && number < asked.cseq => return Ok(()),
-            _ => self.quirks.note(Quirk::WrongCseq),
         }
-        let Some(asked) = self.asked.take() else {
+        let Some(asked) = self.exchange.answered(number, &mut self.quirks) else {
             return Ok(());
         };
-        self.follow_session(response);
-        self.keep_alive.learn(response, self.session.as_ref());
-        if response.status == 401 && self.step != Step::Teardown {
-            return self.sign_in(asked, response, now);
+        let named = self.exchange.follow_session(response, &mut self.quirks);
+        if !named && matches!(self.step, Step::Setup(_)) && response.is_success() {
+            self.quirks.note(Quirk::OddSession);
         }
-        self.auth.accepted();
-        self.answered_step(&asked, response, now)
+        self.keep_alive.learn(response, self.exchange.session());
+        if response.status == 401 && self.step != Step::Teardown {
+            self.exchange.challenged(response)?;
+            self.exchange.again(asked, self.until(now));
+            return Ok(());
+        }
+        self.exchange.accepted();
+        self.answered(asked, response, now)
     }
 
     /// The camera asks us something.
     pub fn request(&mut self, request: &Request, now: Instant) {
         self.quirks.note(Quirk::AsksUs);
-        let (since, count) = self.answered;
-        let fresh = since.is_none_or(|since| now.saturating_duration_since(since) >= SECOND);
-        self.answered = if fresh {
-            (Some(now), 1)
-        } else {
-            (since, count + 1)
-        };
-        if self.answered.1 > ANSWERS_PER_SECOND {
+        let Some(response) = self.answers.to(request, now) else {
             return;
+        };
+        if request.method == Method::Teardown {
+            self.ended();
         }
-        let response = match request.method {
-            Method::Options => {
-                Response::new(200).with("Public", "OPTIONS, GET_PARAMETER, SET_PARAMETER")
-            }
-            Method::GetParameter | Method::SetParameter => Response::new(200),
-            Method::Teardown => {
-                self.ended();
-                Response::new(200)
-            }
-            _ => Response::new(501),
-        };
-        let response = match request.headers.get("CSeq") {
-            Some(number) => response.with("CSeq", number),
-            None => response,
-        };
-        response.write(&mut self.out);
+        self.exchange.answer(&response);
     }
 
-    fn sign_in(
+    fn answered(
         &mut self,
         asked: Asked,
-        response: &Response,
-        now: Instant,
-    ) -> Result<(), ClientError> {
-        self.auth.challenged(response)?;
-        self.again(asked, now);
-        Ok(())
-    }
-
-    /// Cameras name their session in any answer, and some another one each time.
-    fn follow_session(&mut self, response: &Response) {
-        let header = response.headers.get("Session");
-        let Some(mut named) = header.and_then(Session::parse) else {
-            if matches!(self.step, Step::Setup(_)) && response.is_success() {
-                self.quirks.note(Quirk::OddSession);
-            }
-            return;
-        };
-        let says = header.is_some_and(|h| h.to_ascii_lowercase().contains("timeout"));
-        if let (false, Some(known)) = (says, &self.session) {
-            // What SETUP said holds on.
-            named.timeout = known.timeout;
-        }
-        match self.session.replace(named) {
-            Some(old) if Some(&old.id) != self.session.as_ref().map(|s| &s.id) => {
-                self.quirks.note(Quirk::OddSession);
-                self.former.get_or_insert(old.id);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether there is another identifier that the camera may mean; it is used from now on.
-    fn other_session(&mut self) -> bool {
-        match (&mut self.session, self.former.take()) {
-            (Some(session), Some(former)) => {
-                session.id = former;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    fn answered_step(
-        &mut self,
-        asked: &Asked,
         response: &Response,
         now: Instant,
     ) -> Result<(), ClientError> {
@@ -472,12 +245,12 @@ impl Client {
             Step::Play if response.is_success() => self.playing(now),
             Step::Play => {
                 // Which of several session ids a camera means, only its refusal tells.
-                if response.status == 454 && self.other_session() {
+                if response.status == 454 && self.exchange.other_session() {
                     self.quirks.note(Quirk::OddSession);
-                    self.again(asked.clone(), now);
+                    self.exchange.again(asked, self.until(now));
                     return Ok(());
                 }
-                return Err(refused("PLAY", response));
+                return Err(ClientError::refused("PLAY", response));
             }
             Step::Teardown => self.ended(),
             Step::Ports(_) | Step::Playing | Step::Ended => {}
@@ -505,23 +278,12 @@ impl Client {
             return Ok(());
         }
         if !response.is_success() {
-            return Err(refused("DESCRIBE", response));
+            return Err(ClientError::refused("DESCRIBE", response));
         }
-        let description = Description::parse(&response.body)?;
-        let tracks = choose(&description, self.spec.sound, self.spec.video)?;
-        self.quirks.merge(&description.quirks);
-        self.quirks.merge(&tracks.quirks);
-        let headers = &response.headers;
-        let (base, location) = (headers.get("Content-Base"), headers.get("Content-Location"));
-        let base = Base::new(&self.spec.address, base, location);
-        if base.is_wrong() {
-            self.quirks.note(Quirk::WrongBase);
-        }
-        self.base = Some(base);
-        let described = Box::new((description.clone(), tracks.clone()));
-        self.events.push_back(Event::Described(described));
-        self.description = Some(description);
-        self.tracks = Some(tracks);
+        let described = Described::read(&self.spec, response, &mut self.quirks)?;
+        let told = (described.description.clone(), described.tracks.clone());
+        self.events.push_back(Event::Described(Box::new(told)));
+        self.described = Some(described);
         self.setup(TrackKind::Video, now);
         Ok(())
     }
@@ -557,7 +319,7 @@ impl Client {
         now: Instant,
     ) -> Result<(), ClientError> {
         let agreed = if response.is_success() {
-            self.agree(kind, response)
+            Agreed::read(self.way(), kind, response, &mut self.quirks)
         } else {
             None
         };
@@ -570,64 +332,19 @@ impl Client {
             }
             return self.other_way(response, now);
         };
-        let Some(payload_type) = self.tracks.as_ref().and_then(|t| t.payload_type(kind)) else {
+        let tracks = self.described.as_ref().map(|d| &d.tracks);
+        let Some(payload_type) = tracks.and_then(|tracks| tracks.payload_type(kind)) else {
             return Ok(());
         };
-        self.legs.push(Leg {
-            kind,
-            payload_type,
-            channels: agreed.channels,
-        });
+        let sound = tracks.is_some_and(|tracks| tracks.audio.is_some());
+        self.legs.add(kind, payload_type, agreed.channels);
         self.events.push_back(Event::Agreed(kind, agreed));
-        let sound = self.tracks.as_ref().is_some_and(|t| t.audio.is_some());
         if kind == TrackKind::Video && sound {
             self.setup(TrackKind::Audio, now);
         } else {
             self.play(now);
         }
         Ok(())
-    }
-
-    /// What the camera answered, if it is the way that was asked for.
-    fn agree(&mut self, kind: TrackKind, response: &Response) -> Option<Agreed> {
-        let way = self.way();
-        // Some answer without saying how: then it is as asked.
-        let said = response.headers.get("Transport");
-        let said = said.and_then(|text| Transport::parse_list(text).into_iter().next());
-        let asked_channels = channels(kind);
-        let Some(said) = said else {
-            self.quirks.note(Quirk::OtherTransport);
-            return Some(Agreed {
-                way,
-                channels: (way == Way::Tcp).then_some(asked_channels),
-                ports: None,
-                group: None,
-                ssrc: None,
-            });
-        };
-        if said.tcp != (way == Way::Tcp) {
-            self.quirks.note(Quirk::OtherTransport);
-            return None;
-        }
-        let channels = said.interleaved.unwrap_or(asked_channels);
-        if way == Way::Tcp && channels != asked_channels {
-            self.quirks.note(Quirk::OtherTransport);
-        }
-        let usable = |(rtp, rtcp): (u16, u16)| (rtp >= 1024).then_some((rtp, rtcp));
-        let ports = match way {
-            Way::Multicast => said.port.or(said.client_port).or(said.server_port),
-            _ => said.server_port.and_then(usable),
-        };
-        if way == Way::Udp && ports.is_none() {
-            self.quirks.note(Quirk::OtherTransport);
-        }
-        Some(Agreed {
-            way,
-            channels: (way == Way::Tcp).then_some(channels),
-            ports,
-            group: said.destination,
-            ssrc: said.ssrc,
-        })
     }
 
     /// The first track is refused in this way: another one may do. ffmpeg moves on at 461 only; the
@@ -651,7 +368,7 @@ impl Client {
             let way = self.way().as_str();
             return Err(ClientError::NoWay(format!("the camera refuses {way}")));
         }
-        Err(refused("SETUP", response))
+        Err(ClientError::refused("SETUP", response))
     }
 
     fn play(&mut self, now: Instant) {
@@ -667,34 +384,27 @@ impl Client {
 
     fn ended(&mut self) {
         self.step = Step::Ended;
-        self.asked = None;
+        self.exchange.give_up();
         self.events.push_back(Event::Ended);
     }
 
-    fn kept_alive(&mut self, response: &Response, now: Instant) -> Result<(), ClientError> {
+    fn kept_alive(&mut self, response: &Response, now: Instant) {
         if response.status == 401 {
             // A session that plays is not ended for this; the next one goes out with the new nonce.
-            if self.auth.challenged(response).is_ok() {
+            if self.exchange.challenged(response).is_ok() {
                 self.keep_alive.soon(now);
             }
         } else {
             self.keep_alive.judge(response.status, now);
         }
-        Ok(())
     }
 
     /// Where to ask for a track.
     fn control(&mut self, kind: TrackKind) -> String {
-        let media = self.tracks.as_ref().and_then(|tracks| tracks.media(kind));
-        let description = self.description.as_ref();
-        let media = description
-            .zip(media)
-            .and_then(|(d, index)| d.media.get(index));
-        let control = media.and_then(|media| media.control.as_deref());
-        let target = self.base.as_ref().map(|base| base.control(control));
-        let Some(target) = target else {
+        let Some(described) = &self.described else {
             return self.spec.address.request_url();
         };
+        let target = described.control(kind);
         if target.wrong {
             self.quirks.note(Quirk::WrongBase);
         }
@@ -703,64 +413,21 @@ impl Client {
 
     /// Where to ask for all tracks together.
     fn aggregate(&self) -> String {
-        let control = self.description.as_ref().and_then(|d| d.control.as_deref());
-        match &self.base {
-            Some(base) => base.control(control).url,
+        match &self.described {
+            Some(described) => described.aggregate(),
             None => self.spec.address.request_url(),
         }
     }
 
     fn ask(&mut self, step: Step, request: Request, now: Instant) {
         self.step = step;
-        let asked = Asked {
-            cseq: 0,
-            request,
-            tries: 0,
-            until: now,
-        };
-        self.again(asked, now);
+        self.exchange.ask(request, self.until(now));
     }
 
-    fn again(&mut self, mut asked: Asked, now: Instant) {
-        self.cseq += 1;
-        asked.cseq = self.cseq;
-        asked.tries += 1;
+    /// Until when this step waits for its answer.
+    fn until(&self, now: Instant) -> Instant {
         // What only helps does not get all the time.
         let share = if self.step == Step::Options { 2 } else { 1 };
-        asked.until = now + self.spec.answer_timeout / share;
-        self.write(asked.cseq, asked.request.clone());
-        self.asked = Some(asked);
-    }
-
-    fn write(&mut self, cseq: u32, request: Request) {
-        let authorization = self.auth.authorize(&request.method, &request.uri);
-        let mut request = request
-            .with("CSeq", cseq.to_string())
-            .with("User-Agent", self.spec.user_agent.as_str());
-        if let Some(value) = authorization {
-            request = request.with("Authorization", value);
-        }
-        if let Some(session) = &self.session {
-            request = request.with("Session", session.id.as_str());
-        }
-        request.write(&mut self.out);
-    }
-}
-
-/// The channels that are asked for.
-const fn channels(kind: TrackKind) -> (u8, u8) {
-    match kind {
-        TrackKind::Video => (0, 1),
-        TrackKind::Audio => (2, 3),
-    }
-}
-
-const SECOND: Duration = Duration::from_secs(1);
-
-fn refused(step: &'static str, response: &Response) -> ClientError {
-    ClientError::Status {
-        step,
-        status: response.status,
-        reason: response.reason.clone(),
+        now + self.spec.answer_timeout / share
     }
 }

@@ -1,16 +1,17 @@
 //! Which of the described tracks are received: one video, and one sound if it is wanted.
 
+mod no_sound;
 mod parameters;
 mod sound;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use bytes::Bytes;
 use taimat_media::{AudioTrack, Quirk, Quirks, TrackKind, VideoCodec};
 
 use crate::sdp::{Description, Direction, Format, Media, MediaKind};
+
+pub use no_sound::NoSound;
 
 /// Tracks that are named when none of them can be carried.
 const MAX_OFFERED: usize = 16;
@@ -72,49 +73,6 @@ pub struct AudioChoice {
     pub payload_type: u8,
     /// What it is.
     pub track: AudioTrack,
-}
-
-/// Why there is no sound.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoSound {
-    /// The camera has none.
-    NoneOffered,
-    /// In a form that is not carried.
-    Unsupported(String),
-    /// It lacks what is needed to decode it.
-    Unconfigured,
-    /// There is only a track for sound towards the camera.
-    BackChannelOnly,
-    /// It describes sound, and refuses to send it.
-    Refused,
-}
-
-impl NoSound {
-    /// The word in the API.
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::NoneOffered => "none",
-            Self::Unsupported(_) => "unsupported",
-            Self::Unconfigured => "unconfigured",
-            Self::BackChannelOnly => "back_channel",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-impl fmt::Display for NoSound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoneOffered => f.write_str("the camera offers no sound"),
-            Self::Unsupported(name) => write!(
-                f,
-                "the camera's sound is {name}; set it to AAC, G.711 or Opus"
-            ),
-            Self::Unconfigured => f.write_str("the camera does not say how its AAC is configured"),
-            Self::BackChannelOnly => f.write_str("the camera only takes sound, it sends none"),
-            Self::Refused => f.write_str("the camera describes sound and refuses to send it"),
-        }
-    }
 }
 
 /// Why nothing can be received.
@@ -208,7 +166,7 @@ fn no_track(description: &Description, which_video: Option<usize>) -> NoTrack {
         .media
         .iter()
         .map(|media| {
-            let name = media.formats.first().map(format_name);
+            let name = media.formats.first().map(Format::name);
             format!("{}/{}", media.kind.as_str(), name.unwrap_or_default())
         })
         .take(MAX_OFFERED)
@@ -217,14 +175,6 @@ fn no_track(description: &Description, which_video: Option<usize>) -> NoTrack {
         _ if offered.is_empty() => NoTrack::Empty,
         Some(wanted) => NoTrack::NoSuchVideo { wanted, offered },
         None => NoTrack::Unsupported(offered),
-    }
-}
-
-/// What to call a form that is not carried.
-fn format_name(format: &Format) -> String {
-    match format.encoding.as_str() {
-        "" => format!("payload type {}", format.payload_type),
-        encoding => encoding.to_owned(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! One camera that is being decoded: follows its encoded stream, decodes what somebody needs,
 //! hands frames to those for whom they are due.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, Profile, Seldom, clock};
-use taimat_contract::{UnixMicros, Want};
+use taimat_contract::UnixMicros;
 use taimat_hub::{Channel, ChannelKey, Hub, Read};
 use taimat_media::{AccessUnit, MediaTime, TrackKind, VideoCodec};
 
@@ -14,7 +14,8 @@ use crate::decode::Resilient;
 use crate::metrics::CameraMetrics;
 use crate::picture::Picture;
 use crate::pool::{Place, Pool};
-use crate::subscription::{Moment, Slot, Subscription};
+use crate::slot::{Moment, Slot};
+use crate::watchers::Watchers;
 
 /// When decoding is further behind than this, it goes on at the next key frame: an old picture is
 /// worth less than the time it costs.
@@ -24,60 +25,9 @@ const MAX_LAG_INTRA: Duration = Duration::from_millis(250);
 /// How soon to look again for a camera that is not there.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A camera that somebody watches.
-#[derive(Debug)]
-pub(crate) struct Camera {
-    key: CameraKey,
-    slots: Mutex<Vec<Arc<Slot>>>,
-    gone: Stop,
-}
-
-impl Drop for Camera {
-    fn drop(&mut self) {
-        self.gone.cancel();
-    }
-}
-
-impl Camera {
-    pub(crate) fn new(key: CameraKey) -> Self {
-        Self {
-            key,
-            slots: Mutex::default(),
-            gone: Stop::new(),
-        }
-    }
-
-    /// Fires when nobody watches any more.
-    pub(crate) fn gone(&self) -> Stop {
-        self.gone.clone()
-    }
-
-    pub(crate) fn subscribe(self: &Arc<Self>, want: Want) -> Subscription {
-        let slot = Arc::new(Slot::new(want));
-        self.slots().push(Arc::clone(&slot));
-        Subscription {
-            slot,
-            camera: Arc::clone(self),
-        }
-    }
-
-    pub(crate) fn leave(&self, slot: &Arc<Slot>) {
-        self.slots().retain(|s| !Arc::ptr_eq(s, slot));
-    }
-
-    /// No frame will come any more.
-    pub(crate) fn close(&self) {
-        self.slots().iter().for_each(|slot| slot.close());
-    }
-
-    fn slots(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(|e| e.into_inner())
-    }
-}
-
 /// Follows the camera until nobody watches it.
 pub(crate) async fn run(
-    camera: Weak<Camera>,
+    watchers: Weak<Watchers>,
     gone: Stop,
     hub: Arc<Hub>,
     pool: Arc<Pool>,
@@ -92,10 +42,10 @@ pub(crate) async fn run(
         restarted: Seldom::default(),
     };
     loop {
-        let channel = camera.upgrade().and_then(|c| find(&hub, &c.key));
+        let channel = watchers.upgrade().and_then(|w| find(&hub, w.camera()));
         let follow = async {
             match channel {
-                Some(channel) => decoding.follow(&camera, &channel).await,
+                Some(channel) => decoding.follow(&watchers, &channel).await,
                 None => clock::sleep_until(clock::now() + LOOK_AGAIN).await,
             }
         };
@@ -127,17 +77,17 @@ type Made = Vec<(Arc<Slot>, Arc<Picture>)>;
 
 impl Decoding {
     /// Decodes a channel until it ends.
-    async fn follow(&mut self, camera: &Weak<Camera>, channel: &Arc<Channel>) {
+    async fn follow(&mut self, watchers: &Weak<Watchers>, channel: &Arc<Channel>) {
         let _reader = channel.join();
         let mut cursor = channel.read();
         self.decoder = None;
         loop {
             match cursor.next().await {
                 Read::Item(_, unit) if unit.track == TrackKind::Video => {
-                    let Some(camera) = camera.upgrade() else {
+                    let Some(watchers) = watchers.upgrade() else {
                         return;
                     };
-                    self.take(&camera, channel, &unit).await;
+                    self.take(&watchers, channel, &unit).await;
                 }
                 Read::Item(..) => {}
                 Read::Lost(units) => {
@@ -155,7 +105,7 @@ impl Decoding {
         }
     }
 
-    async fn take(&mut self, camera: &Camera, channel: &Channel, unit: &Arc<AccessUnit>) {
+    async fn take(&mut self, watchers: &Watchers, channel: &Channel, unit: &Arc<AccessUnit>) {
         if unit.lost_packets > 0 || unit.damaged {
             // This access unit or the one before is damaged or missing; decoders are not to guess.
             self.wait_for_key();
@@ -169,7 +119,7 @@ impl Decoding {
         } else {
             lag > MAX_LAG && (self.behind || !unit.keyframe)
         };
-        let slots = camera.slots().clone();
+        let slots = watchers.slots();
         let unwanted = !unit.keyframe && slots.iter().all(|s| s.keyframes_only());
         if self.behind || unwanted {
             if self.behind {
@@ -225,7 +175,7 @@ impl Decoding {
             self.metrics.restart(restart);
         }
         let moment = Moment {
-            camera: camera.key.camera.clone(),
+            camera: watchers.camera().camera.clone(),
             at: UnixMicros::from(unit.wall_time),
             key,
         };

@@ -13,7 +13,9 @@ mod metrics;
 mod picture;
 mod pool;
 mod sampler;
+mod slot;
 mod subscription;
+mod watchers;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -25,9 +27,10 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_contract::{FrameReader, FrameSource, Want};
 use taimat_hub::Hub;
 
-use camera::Camera;
 use metrics::Metrics;
 use pool::Pool;
+use subscription::Subscription;
+use watchers::Watchers;
 
 pub use history::{Frame, History};
 pub use picture::Picture;
@@ -39,7 +42,7 @@ pub struct Vision {
     hub: Arc<Hub>,
     pool: Arc<Pool>,
     metrics: Arc<Metrics>,
-    cameras: Mutex<HashMap<CameraKey, Weak<Camera>>>,
+    cameras: Mutex<HashMap<CameraKey, Weak<Watchers>>>,
     tasks: Tasks,
 }
 
@@ -72,9 +75,9 @@ impl FrameSource for Vision {
     fn watch(&self, camera: &CameraKey, want: &Want) -> Box<dyn FrameReader> {
         let mut cameras = self.cameras.lock().unwrap_or_else(|e| e.into_inner());
         let existing = cameras.get(camera).and_then(Weak::upgrade);
-        let camera = existing.unwrap_or_else(|| {
-            cameras.retain(|_, c| c.strong_count() > 0);
-            let made = Arc::new(Camera::new(camera.clone()));
+        let watchers = existing.unwrap_or_else(|| {
+            cameras.retain(|_, watchers| watchers.strong_count() > 0);
+            let made = Arc::new(Watchers::new(camera.clone()));
             cameras.insert(camera.clone(), Arc::downgrade(&made));
             let span = tracing::info_span!("decode", %camera);
             let weak = Arc::downgrade(&made);
@@ -90,12 +93,12 @@ impl FrameSource for Vision {
                     () = run => {}
                     () = stop.cancelled() => {}
                 }
-                if let Some(camera) = weak.upgrade() {
-                    camera.close();
+                if let Some(watchers) = weak.upgrade() {
+                    watchers.close();
                 }
             });
             made
         });
-        Box::new(camera.subscribe(*want))
+        Box::new(Subscription::new(watchers, *want))
     }
 }

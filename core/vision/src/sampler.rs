@@ -8,7 +8,7 @@ use taimat_base::CameraId;
 use taimat_contract::{Delivery, UnixMicros, Want};
 
 use crate::picture::Picture;
-use crate::subscription::{Moment, Slot};
+use crate::slot::{Moment, Slot};
 
 /// Picks a detector's frames out of a recording.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use crate::bindings::taimat::plugin::frames as host;
 use crate::bindings::taimat::plugin::types::{Detection, Error};
-use crate::testing::Memory;
+use crate::memory::Memory;
 
 pub use host::{CellStats, FrameError, Plane, Region};
 
@@ -98,7 +98,10 @@ impl Frame {
     pub fn previous(&self, back: u32) -> Option<Self> {
         match &self.source {
             Source::Host => host::previous(self.info.id, back).map(Self::from_host),
-            Source::Memory(memory) => memory.previous(back),
+            Source::Memory(memory) => {
+                let memory = memory.previous(back)?;
+                Some(Self::in_memory(memory.info(0), memory))
+            }
         }
     }
 

@@ -44,12 +44,15 @@ mod detector;
 pub mod foreground;
 mod frame;
 pub mod geometry;
+#[doc(hidden)]
+pub mod glue;
 pub mod host;
 pub mod kernels;
+mod memory;
 pub mod testing;
 pub mod tracks;
 
 pub use bindings::taimat::plugin::types::{Attribute, Detection, Error, Rect};
 pub use detection::DetectionExt;
-pub use detector::{Detector, Want, glue};
+pub use detector::{Detector, Want};
 pub use frame::{CellStats, Frame, FrameError, Plane, Region};

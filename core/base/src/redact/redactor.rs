@@ -1,6 +1,7 @@
 //! What a camera, a viewer's program or a library says, made fit to be shown: one line, not too
 //! long, nothing in it that commands a terminal, and no credentials. Everything that is logged,
-//! answered or counted passes here; there is no second place.
+//! answered or counted passes here; there is no second place. What a camera's address makes known is
+//! in `source`.
 //!
 //! Credentials are found in two ways. Those that we know are found however they are written: percent
 //! encoded, escaped, in base64 with the user's name. Those that we do not know, because somebody else
@@ -11,14 +12,11 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use url::form_urlencoded;
-
-use super::{Secret, SourceUrl};
 
 /// Longest text shown, in characters.
 const SHOWN: usize = 200;
 /// Values of a query that are shorter and whose key says nothing are words, not secrets.
-const SHORT: usize = 5;
+pub(super) const SHORT: usize = 5;
 
 /// Knows what must not be shown.
 #[derive(Clone, Default)]
@@ -48,25 +46,6 @@ impl Redactor {
         let mut redactor = Self::default();
         for secret in secrets {
             redactor.know(secret.as_ref());
-        }
-        redactor
-    }
-
-    /// Knows all that a camera is addressed and signed in with: the given user and password, those
-    /// of the address, and what its query holds.
-    pub fn for_source(url: &SourceUrl, user: Option<&str>, password: Option<&Secret>) -> Self {
-        let url = url.reveal();
-        let mut redactor = Self::default();
-        redactor.know_login(user.unwrap_or(""), password.map_or("", Secret::reveal));
-        let user = decoded(url.username());
-        redactor.know_login(&user, &decoded(url.password().unwrap_or("")));
-        for (key, value) in form_urlencoded::parse(url.query().unwrap_or("").as_bytes()) {
-            if value.len() >= SHORT || is_credential(&key) {
-                redactor.know(&value);
-            } else if value.is_empty() && key.len() >= SHORT * 2 {
-                // A query that is one token.
-                redactor.know(&key);
-            }
         }
         redactor
     }
@@ -256,7 +235,7 @@ fn hex(high: u8, low: u8) -> Option<u8> {
 }
 
 /// `%41` becomes `A`; what is no UTF-8 then is replaced.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, others @ ..] = rest {
@@ -341,7 +320,7 @@ fn next_key(value: &str) -> Option<usize> {
 }
 
 /// Whether a key is named like something that is not to be shown.
-fn is_credential(name: &str) -> bool {
+pub(super) fn is_credential(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // Several keys may hang together: the last one says what the value is.
     let last = name.rsplit('_').next().unwrap_or("");

@@ -1,6 +1,6 @@
 //! The sections of a component (WebAssembly component model, binary format).
 
-use super::PackageError;
+use super::error::PackageError;
 
 /// Magic, format version 0x0d, layer 1.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";

@@ -1,113 +1,22 @@
-//! Who signed a package: Ed25519 (RFC 8032) over the SHA-256 of everything before the signature.
+//! What is signed of a package: the SHA-256 of everything before the signature.
 
-use std::fmt;
-use std::str::FromStr;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use ring::rand::SystemRandom;
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 
-use super::PackageError;
+use super::error::PackageError;
+use super::key::{PublicKey, SigningKey};
 
 /// So that a signature made here can not be used for anything else.
 const DOMAIN: &[u8] = b"taimat plugin signature 1\0";
-const PREFIX: &str = "ed25519:";
-/// Of a key in PKCS #8 (RFC 7468, section 10).
-const PEM_TAG: &str = "PRIVATE KEY";
-
-/// A signer's public key, written `ed25519:` and base64.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PublicKey([u8; 32]);
-
-/// Why a text is not a key.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a key is written \"ed25519:\" and 32 bytes in base64; `taimat plugin keygen` makes one")]
-pub struct BadKey;
-
-impl FromStr for PublicKey {
-    type Err = BadKey;
-    fn from_str(text: &str) -> Result<Self, BadKey> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(BadKey)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_not_base64| BadKey)?;
-        bytes.try_into().map(Self).map_err(|_length| BadKey)
-    }
-}
-
-impl fmt::Display for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}", STANDARD.encode(self.0))
-    }
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A signer's private key, kept as PKCS #8.
-pub struct SigningKey {
-    pair: Ed25519KeyPair,
-    pkcs8: Vec<u8>,
-}
-
-impl fmt::Debug for SigningKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SigningKey(of {})", self.public())
-    }
-}
-
-impl SigningKey {
-    /// A new key from the system's randomness.
-    pub fn generate() -> Result<Self, BadKey> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-            .map_err(|_no_randomness| BadKey)?;
-        Self::from_pkcs8(document.as_ref())
-    }
-
-    fn from_pkcs8(bytes: &[u8]) -> Result<Self, BadKey> {
-        let pair = Ed25519KeyPair::from_pkcs8(bytes).map_err(|_rejected| BadKey)?;
-        Ok(Self {
-            pair,
-            pkcs8: bytes.to_vec(),
-        })
-    }
-
-    /// Reads what [`SigningKey::to_pem`] wrote.
-    pub fn from_pem(text: &str) -> Result<Self, BadKey> {
-        let file = pem::parse(text).map_err(|_no_pem| BadKey)?;
-        if file.tag() != PEM_TAG {
-            return Err(BadKey);
-        }
-        Self::from_pkcs8(file.contents())
-    }
-
-    /// The key as PEM, for a file that only its owner reads.
-    pub fn to_pem(&self) -> String {
-        let file = pem::Pem::new(PEM_TAG, self.pkcs8.as_slice());
-        let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        pem::encode_config(&file, lines)
-    }
-
-    /// The public half.
-    pub fn public(&self) -> PublicKey {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(self.pair.public_key().as_ref());
-        PublicKey(bytes)
-    }
-
-    /// Public key and signature, 96 bytes.
-    pub(super) fn sign(&self, signed: &[u8]) -> Vec<u8> {
-        let mut data = self.public().0.to_vec();
-        data.extend_from_slice(self.pair.sign(&message(signed)).as_ref());
-        data
-    }
-}
 
 fn message(signed: &[u8]) -> Vec<u8> {
     [DOMAIN, &Sha256::digest(signed)].concat()
+}
+
+/// Public key and signature, 96 bytes.
+pub(super) fn sign(signed: &[u8], key: &SigningKey) -> Vec<u8> {
+    let mut data = key.public().bytes().to_vec();
+    data.extend_from_slice(key.sign(&message(signed)).as_ref());
+    data
 }
 
 /// Who signed.
@@ -118,25 +27,9 @@ pub(super) fn verify(signed: &[u8], data: &[u8]) -> Result<PublicKey, PackageErr
     if signature.len() != 64 {
         return Err(PackageError::MisplacedSignature);
     }
-    UnparsedPublicKey::new(&ED25519, key)
-        .verify(&message(signed), signature)
-        .map_err(|_unspecified| PackageError::Altered(PublicKey(*key)))?;
-    Ok(PublicKey(*key))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_written_and_read() {
-        let key = SigningKey::generate().unwrap();
-        let again = SigningKey::from_pem(&key.to_pem()).unwrap();
-        assert_eq!(again.public(), key.public());
-        let other = key.to_pem().replace("PRIVATE", "PUBLIC");
-        assert!(SigningKey::from_pem(&other).is_err());
-        assert_eq!(key.public().to_string().parse(), Ok(key.public()));
-        assert_eq!("ed25519:AAAA".parse::<PublicKey>(), Err(BadKey));
-        assert!(!format!("{key:?}").contains("PRIVATE"));
+    let key = PublicKey::of(*key);
+    if !key.has_signed(&message(signed), signature) {
+        return Err(PackageError::Altered(key));
     }
+    Ok(key)
 }

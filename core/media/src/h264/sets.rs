@@ -262,7 +262,7 @@ impl Pps {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{PPS, SPS_640X360};
+    use super::super::samples::{PPS, SPS_640X360};
     use super::*;
     use proptest::prelude::*;
 

@@ -1,6 +1,7 @@
 //! The beginning of a slice's header (section 7.3.3): to which picture it belongs.
 
-use super::{Sps, unit_type};
+use super::sets::Sps;
+use super::unit::{type_of, unit_type};
 use crate::bits::Bits;
 
 /// What tells the slices of one picture from those of the next (section 7.4.1.2.4), as far as
@@ -70,7 +71,7 @@ impl SliceHeader {
         if !sps.frames_only && r.bit()? {
             bottom = Some(r.bit()?);
         }
-        let idr = match super::type_of(unit)? {
+        let idr = match type_of(unit)? {
             unit_type::IDR => Some(r.ue()?),
             _ => None,
         };
@@ -89,21 +90,21 @@ impl SliceHeader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::SPS_640X360;
+    use super::super::samples::{SPS_640X360, slice};
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn tells_pictures_apart() {
         let sps = Sps::read(&SPS_640X360).unwrap();
-        let idr = super::super::tests::slice(0x65, 0, 7, 0, 9);
+        let idr = slice(0x65, 0, 7, 0, 9);
         let header = SliceHeader::read(&idr).unwrap();
         assert_eq!(
             (header.first_macroblock, header.intra, header.pps),
             (0, true, 0)
         );
         let one = SliceHeader::picture(&idr, &sps).unwrap();
-        let mut other = super::super::tests::slice(0x65, 40, 7, 0, 9);
+        let mut other = slice(0x65, 40, 7, 0, 9);
         assert_eq!(SliceHeader::picture(&other, &sps), Some(one));
         other[0] = 0x41;
         assert_ne!(SliceHeader::picture(&other, &sps), Some(one));

@@ -342,15 +342,15 @@ mod tests {
             let nals: Vec<Vec<u8>> = (0_u32..).zip(sizes).map(|(n, size)| {
                 let first = if n == 0 { 0xE0 } else { 0x60 };
                 match (h265, key) {
-                    (false, true) => h264::tests::slice(0x65, n * 9, 7, 0, size),
-                    (false, false) => h264::tests::slice(0x41, n * 9, 5, 1, size),
+                    (false, true) => h264::samples::slice(0x65, n * 9, 7, 0, size),
+                    (false, false) => h264::samples::slice(0x41, n * 9, 5, 1, size),
                     (true, true) => [&[0x26, 1, first][..], &vec![5; size]].concat(),
                     (true, false) => [&[0x02, 1, first][..], &vec![5; size]].concat(),
                 }
             }).collect();
             let params = h264::params(
-                vec![Bytes::from_static(&h264::tests::SPS_640X360)],
-                vec![Bytes::from_static(&h264::tests::PPS)],
+                vec![Bytes::from_static(&h264::samples::SPS_640X360)],
+                vec![Bytes::from_static(&h264::samples::PPS)],
             ).ok().filter(|_| !h265).map(Arc::new);
             let unit = unit(&nals, key, params.clone());
             let out = received(codec, &video(codec, &unit));

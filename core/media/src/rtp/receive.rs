@@ -6,18 +6,22 @@
 //! after do not belong together, the next one is marked as `restarted`.
 //! Cost: packets that come in order are moved, never copied. Memory: see [`Reorder`].
 
+mod ready;
 mod sequence;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::header::RtpPacket;
 use super::rtcp::ReportBlock;
 use crate::codec::VIDEO_CLOCK;
 use crate::quirk::{Quirk, Quirks};
+use ready::Ready;
 use sequence::{Fit, Sequence};
+
+pub use ready::Received;
+pub use sequence::Reorder;
 
 /// A source that was not heard for this long has ended.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -25,33 +29,6 @@ const SILENCE: Duration = Duration::from_secs(1);
 const LONG_SILENCE: Duration = Duration::from_secs(3);
 /// So many packets of another source with none of the one that is followed: it has ended.
 const TAKEN_OVER: u32 = 10;
-/// Packets that wait to be popped. Whoever pushes pops until nothing comes, so there are never more
-/// than the reorder buffer lets go at once; beyond that the oldest count as lost.
-const MAX_READY: usize = 4096;
-
-/// How packets that overtake each other are put in order again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reorder {
-    /// A missing packet is given up after this time.
-    pub wait: Duration,
-    /// Or when so many packets wait for it (or 4 MiB of them).
-    pub packets: usize,
-}
-
-/// A packet in its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    /// What was sent.
-    pub packet: RtpPacket,
-    /// When it came. It may have waited for another one since.
-    pub arrived: Instant,
-    /// Packets that are missing right before it.
-    pub lost: u32,
-    /// It does not go on where the packet before it ended: source or sequence started over.
-    /// How much is missing, if anything, can not be known; `lost` is 0.
-    pub restarted: bool,
-}
-
 /// What was received, from the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Statistics {
@@ -381,27 +358,6 @@ impl Reception {
 
 fn alive(heard: Instant, now: Instant, silence: Duration) -> bool {
     now.saturating_duration_since(heard) < silence
-}
-
-/// Packets in order that wait to be popped.
-#[derive(Debug, Default)]
-struct Ready(VecDeque<Received>);
-
-impl Ready {
-    fn push(&mut self, packet: Received) {
-        if self.0.len() >= MAX_READY
-            && let Some(oldest) = self.0.pop_front()
-            && let Some(next) = self.0.front_mut()
-        {
-            next.lost = next.lost.saturating_add(oldest.lost).saturating_add(1);
-            next.restarted |= oldest.restarted;
-        }
-        self.0.push_back(packet);
-    }
-
-    fn pop(&mut self) -> Option<Received> {
-        self.0.pop_front()
-    }
 }
 
 /// How unevenly packets come (RFC 3550 section A.8).

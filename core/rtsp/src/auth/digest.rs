@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use super::Credentials;
 use super::challenge::Challenge;
+use super::credentials::Credentials;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Hash {

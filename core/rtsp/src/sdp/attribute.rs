@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Direction, cut};
+use super::text::cut;
 
 /// Parameters of one payload type that are kept, and how much of a name.
 const MAX_PARAMETERS: usize = 64;
@@ -27,6 +27,19 @@ const KNOWN_PARAMETERS: [&str; 15] = [
     "sprop-vps",
     "streamtype",
 ];
+
+/// Which way media flows, as whoever described it sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Both.
+    SendRecv,
+    /// ONVIF: towards the camera.
+    SendOnly,
+    /// ONVIF: from the camera.
+    RecvOnly,
+    /// None for now.
+    Inactive,
+}
 
 /// Name in lower case and value.
 pub(super) type Parameters = BTreeMap<String, String>;

@@ -24,6 +24,16 @@ pub struct Format {
     pub parameters: Parameters,
 }
 
+impl Format {
+    /// What to call it: its encoding, or its number.
+    pub(crate) fn name(&self) -> String {
+        match self.encoding.as_str() {
+            "" => format!("payload type {}", self.payload_type),
+            encoding => encoding.to_owned(),
+        }
+    }
+}
+
 /// What stands in one section about payload types.
 #[derive(Debug, Default)]
 pub(super) struct Mappings {

@@ -1,6 +1,7 @@
 //! Descriptions as cameras write them; each kind is one that was met.
 
 use proptest::prelude::*;
+use taimat_media::Quirk;
 
 use super::*;
 

@@ -1,9 +1,10 @@
 //! What a described sound is, and whether it is carried.
 
 use bytes::Bytes;
+use taimat_base::text;
 use taimat_media::{AudioCodec, AudioTrack};
 
-use super::{NoSound, format_name};
+use super::no_sound::NoSound;
 use crate::sdp::Format;
 
 /// Sampling rates by their index (ISO 14496-3 table 1.18).
@@ -26,7 +27,7 @@ pub(super) fn track(format: &Format) -> Result<Sound, NoSound> {
         "PCMA" => AudioCodec::Pcma,
         "OPUS" => AudioCodec::Opus,
         "MPEG4-GENERIC" => return aac(format),
-        _ => return Err(NoSound::Unsupported(format_name(format))),
+        _ => return Err(NoSound::Unsupported(format.name())),
     };
     Ok(Sound {
         track: AudioTrack {
@@ -51,10 +52,7 @@ fn aac(format: &Format) -> Result<Sound, NoSound> {
         .iter()
         .all(|(name, usual)| parameter(name).is_none_or(|v| v.is_empty() || v == *usual));
     if mode.is_some_and(|mode| !mode.eq_ignore_ascii_case("AAC-hbr")) || !usual {
-        let name = mode.map_or_else(
-            || format_name(format),
-            |mode| mode.chars().take(40).collect(),
-        );
+        let name = mode.map_or_else(|| format.name(), |mode| text::line(mode, 40));
         return Err(NoSound::Unsupported(name));
     }
     let config = parameter("config").and_then(hex);

@@ -17,9 +17,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::case::{Case, Transport};
-use super::connection::{self, Shared};
+use super::connection;
 use super::requests::{Request, Requests};
-use super::wire::{Outgoing, Stream};
+use super::shared::Shared;
+use super::wire::{Incoming, Outgoing, Stream};
 
 /// A camera; stopped when dropped.
 #[derive(Debug)]
@@ -274,7 +275,7 @@ impl Tunnels {
 /// Base64 in whole groups of four; each request may have its own padding.
 async fn decode(
     mut text: Vec<u8>,
-    mut incoming: super::wire::Incoming,
+    mut incoming: Incoming,
     to: &mut tokio::io::DuplexStream,
 ) -> anyhow::Result<()> {
     use tokio::io::AsyncReadExt;

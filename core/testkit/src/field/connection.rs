@@ -1,77 +1,19 @@
 //! One client's connection to a camera: requests and their answers.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::case::{Case, Cseq, Rule, Sound, Transport};
-use super::footage::Reel;
-use super::hostile;
-use super::media::{self, Track};
+use super::case::{Case, Cseq, Rule, Transport};
 use super::requests::{Request, Requests};
+use super::shared::{Client, Shared};
 use super::sign_in::{Door, Ruling};
 use super::transports::Transports;
-use super::wire::{Outgoing, Wire};
-use super::{describe, footage};
-
-/// What all connections of a camera share.
-pub(super) struct Shared {
-    case: Arc<Case>,
-    local: SocketAddr,
-    group: Option<(Ipv4Addr, u16)>,
-    description: Vec<u8>,
-    /// The footage that is played, one piece after the other.
-    pub(super) reels: Vec<(Arc<Reel>, Vec<footage::Unit>)>,
-    /// Frames of sound, where it is AAC.
-    pub(super) tone: Vec<Bytes>,
-}
-
-impl Shared {
-    pub(super) fn prepare(
-        case: Arc<Case>,
-        local: SocketAddr,
-        group: Option<(Ipv4Addr, u16)>,
-    ) -> anyhow::Result<Self> {
-        Ok(Self {
-            description: describe::body(&case, group)?,
-            reels: case.reels()?,
-            tone: match case.sound {
-                Some(Sound::Aac | Sound::Adts) => footage::tone()?,
-                _ => Vec::new(),
-            },
-            case,
-            local,
-            group,
-        })
-    }
-
-    pub(super) fn case(&self) -> &Case {
-        &self.case
-    }
-}
-
-/// What a connection's tasks share.
-pub(super) struct Client {
-    pub(super) shared: Arc<Shared>,
-    pub(super) wire: Wire,
-    /// The last of the camera's own requests that was answered.
-    answered: AtomicU64,
-    /// The client's last request, in milliseconds since the connection began.
-    heard: AtomicU64,
-    over: AtomicBool,
-}
-
-impl Client {
-    /// What the camera asks has an answer.
-    fn was_answered(&self) -> bool {
-        self.answered.swap(0, Ordering::Relaxed) > 0
-    }
-}
+use super::wire::{Outgoing, Track};
+use super::{hostile, media};
 
 struct Connection {
     client: Arc<Client>,
@@ -115,14 +57,8 @@ pub(super) async fn serve(
     local: SocketAddr,
     peer: SocketAddr,
 ) -> anyhow::Result<()> {
-    let case = Arc::clone(&shared.case);
-    let client = Arc::new(Client {
-        wire: Wire::new(outgoing, case.rtsp.delivery),
-        shared,
-        answered: AtomicU64::new(0),
-        heard: AtomicU64::new(0),
-        over: AtomicBool::new(false),
-    });
+    let case = Arc::clone(shared.case());
+    let client = Arc::new(Client::new(shared, outgoing));
     let mut connection = Connection {
         client: Arc::clone(&client),
         ends: (local.ip(), peer.ip()),
@@ -134,10 +70,12 @@ pub(super) async fn serve(
         tasks: JoinSet::new(),
     };
     let begun = taimat_base::clock::now();
-    while !client.over.load(Ordering::Relaxed) {
+    // The client's last request, in milliseconds since then.
+    let mut heard = 0;
+    while !client.is_over() {
         let next = tokio::time::timeout(Duration::from_millis(100), requests.next()).await;
-        let heard = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let silence = heard.saturating_sub(client.heard.load(Ordering::Relaxed));
+        let now = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let silence = now.saturating_sub(heard);
         match next {
             Err(_elapsed) => {
                 if case
@@ -149,9 +87,9 @@ pub(super) async fn serve(
                 }
             }
             Ok(Ok(Some(request))) => {
-                client.heard.store(heard, Ordering::Relaxed);
+                heard = now;
                 if request.is_answer() {
-                    client.answered.fetch_add(1, Ordering::Relaxed);
+                    client.answers();
                 } else if !connection.answer(&request).await? {
                     break;
                 }
@@ -165,7 +103,7 @@ pub(super) async fn serve(
 
 impl Connection {
     fn case(&self) -> &Case {
-        &self.client.shared.case
+        self.client.shared.case()
     }
 
     /// Answers a request; `false` is the end of the connection.
@@ -239,9 +177,8 @@ impl Connection {
             self.say(request, answer, cseq).await?;
             let client = Arc::clone(&self.client);
             self.tasks.spawn(async move {
-                // Either the client has gone, or the camera hangs up.
                 drop(sender.run().await);
-                client.over.store(true, Ordering::Relaxed);
+                client.end();
             });
             self.ask();
         } else {
@@ -267,7 +204,7 @@ impl Connection {
                 if let Some(limit) = asks.hangs_up_after {
                     tokio::time::sleep(Duration::from_millis(limit)).await;
                     if !client.was_answered() {
-                        client.over.store(true, Ordering::Relaxed);
+                        client.end();
                     }
                 }
             }
@@ -450,7 +387,7 @@ impl Connection {
 
     async fn say(&mut self, request: &Request, answer: Answer, cseq: Cseq) -> anyhow::Result<()> {
         self.answers += 1;
-        let rtsp = &self.client.shared.case.rtsp;
+        let rtsp = &self.client.shared.case().rtsp;
         let given = request.header("cseq");
         let mut lines = vec![format!("RTSP/1.0 {}", answer.status)];
         match cseq {

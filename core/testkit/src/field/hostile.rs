@@ -3,58 +3,12 @@
 use std::io;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::connection::Client;
-use super::media::rtp_header;
 use super::requests::Request;
+use super::rtp::rtp_header;
+use super::shared::Client;
 use super::wire::Leg;
 
-/// What harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Hostile {
-    /// Connects and says nothing.
-    HalfOpen,
-    /// Answers with bytes that are no RTSP, and goes on.
-    Noise,
-    /// Bytes of chance instead of a description, without end.
-    EndlessNoise,
-    /// Headers without end.
-    EndlessHeaders,
-    /// One header without end.
-    EndlessLine,
-    /// A description of four gigabytes.
-    EndlessDescription,
-    /// Interleaved frames instead of an answer, without end.
-    FramesInsteadOfAnswers,
-    /// A description with 60,000 tracks.
-    ManyTracks,
-    /// RTP headers of chance.
-    GarbageRtp,
-    /// Says H.264 and sends H.265.
-    LyingCodec,
-    /// A fragmented unit that never ends.
-    EndlessUnit,
-    /// A picture that never ends: units without marker, with one timestamp.
-    EndlessPicture,
-    /// Timestamps of chance.
-    RandomTimes,
-    /// Aggregates of one-byte units.
-    TinyAggregates,
-    /// Other parameter sets with every picture.
-    ChangingSets,
-    /// Parameter sets of chance with every picture.
-    RandomSets,
-    /// Sender reports as fast as the link takes them.
-    ReportFlood,
-    /// Pictures as fast as the link takes them.
-    PictureFlood,
-    /// Pictures of one byte as fast as the link takes them.
-    TinyPictureFlood,
-    /// Requests as fast as the link takes them.
-    RequestFlood,
-}
+pub use super::stream::Hostile;
 
 /// Of 640×480, baseline.
 const SPS: [u8; 25] = [

@@ -9,39 +9,16 @@ use bytes::Bytes;
 use taimat_base::clock;
 
 use super::case::{Reports, Sound};
-use super::connection::Client;
 use super::hostile;
 use super::packetize::Packetizer;
-use super::wire::Leg;
-
-/// What a packet belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Track {
-    Video,
-    Sound,
-    /// Set up, and never filled.
-    Other,
-}
+use super::rtp::rtp_header;
+use super::shared::Client;
+use super::wire::{Leg, Track};
 
 const SSRC: u32 = 0x1122_3344;
 const SOUND_SSRC: u32 = 0x5566_7788;
 /// Between 1900 and 1970, in seconds.
 const NTP_TO_UNIX: u64 = 2_208_988_800;
-
-/// One RTP header, payload to follow.
-pub(super) fn rtp_header(
-    marker: bool,
-    kind: u8,
-    sequence: u16,
-    timestamp: u32,
-    ssrc: u32,
-) -> Vec<u8> {
-    let mut header = vec![0x80, u8::from(marker) << 7 | kind];
-    header.extend(sequence.to_be_bytes());
-    header.extend(timestamp.to_be_bytes());
-    header.extend(ssrc.to_be_bytes());
-    header
-}
 
 /// Sends what a client has set up.
 pub(super) struct Sender {

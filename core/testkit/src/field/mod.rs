@@ -14,6 +14,8 @@ mod media;
 pub mod packetize;
 pub mod pull;
 mod requests;
+mod rtp;
+mod shared;
 mod sign_in;
 mod speech;
 pub mod straight;

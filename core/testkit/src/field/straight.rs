@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::FieldCamera;
+use super::camera::FieldCamera;
 use super::case::{Case, Ffmpeg, Transport};
 use super::pull::{Pull, Verdict, pull};
 

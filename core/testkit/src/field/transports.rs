@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::UdpSocket;
 
-use super::media::Track;
 use super::speech::Rtsp;
-use super::wire::Leg;
+use super::wire::{Leg, Track};
 
 /// The tracks that a client has set up.
 #[derive(Default)]

@@ -84,6 +84,15 @@ impl Wire {
     }
 }
 
+/// What a packet belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Track {
+    Video,
+    Sound,
+    /// Set up, and never filled.
+    Other,
+}
+
 /// Where the packets of a track go.
 pub(super) enum Leg {
     /// Interleaved, with the channel of the media; reports go on the next one.

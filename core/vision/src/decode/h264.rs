@@ -2,7 +2,7 @@
 
 use rusty_h264_decoder::Decoder as Inner;
 
-use super::{DecodeFault, Decoder};
+use super::decoder::{DecodeFault, Decoder};
 use crate::picture::Picture;
 
 pub(super) struct H264(Inner);

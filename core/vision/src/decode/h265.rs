@@ -2,7 +2,7 @@
 
 use rusty_h265::{Decoder as Inner, Error};
 
-use super::{DecodeFault, Decoder};
+use super::decoder::{DecodeFault, Decoder};
 use crate::picture::Picture;
 
 pub(super) struct H265(Inner);

@@ -7,7 +7,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use taimat_media::jpeg::END;
 
-use super::{DecodeFault, Decoder, MAX_PIXELS};
+use super::decoder::{DecodeFault, Decoder, MAX_PIXELS};
 use crate::picture::Picture;
 
 /// Images stand alone: there is nothing to remember.

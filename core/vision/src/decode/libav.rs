@@ -6,7 +6,7 @@ use ff::format::Pixel;
 use ffmpeg_next as ff;
 use taimat_media::VideoCodec;
 
-use super::{DecodeFault, Decoder};
+use super::decoder::{DecodeFault, Decoder};
 use crate::picture::Picture;
 
 /// A libavcodec decoder. Dropping it frees what it has.
@@ -80,7 +80,8 @@ fn picture(frame: &ff::frame::Video) -> Result<Picture, DecodeFault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{annex_b, h264};
+    use super::super::h264;
+    use super::super::stream::annex_b;
     use super::*;
     use crate::decode::resilient::tests::units;
 

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use taimat_media::{AccessUnit, VideoCodec};
 
-use super::{DecodeFault, Decoder, MAX_PIXELS, decoder, stream};
+use super::choice::decoder;
+use super::decoder::{DecodeFault, Decoder, MAX_PIXELS};
+use super::stream::stream;
 use crate::picture::Picture;
 
 /// Errors in a row that are put up with between key frames.

@@ -1,6 +1,7 @@
 use base64::engine::general_purpose::STANDARD;
 
 use super::*;
+use crate::redact::{Secret, SourceUrl};
 
 const PASSWORD: &str = "p@ss:w/o#r d%25\\\"é";
 

@@ -3,8 +3,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{DepacketizeError, Frame, MAX_FRAME_BYTES};
-use crate::rtp::Packet;
+use super::error::DepacketizeError;
+use super::frame::{Frame, MAX_FRAME_BYTES};
+use crate::rtp::packet::Packet;
 use crate::start::Start;
 
 /// Samples in an AAC-LC frame (ISO 14496-3 with frameLengthFlag 0).

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::codec::{Codec, Role, Slice};
+use super::error::DepacketizeError;
+use super::frame::{Frame, MAX_FRAME_BYTES};
 use super::marker::Trust;
 use super::picture::{Left, Picture, Place};
 use super::sets::Sets;
 use super::start_codes::StartCodes;
 use super::starts::Starts;
-use super::{DepacketizeError, Frame, MAX_FRAME_BYTES};
 use crate::codec::VideoParams;
-use crate::rtp::Packet;
+use crate::rtp::packet::Packet;
 use crate::{Quirk, Quirks};
 
 /// Bytes of a length before a unit.

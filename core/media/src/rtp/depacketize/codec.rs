@@ -1,23 +1,9 @@
 //! What the assembler has to know of a codec.
 
-use bytes::Bytes;
-
-use super::DepacketizeError;
-use super::sets::{SetContent, Sets};
-use crate::codec::VideoParams;
-use crate::h264::{PictureId, SpsError};
+use super::error::DepacketizeError;
+use super::sets::{SetKind, SetReader, Sets};
+use crate::h264::PictureId;
 use crate::start::Start;
-
-/// Kinds of parameter sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetKind {
-    /// Video parameter set, H.265 only.
-    Vps,
-    /// Sequence parameter set.
-    Sps,
-    /// Picture parameter set.
-    Pps,
-}
 
 /// What a NAL unit means to the assembler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +43,8 @@ pub struct Slice {
     pub start: Option<Start>,
 }
 
-/// The codec's part.
-pub trait Codec: std::fmt::Debug {
-    /// What is kept of a sequence parameter set.
-    type Sps: Clone + std::fmt::Debug;
-
+/// The codec's part, besides that of its sets.
+pub trait Codec: SetReader + std::fmt::Debug {
     /// Bytes of a NAL unit's header.
     const HEADER_BYTES: usize;
     /// Payload type of several units in one packet.
@@ -82,12 +65,4 @@ pub trait Codec: std::fmt::Debug {
     fn slice(unit: &[u8], sets: &Sets<Self::Sps>) -> Option<Slice>;
     /// If the unit has a recovery point: after how many pictures all is well.
     fn recovery_point(unit: &[u8]) -> Option<u32>;
-    /// Reads a parameter set.
-    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Self::Sps>>;
-    /// The length of a picture parameter set without what is behind its end, if that can be told.
-    fn pps_length(_unit: &[u8], _sps: &[u8]) -> Option<usize> {
-        None
-    }
-    /// What the parameter sets say.
-    fn params(vps: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError>;
 }

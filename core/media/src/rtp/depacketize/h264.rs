@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 
-use super::DepacketizeError;
-use super::codec::{Codec, Role, SetKind, Slice};
+use super::codec::{Codec, Role, Slice};
+use super::error::DepacketizeError;
 use super::payload::NalDepacketizer;
-use super::sets::{SetContent, Sets};
+use super::sets::{SetContent, SetKind, SetReader, Sets};
 use crate::codec::VideoParams;
 use crate::h264::{Pps, SliceHeader, Sps, SpsError, params, recovery_point, type_of, unit_type};
 use crate::start::Start;
@@ -18,8 +18,36 @@ const FU_A: u8 = 28;
 #[derive(Debug)]
 pub struct Avc;
 
-impl Codec for Avc {
+impl SetReader for Avc {
     type Sps = Sps;
+
+    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Sps>> {
+        match kind {
+            SetKind::Vps => None,
+            SetKind::Sps => {
+                let sps = Sps::read(unit).ok()?;
+                Some(SetContent::Sps(sps.id, sps.clone(), sps.length))
+            }
+            SetKind::Pps => Pps::read(unit).ok().map(SetContent::Pps),
+        }
+    }
+
+    fn pps_length(unit: &[u8], sps: &[u8]) -> Option<usize> {
+        const HIGH: u8 = 100;
+        // CAVLC 4:4:4 Intra is numbered below it.
+        const CAVLC_444: u8 = 44;
+        let profile = *sps.get(1)?;
+        (profile < HIGH && profile != CAVLC_444)
+            .then(|| Pps::length(unit))
+            .flatten()
+    }
+
+    fn params(_: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
+        params(sps, pps)
+    }
+}
+
+impl Codec for Avc {
     const HEADER_BYTES: usize = 1;
     const AGGREGATION: u8 = STAP_A;
     const FRAGMENT: u8 = FU_A;
@@ -44,7 +72,7 @@ impl Codec for Avc {
             unit_type::PPS => Role::Set(SetKind::Pps),
             unit_type::SEI => Role::Info,
             unit_type::AUD => Role::Delimiter,
-            // What only decoders of other layers and views look at, too.
+            // Ends, filler, and what only decoders of other layers and views look at.
             unit_type::END_OF_SEQUENCE..=unit_type::SUBSET_SPS
             | unit_type::AUXILIARY..=unit_type::DEPTH => Role::Skip,
             // Partitioned slices (2 to 4) among them: only profiles that nobody built have them,
@@ -70,31 +98,6 @@ impl Codec for Avc {
 
     fn recovery_point(unit: &[u8]) -> Option<u32> {
         recovery_point(unit)
-    }
-
-    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Sps>> {
-        match kind {
-            SetKind::Vps => None,
-            SetKind::Sps => {
-                let sps = Sps::read(unit).ok()?;
-                Some(SetContent::Sps(sps.id, sps.clone(), sps.length))
-            }
-            SetKind::Pps => Pps::read(unit).ok().map(SetContent::Pps),
-        }
-    }
-
-    fn pps_length(unit: &[u8], sps: &[u8]) -> Option<usize> {
-        const HIGH: u8 = 100;
-        // CAVLC 4:4:4 Intra is numbered below it.
-        const CAVLC_444: u8 = 44;
-        let profile = *sps.get(1)?;
-        (profile < HIGH && profile != CAVLC_444)
-            .then(|| Pps::length(unit))
-            .flatten()
-    }
-
-    fn params(_: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
-        params(sps, pps)
     }
 }
 

@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 
-use super::DepacketizeError;
-use super::codec::{Codec, Role, SetKind, Slice};
+use super::codec::{Codec, Role, Slice};
+use super::error::DepacketizeError;
 use super::payload::NalDepacketizer;
-use super::sets::{SetContent, Sets};
+use super::sets::{SetContent, SetKind, SetReader, Sets};
 use crate::codec::VideoParams;
 use crate::h264::{Pps, SpsError};
 use crate::h265::{
@@ -22,8 +22,29 @@ const FRAGMENT: u8 = 49;
 #[derive(Debug)]
 pub struct Hevc;
 
-impl Codec for Hevc {
+impl SetReader for Hevc {
     type Sps = Sps;
+
+    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Sps>> {
+        match kind {
+            SetKind::Vps => vps_id(unit).map(SetContent::Vps),
+            SetKind::Sps => {
+                let sps = Sps::read(unit).ok()?;
+                Some(SetContent::Sps(sps.id, sps, None))
+            }
+            SetKind::Pps => {
+                let (id, sps) = pps_ids(unit)?;
+                Some(SetContent::Pps(Pps { id, sps }))
+            }
+        }
+    }
+
+    fn params(vps: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
+        params(vps, sps, pps)
+    }
+}
+
+impl Codec for Hevc {
     const HEADER_BYTES: usize = 2;
     const AGGREGATION: u8 = AGGREGATION;
     const FRAGMENT: u8 = FRAGMENT;
@@ -86,24 +107,6 @@ impl Codec for Hevc {
 
     fn recovery_point(unit: &[u8]) -> Option<u32> {
         recovery_point(unit)
-    }
-
-    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Sps>> {
-        match kind {
-            SetKind::Vps => vps_id(unit).map(SetContent::Vps),
-            SetKind::Sps => {
-                let sps = Sps::read(unit).ok()?;
-                Some(SetContent::Sps(sps.id, sps, None))
-            }
-            SetKind::Pps => {
-                let (id, sps) = pps_ids(unit)?;
-                Some(SetContent::Pps(Pps { id, sps }))
-            }
-        }
-    }
-
-    fn params(vps: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError> {
-        params(vps, sps, pps)
     }
 }
 

@@ -5,29 +5,12 @@ use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
 
-use super::{DepacketizeError, Frame, MAX_FRAME_BYTES};
+use super::error::{DepacketizeError, JpegError};
+use super::frame::{Frame, MAX_FRAME_BYTES};
 use crate::codec::{VideoCodec, VideoParams};
 use crate::jpeg::{END, Header, MAX_HEADER_BYTES, Quantizers, Sampling, quantizers};
-use crate::rtp::Packet;
+use crate::rtp::packet::Packet;
 use crate::start::Start;
-
-/// What RFC 2435 or this router does not carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum JpegError {
-    /// Width and height have eight bits each, in units of eight pixels.
-    #[error("the picture is larger than 2040 pixels, which RTP does not carry as JPEG")]
-    Size,
-    /// Two fields instead of one picture.
-    #[error("the picture is interlaced")]
-    Interlaced,
-    /// Other than 4:2:0 and 4:2:2.
-    #[error("JPEG type {0} of RTP is not one that cameras use")]
-    Type(u8),
-    /// A quality that has no tables, or tables of 16 bits.
-    #[error("quality {0} comes without quantization tables of 8 bits")]
-    Quantizers(u8),
-}
 
 /// The main header (section 3.1) and what may follow it.
 #[derive(Debug)]

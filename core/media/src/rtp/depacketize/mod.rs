@@ -8,6 +8,8 @@
 mod aac;
 mod assembler;
 mod codec;
+mod error;
+mod frame;
 mod h264;
 mod h265;
 mod jpeg;
@@ -21,83 +23,20 @@ mod starts;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::Packet;
-use crate::codec::{AudioCodec, VideoCodec, VideoParams};
+use crate::codec::{AudioCodec, VideoCodec};
 use crate::quirk::Quirks;
-use crate::start::Start;
+use crate::rtp::packet::Packet;
 
 pub use aac::Aac;
+pub use error::{DepacketizeError, JpegError};
+pub use frame::{Frame, MAX_FRAME_BYTES};
 pub use h264::H264;
 pub use h265::H265;
-pub use jpeg::{Jpeg, JpegError};
+pub use jpeg::Jpeg;
 pub use payload::NalDepacketizer;
 pub use simple::Simple;
-
-/// No camera sends a larger picture (key pictures of 4K at the best quality have 10 MB); one that seems
-/// to is sending something else.
-pub const MAX_FRAME_BYTES: usize = 12 << 20;
-
-/// A complete frame, before it gets its place in time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame {
-    /// RTP time of its packets; of a picture of NAL units, that of its first slice.
-    pub timestamp: u32,
-    /// If decoding can start here: how. Never in a damaged picture, nor before its parameter sets
-    /// are known. Sound and JPEG: always [`Start::Idr`].
-    pub start: Option<Start>,
-    /// Video: the parameter sets in force, once they are known.
-    pub params: Option<Arc<VideoParams>>,
-    /// Whether `params` are others than those of the frame before.
-    pub new_params: bool,
-    /// See [`crate::AccessUnit::data`].
-    pub data: Bytes,
-    /// Packets lost since the frame before and in this one. At least one if a whole picture is
-    /// missing in between for another reason.
-    pub lost_packets: u32,
-    /// A part of this picture is missing; what is here are its whole NAL units.
-    pub damaged: bool,
-}
-
-impl Frame {
-    /// Whether decoding can start here.
-    pub fn is_key(&self) -> bool {
-        self.start.is_some()
-    }
-}
-
-/// Why a packet was not understood. The picture it belongs to is damaged.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DepacketizeError {
-    /// Shorter than its own headers say.
-    #[error("packet of {0} bytes is shorter than its headers say")]
-    Truncated(usize),
-    /// A type that the payload format does not have, or that no camera uses.
-    #[error("NAL unit type {0} is not one that can be carried")]
-    Type(u8),
-    /// A fragment without its beginning.
-    #[error("fragment without a start")]
-    NoStart,
-    /// More than [`MAX_FRAME_BYTES`].
-    #[error("frame is larger than {MAX_FRAME_BYTES} bytes")]
-    TooLarge,
-    /// The forbidden bit is set: the bytes are something else or were damaged.
-    #[error("forbidden bit is set")]
-    Forbidden,
-    /// Parameter sets that can not be read.
-    #[error("{0}")]
-    Params(#[from] crate::h264::SpsError),
-    /// A picture that is not carried.
-    #[error("{0}")]
-    Jpeg(#[from] JpegError),
-    /// The stream's description can not be used.
-    #[error("stream description: {0}")]
-    Description(&'static str),
-}
 
 /// The depacketizer of any codec.
 #[derive(Debug)]

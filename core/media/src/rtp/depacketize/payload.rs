@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use super::assembler::Assembler;
 use super::codec::{Codec, Role};
-use super::{DepacketizeError, Frame};
-use crate::rtp::Packet;
+use super::error::DepacketizeError;
+use super::frame::Frame;
+use crate::rtp::packet::Packet;
 use crate::{Quirk, Quirks};
 
 /// Depacketizer for a codec of NAL units.

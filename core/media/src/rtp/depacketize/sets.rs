@@ -2,13 +2,23 @@
 
 use bytes::Bytes;
 
-use super::codec::{Codec, SetKind};
 use crate::codec::VideoParams;
 use crate::h264::{Pps, SpsError};
 use crate::{Quirk, Quirks};
 
 /// More sets of one kind than any camera has; a new one then takes the oldest one's place.
 const MAX_SETS: usize = 16;
+
+/// Kinds of parameter sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetKind {
+    /// Video parameter set, H.265 only.
+    Vps,
+    /// Sequence parameter set.
+    Sps,
+    /// Picture parameter set.
+    Pps,
+}
 
 /// What a parameter set says.
 #[derive(Debug, Clone)]
@@ -19,6 +29,21 @@ pub enum SetContent<S> {
     Sps(u32, S, Option<usize>),
     /// A picture parameter set.
     Pps(Pps),
+}
+
+/// What has to be known of a codec to keep its sets.
+pub trait SetReader {
+    /// What is kept of a sequence parameter set.
+    type Sps: Clone + std::fmt::Debug;
+
+    /// Reads a parameter set.
+    fn read_set(kind: SetKind, unit: &[u8]) -> Option<SetContent<Self::Sps>>;
+    /// The length of a picture parameter set without what is behind its end, if that can be told.
+    fn pps_length(_unit: &[u8], _sps: &[u8]) -> Option<usize> {
+        None
+    }
+    /// What the parameter sets say.
+    fn params(vps: Vec<Bytes>, sps: Vec<Bytes>, pps: Vec<Bytes>) -> Result<VideoParams, SpsError>;
 }
 
 #[derive(Debug, Clone)]
@@ -93,7 +118,7 @@ impl<S: Clone> Sets<S> {
 
     /// Takes a set that came in the stream or with its description, to be in force from the next
     /// picture on; `in_force` are those of before. Those that can not be read are left out.
-    pub(super) fn receive<C: Codec<Sps = S>>(
+    pub(super) fn receive<C: SetReader<Sps = S>>(
         &mut self,
         kind: SetKind,
         unit: &[u8],
@@ -156,7 +181,7 @@ impl<S: Clone> Sets<S> {
     }
 
     /// Parameters of all of them, the sequence parameter set in use first.
-    pub(super) fn params<C: Codec<Sps = S>>(
+    pub(super) fn params<C: SetReader<Sps = S>>(
         &self,
         in_use: Option<u32>,
     ) -> Result<VideoParams, SpsError> {

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{DepacketizeError, Frame};
-use crate::rtp::Packet;
+use super::error::DepacketizeError;
+use super::frame::Frame;
+use crate::rtp::packet::Packet;
 use crate::start::Start;
 
 /// Depacketizer for G.711 and Opus.

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::h264::tests::{PPS, SPS_640X360, slice};
+use crate::h264::samples::{PPS, SPS_640X360, slice};
 use crate::h265::tests as hevc;
 use crate::nal::units;
 use crate::quirk::Quirk;
+use crate::start::Start;
 
 const IDR: u8 = 0x65;
 const P: u8 = 0x41;

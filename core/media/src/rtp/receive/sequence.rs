@@ -2,9 +2,9 @@
 //! sequences that start over.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Ready, Received, Reorder};
+use super::ready::{Ready, Received};
 use crate::rtp::header::RtpPacket;
 
 /// More packets than this are not lost in a row: the sequence started over.
@@ -21,6 +21,15 @@ const MEANINGLESS: u8 = 4;
 const MEANINGFUL: u8 = 16;
 /// Bytes of packets that wait for a missing one.
 const MAX_WAITING_BYTES: usize = 4 << 20;
+
+/// How packets that overtake each other are put in order again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reorder {
+    /// A missing packet is given up after this time.
+    pub wait: Duration,
+    /// Or when so many packets wait for it (or 4 MiB of them).
+    pub packets: usize,
+}
 
 /// Where a packet belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

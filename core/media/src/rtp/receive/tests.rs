@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::ready::MAX_READY;
 use super::*;
 
 const UDP: Reorder = Reorder {

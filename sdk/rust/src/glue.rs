@@ -1,0 +1,144 @@
+//! What makes a [`Detector`] a component: the macro that exports it, and what the macro expands to,
+//! which is not for direct use.
+
+use std::cell::RefCell;
+
+use crate::bindings::exports::taimat::plugin::detector as wire;
+use crate::bindings::taimat::plugin::frames::FrameInfo;
+use crate::bindings::taimat::plugin::types::{Detection, Error};
+use crate::detector::{Detector, Want};
+use crate::frame::Frame;
+
+/// How a detector is made.
+pub type Make<T> = fn(<T as Detector>::Settings) -> Result<T, Error>;
+
+/// The instance, made by `configure`.
+#[derive(Debug)]
+pub struct Slot<T>(RefCell<Option<T>>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Slot<T> {
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+}
+
+impl<T: Detector> Slot<T> {
+    pub fn configure(&self, settings: &str) -> Result<(), Error> {
+        let settings =
+            serde_json::from_str(settings).map_err(|e| Error::Settings(e.to_string()))?;
+        *self.0.borrow_mut() = Some(T::new(settings)?);
+        Ok(())
+    }
+
+    fn with<R>(&self, run: impl FnOnce(&mut T) -> Result<R, Error>) -> Result<R, Error> {
+        match self.0.borrow_mut().as_mut() {
+            Some(detector) => run(detector),
+            None => Err(Error::Fatal("not configured".into())),
+        }
+    }
+
+    pub fn wants(&self, camera: &str) -> Result<wire::Want, Error> {
+        self.with(|detector| {
+            let Want {
+                width,
+                height,
+                max_fps,
+                keyframes_only,
+                history,
+            } = detector.wants(camera);
+            Ok(wire::Want {
+                width,
+                height,
+                max_fps,
+                keyframes_only,
+                history,
+                extra: Vec::new(),
+            })
+        })
+    }
+
+    pub fn on_frame(&self, info: FrameInfo) -> Result<Vec<Detection>, Error> {
+        self.with(|detector| detector.on_frame(&Frame::from_host(info)))
+    }
+
+    pub fn on_tick(&self, now: i64) -> Result<Vec<Detection>, Error> {
+        self.with(|detector| detector.on_tick(now))
+    }
+
+    pub fn save(&self) -> Vec<u8> {
+        self.0.borrow().as_ref().map_or(Vec::new(), T::save)
+    }
+
+    pub fn load(&self, from_version: &str, saved: &[u8]) -> Result<(), String> {
+        match self.0.borrow_mut().as_mut() {
+            Some(detector) => detector.load(from_version, saved),
+            None => Err("not configured".into()),
+        }
+    }
+}
+
+/// Exports a [`Detector`].
+#[macro_export]
+macro_rules! detector {
+    ($type:ty) => {
+        // Natively there is nobody to export to: it compiles, for the sake of its tests.
+        #[cfg(not(target_family = "wasm"))]
+        const _: $crate::glue::Make<$type> = <$type as $crate::Detector>::new;
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::bindings::exports::taimat::plugin as exports;
+            use $crate::bindings::taimat::plugin as host;
+
+            struct Component;
+
+            ::std::thread_local! {
+                static SLOT: $crate::glue::Slot<$type> = const { $crate::glue::Slot::new() };
+            }
+
+            impl exports::lifecycle::Guest for Component {
+                fn describe() -> exports::lifecycle::About {
+                    exports::lifecycle::About {
+                        name: env!("CARGO_PKG_NAME").into(),
+                        version: env!("CARGO_PKG_VERSION").into(),
+                        settings_schema: <$type as $crate::Detector>::SETTINGS_SCHEMA.into(),
+                    }
+                }
+                fn configure(settings: String) -> Result<(), host::types::Error> {
+                    SLOT.with(|slot| slot.configure(&settings))
+                }
+            }
+
+            impl exports::detector::Guest for Component {
+                fn wants(camera: String) -> Result<exports::detector::Want, host::types::Error> {
+                    SLOT.with(|slot| slot.wants(&camera))
+                }
+                fn on_frame(
+                    frame: host::frames::FrameInfo,
+                ) -> Result<Vec<host::types::Detection>, host::types::Error> {
+                    SLOT.with(|slot| slot.on_frame(frame))
+                }
+                fn on_tick(now: i64) -> Result<Vec<host::types::Detection>, host::types::Error> {
+                    SLOT.with(|slot| slot.on_tick(now))
+                }
+            }
+
+            impl exports::handover::Guest for Component {
+                fn save() -> Vec<u8> {
+                    SLOT.with(|slot| slot.save())
+                }
+                fn load(from_version: String, saved: Vec<u8>) -> Result<(), String> {
+                    SLOT.with(|slot| slot.load(&from_version, &saved))
+                }
+            }
+
+    $crate::bindings::export_detector!(Component with_types_in $crate::bindings);
+        };
+    };
+}
