@@ -98,7 +98,21 @@ impl Redactor {
 
     /// The text as it may be shown: at most 200 characters, on one line.
     pub fn text(&self, text: &str) -> String {
-        let mut shown = Shown::default();
+        self.line(text, SHOWN)
+    }
+
+    /// A text of many lines as it may be shown, however long: for what people read before they send it.
+    pub fn whole(&self, text: &str) -> String {
+        let lines = text.lines().map(|line| {
+            let indent = line.len() - line.trim_start_matches(' ').len();
+            let shown = self.line(line, usize::MAX);
+            format!("{:indent$}{shown}", "")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn line(&self, text: &str, most: usize) -> String {
+        let mut shown = Shown::new(most);
         // First, so that nothing becomes a secret by it.
         let text: String = text.chars().map(harmless).collect();
         let mut rest = text.trim();
@@ -138,7 +152,13 @@ impl Redactor {
 
     /// How many bytes of a known secret are here.
     fn known(&self, at: At<'_>) -> Option<usize> {
-        self.known.iter().find_map(|known| {
+        let first = at.rest.as_bytes().first()?;
+        let may_begin = |known: &&Known| {
+            let begins = known.bytes.first();
+            // What is escaped begins otherwise.
+            matches!(first, b'%' | b'\\') || begins.is_some_and(|b| b.eq_ignore_ascii_case(first))
+        };
+        self.known.iter().filter(may_begin).find_map(|known| {
             let len = found(&known.bytes, at.rest.as_bytes())?;
             let after = at.rest.get(len..)?.chars().next();
             let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -154,15 +174,23 @@ struct At<'a> {
     before: Option<char>,
 }
 
-#[derive(Default)]
 struct Shown {
     text: String,
     chars: usize,
+    most: usize,
 }
 
 impl Shown {
+    fn new(most: usize) -> Self {
+        Self {
+            text: String::new(),
+            chars: 0,
+            most,
+        }
+    }
+
     fn is_full(&self) -> bool {
-        self.chars >= SHOWN
+        self.chars >= self.most
     }
 
     fn push(&mut self, c: char) {
