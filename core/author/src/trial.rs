@@ -63,7 +63,7 @@ pub struct Outcome {
     pub version: String,
     /// What it saw, with the time in the recording.
     pub seen: Vec<(Duration, Detection)>,
-    /// CPU time of its calls, in order.
+    /// Time of its calls on the clock, in order.
     pub calls: Vec<Duration>,
     /// Times of the frames that it looked at.
     pub frames: Vec<Duration>,

@@ -33,13 +33,13 @@ pub use taimat_media::capture::ClockTrust;
 pub use taimat_rtsp::keepalive::{KeepAliveBy, KeepAliveSpec};
 pub use tls::hex;
 
-use metrics::Metrics;
+use metrics::SourceFamilies;
 use supervisor::Supervisor;
 
 /// How long a source gets to say goodbye to its camera.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
-struct Running {
+struct RunningSource {
     spec: SourceSpec,
     tasks: Tasks,
 }
@@ -48,8 +48,8 @@ struct Running {
 pub struct Ingest {
     hub: Arc<Hub>,
     stop: Stop,
-    running: Mutex<HashMap<ChannelKey, Running>>,
-    metrics: Arc<Metrics>,
+    running: Mutex<HashMap<ChannelKey, RunningSource>>,
+    metrics: Arc<SourceFamilies>,
 }
 
 impl std::fmt::Debug for Ingest {
@@ -65,7 +65,7 @@ impl Ingest {
             hub,
             stop: Stop::new(),
             running: Mutex::default(),
-            metrics: Arc::new(Metrics::register(registry)?),
+            metrics: Arc::new(SourceFamilies::register(registry)?),
         })
     }
 
@@ -105,7 +105,7 @@ impl Ingest {
         }
     }
 
-    fn start(&self, spec: SourceSpec) -> Running {
+    fn start(&self, spec: SourceSpec) -> RunningSource {
         let former = self.hub.get(&spec.key);
         if former.is_some_and(|channel| channel.limits() != spec.limits) {
             // A ring has the size that it was made with; its readers come back to the new one.
@@ -122,7 +122,7 @@ impl Ingest {
         let metrics = self.metrics.of(&spec.key);
         let supervisor = Supervisor::new(spec.clone(), channel, metrics);
         tasks.spawn("source", span, |stop| supervisor.run(stop));
-        Running { spec, tasks }
+        RunningSource { spec, tasks }
     }
 
     /// Brings the gauges that follow from the channels' state up to date; called before metrics are
@@ -136,7 +136,7 @@ impl Ingest {
     /// Ends all sources.
     pub async fn stop(&self, deadline: Duration) {
         self.stop.cancel();
-        let all: Vec<Running> = {
+        let all: Vec<RunningSource> = {
             let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
             running.drain().map(|(_, r)| r).collect()
         };

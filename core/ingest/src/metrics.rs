@@ -3,14 +3,9 @@
 use std::time::{Duration, Instant};
 
 use taimat_base::clock;
-use taimat_base::metrics::{
-    Counter, CounterVec, Error, Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Register,
-    Registry,
-};
+use taimat_base::metrics::{Error, IntCounter, IntCounterVec, IntGaugeVec, Register, Registry};
 use taimat_hub::{Channel, ChannelKey, FaultCause, SourceState};
 use taimat_media::Quirk;
-
-const LABELS: [&str; 3] = ["commune", "camera", "profile"];
 
 fn values(key: &ChannelKey) -> [&str; 3] {
     [
@@ -20,49 +15,76 @@ fn values(key: &ChannelKey) -> [&str; 3] {
     ]
 }
 
+taimat_base::series! {
+    /// Metrics with a series for each source.
+    families PerSource;
+    /// One source's series.
+    series SourceSeries;
+    labels ["commune", "camera", "profile"];
+    up: gauge "taimat_camera_up"
+        "1 while pictures arrive, or while nobody asks a camera that runs on demand.",
+    last_frame: measure "taimat_camera_last_frame_timestamp_seconds"
+        "When the last picture arrived, in seconds since 1970; 0 before the first.",
+    bitrate: measure "taimat_camera_receive_bytes_per_second"
+        "Media bytes a second over the last seconds.",
+    frame_rate: measure "taimat_camera_frame_rate_hertz"
+        "Pictures a second over the last seconds.",
+    keyframe_interval: measure "taimat_camera_keyframe_interval_seconds"
+        "Time between the last two key frames; 0 before the second.",
+    gop_bytes: gauge "taimat_camera_gop_bytes"
+        "Bytes from the newest key frame on: what a new viewer is sent first.",
+    ring_bytes: gauge "taimat_camera_ring_bytes"
+        "Bytes kept in memory for readers.",
+    readers: gauge "taimat_camera_readers"
+        "Readers of the channel, viewers counted once per camera.",
+    frames: counter "taimat_camera_frames_total"
+        "Pictures received.",
+    keyframes: counter "taimat_camera_keyframes_total"
+        "Key frames received.",
+    bytes: counter "taimat_camera_received_bytes_total"
+        "Media bytes received, all tracks.",
+    cpu: seconds "taimat_camera_cpu_seconds_total"
+        "CPU time spent on taking the camera's stream in. A camera that wants more than a \
+                 sixteenth of a core is read more slowly.",
+    lost: counter "taimat_camera_packets_lost_total"
+        "RTP packets that did not arrive.",
+    damaged: counter "taimat_camera_damaged_frames_total"
+        "Pictures of which a part did not arrive.",
+    bad_packets: counter "taimat_camera_bad_packets_total"
+        "RTP packets that were not understood.",
+    jumps: counter "taimat_camera_timestamp_jumps_total"
+        "Jumps of the camera's clock that were stepped over.",
+    new_params: counter "taimat_camera_parameter_changes_total"
+        "Changes of the parameter sets while the stream ran.",
+    b_frames: gauge "taimat_camera_bidirectional_frames"
+        "1 if the camera sends B-frames, which browsers do not show live.",
+}
+
+/// All sources' metrics.
 #[derive(Debug)]
-pub(crate) struct Metrics {
-    up: IntGaugeVec,
+pub(crate) struct SourceFamilies {
+    per_source: PerSource,
     state: IntGaugeVec,
-    last_frame: GaugeVec,
-    bitrate: GaugeVec,
-    frame_rate: GaugeVec,
-    keyframe_interval: GaugeVec,
-    gop_bytes: IntGaugeVec,
-    ring_bytes: IntGaugeVec,
-    readers: IntGaugeVec,
-    frames: IntCounterVec,
-    keyframes: IntCounterVec,
-    bytes: IntCounterVec,
-    cpu: CounterVec,
-    lost: IntCounterVec,
-    damaged: IntCounterVec,
     quirks: IntCounterVec,
-    bad_packets: IntCounterVec,
-    jumps: IntCounterVec,
-    new_params: IntCounterVec,
-    b_frames: IntGaugeVec,
     faults: IntCounterVec,
 }
 
 /// One source's part of the metrics, looked up once.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceMetrics {
-    pub(crate) last_frame: Gauge,
-    pub(crate) frames: IntCounter,
-    pub(crate) keyframes: IntCounter,
-    pub(crate) bytes: IntCounter,
-    pub(crate) cpu: Counter,
-    pub(crate) lost: IntCounter,
-    pub(crate) damaged: IntCounter,
-    pub(crate) bad_packets: IntCounter,
-    pub(crate) jumps: IntCounter,
-    pub(crate) new_params: IntCounter,
-    pub(crate) b_frames: taimat_base::metrics::IntGauge,
+    series: SourceSeries,
     faults: Vec<(FaultCause, IntCounter)>,
     /// Made when one is seen: most cameras have few.
     quirks: IntCounterVec,
     key: ChannelKey,
+}
+
+impl std::ops::Deref for SourceMetrics {
+    type Target = SourceSeries;
+
+    fn deref(&self) -> &SourceSeries {
+        &self.series
+    }
 }
 
 impl SourceMetrics {
@@ -80,113 +102,25 @@ impl SourceMetrics {
     }
 }
 
-impl Metrics {
+impl SourceFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
         let r = Register(registry);
-        let with_state = ["commune", "camera", "profile", "state"];
-        let with_cause = ["commune", "camera", "profile", "cause"];
         Ok(Self {
-            up: r.gauges(
-                "taimat_camera_up",
-                "1 while pictures arrive, or while nobody asks a camera that runs on demand.",
-                &LABELS,
-            )?,
+            per_source: PerSource::register(r)?,
             state: r.gauges(
                 "taimat_camera_state",
                 "1 for the state that the source is in.",
-                &with_state,
-            )?,
-            last_frame: r.gauges(
-                "taimat_camera_last_frame_timestamp_seconds",
-                "When the last picture arrived, in seconds since 1970; 0 before the first.",
-                &LABELS,
-            )?,
-            bitrate: r.gauges(
-                "taimat_camera_receive_bytes_per_second",
-                "Media bytes a second over the last seconds.",
-                &LABELS,
-            )?,
-            frame_rate: r.gauges(
-                "taimat_camera_frame_rate_hertz",
-                "Pictures a second over the last seconds.",
-                &LABELS,
-            )?,
-            keyframe_interval: r.gauges(
-                "taimat_camera_keyframe_interval_seconds",
-                "Time between the last two key frames; 0 before the second.",
-                &LABELS,
-            )?,
-            gop_bytes: r.gauges(
-                "taimat_camera_gop_bytes",
-                "Bytes from the newest key frame on: what a new viewer is sent first.",
-                &LABELS,
-            )?,
-            ring_bytes: r.gauges(
-                "taimat_camera_ring_bytes",
-                "Bytes kept in memory for readers.",
-                &LABELS,
-            )?,
-            readers: r.gauges(
-                "taimat_camera_readers",
-                "Readers of the channel, viewers counted once per camera.",
-                &LABELS,
-            )?,
-            frames: r.counters("taimat_camera_frames_total", "Pictures received.", &LABELS)?,
-            keyframes: r.counters(
-                "taimat_camera_keyframes_total",
-                "Key frames received.",
-                &LABELS,
-            )?,
-            bytes: r.counters(
-                "taimat_camera_received_bytes_total",
-                "Media bytes received, all tracks.",
-                &LABELS,
-            )?,
-            cpu: r.counters(
-                "taimat_camera_cpu_seconds_total",
-                "CPU time spent on taking the camera's stream in. A camera that wants more than a \
-                 sixteenth of a core is read more slowly.",
-                &LABELS,
-            )?,
-            lost: r.counters(
-                "taimat_camera_packets_lost_total",
-                "RTP packets that did not arrive.",
-                &LABELS,
-            )?,
-            damaged: r.counters(
-                "taimat_camera_damaged_frames_total",
-                "Pictures of which a part did not arrive.",
-                &LABELS,
+                &["commune", "camera", "profile", "state"],
             )?,
             quirks: r.counters(
                 "taimat_camera_quirks_total",
                 "What the camera does that no standard says and that is put up with, by kind.",
                 &["commune", "camera", "profile", "quirk"],
             )?,
-            bad_packets: r.counters(
-                "taimat_camera_bad_packets_total",
-                "RTP packets that were not understood.",
-                &LABELS,
-            )?,
-            jumps: r.counters(
-                "taimat_camera_timestamp_jumps_total",
-                "Jumps of the camera's clock that were stepped over.",
-                &LABELS,
-            )?,
-            new_params: r.counters(
-                "taimat_camera_parameter_changes_total",
-                "Changes of the parameter sets while the stream ran.",
-                &LABELS,
-            )?,
-            b_frames: r.gauges(
-                "taimat_camera_bidirectional_frames",
-                "1 if the camera sends B-frames, which browsers do not show live.",
-                &LABELS,
-            )?,
             faults: r.counters(
                 "taimat_camera_reconnects_total",
                 "Reconnections by cause.",
-                &with_cause,
+                &["commune", "camera", "profile", "cause"],
             )?,
         })
     }
@@ -198,17 +132,7 @@ impl Metrics {
                 .with_label_values(&[l[0], l[1], l[2], c.as_str()])
         };
         SourceMetrics {
-            last_frame: self.last_frame.with_label_values(&l),
-            frames: self.frames.with_label_values(&l),
-            keyframes: self.keyframes.with_label_values(&l),
-            bytes: self.bytes.with_label_values(&l),
-            cpu: self.cpu.with_label_values(&l),
-            lost: self.lost.with_label_values(&l),
-            damaged: self.damaged.with_label_values(&l),
-            bad_packets: self.bad_packets.with_label_values(&l),
-            jumps: self.jumps.with_label_values(&l),
-            new_params: self.new_params.with_label_values(&l),
-            b_frames: self.b_frames.with_label_values(&l),
+            series: self.per_source.of(l),
             faults: FaultCause::ALL.map(|c| (c, cause(c))).to_vec(),
             quirks: self.quirks.clone(),
             key: key.clone(),
@@ -225,8 +149,10 @@ impl Metrics {
             .collect()
     }
 
+    /// Brings the gauges that follow from a channel's state up to date.
     pub(crate) fn scrape(&self, channel: &Channel, now: Instant) {
         let l = values(channel.key());
+        let series = self.per_source.of(l);
         let state = channel.status().state;
         for candidate in SourceState::ALL {
             let gauge = self
@@ -235,67 +161,28 @@ impl Metrics {
             gauge.set(i64::from(candidate == state));
         }
         let up = matches!(state, SourceState::Live | SourceState::Idle);
-        self.up.with_label_values(&l).set(i64::from(up));
+        series.up.set(i64::from(up));
         let rates = channel.rates(now);
-        self.bitrate
-            .with_label_values(&l)
-            .set(rates.bits_per_second / 8.0);
-        self.frame_rate
-            .with_label_values(&l)
-            .set(rates.frames_per_second);
+        series.bitrate.set(rates.bits_per_second / 8.0);
+        series.frame_rate.set(rates.frames_per_second);
         let interval = rates.keyframe_interval_seconds.unwrap_or(0.0);
-        self.keyframe_interval.with_label_values(&l).set(interval);
+        series.keyframe_interval.set(interval);
         let (ring, gop) = channel.bytes();
-        self.ring_bytes
-            .with_label_values(&l)
-            .set(i64::try_from(ring).unwrap_or(i64::MAX));
-        self.gop_bytes
-            .with_label_values(&l)
-            .set(i64::try_from(gop).unwrap_or(i64::MAX));
-        let readers = i64::try_from(channel.readers()).unwrap_or(i64::MAX);
-        self.readers.with_label_values(&l).set(readers);
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        series.ring_bytes.set(whole(ring));
+        series.gop_bytes.set(whole(gop));
+        series.readers.set(whole(channel.readers()));
         if let Some(received) = channel.last_picture() {
             let age = now.saturating_duration_since(received);
             let at = clock::wall().checked_sub(age).unwrap_or(clock::wall());
-            self.last_frame
-                .with_label_values(&l)
-                .set(clock::unix_seconds(at));
+            series.last_frame.set(clock::unix_seconds(at));
         }
     }
 
     /// Removes a source that is not configured any more.
     pub(crate) fn forget(&self, key: &ChannelKey) {
         let l = values(key);
-        for gauges in [
-            &self.up,
-            &self.gop_bytes,
-            &self.ring_bytes,
-            &self.readers,
-            &self.b_frames,
-        ] {
-            drop(gauges.remove_label_values(&l));
-        }
-        for gauges in [
-            &self.last_frame,
-            &self.bitrate,
-            &self.frame_rate,
-            &self.keyframe_interval,
-        ] {
-            drop(gauges.remove_label_values(&l));
-        }
-        for counters in [
-            &self.frames,
-            &self.keyframes,
-            &self.bytes,
-            &self.lost,
-            &self.damaged,
-            &self.bad_packets,
-            &self.jumps,
-            &self.new_params,
-        ] {
-            drop(counters.remove_label_values(&l));
-        }
-        drop(self.cpu.remove_label_values(&l));
+        self.per_source.remove(l);
         for state in SourceState::ALL {
             drop(
                 self.state

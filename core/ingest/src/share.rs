@@ -65,14 +65,14 @@ pub(crate) trait Books {
 /// the camera, datagrams that are not read are lost.
 ///
 /// What the work does between two of its awaits it does at once: it has to yield now and then.
-pub(crate) struct Shared<'a, F, B> {
+pub(crate) struct OnShare<'a, F, B> {
     work: Pin<Box<F>>,
     share: &'a mut Share,
     books: B,
     wait: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a, F, B> Shared<'a, F, B> {
+impl<'a, F, B> OnShare<'a, F, B> {
     pub(crate) fn new(share: &'a mut Share, books: B, work: F) -> Self {
         Self {
             work: Box::pin(work),
@@ -83,7 +83,7 @@ impl<'a, F, B> Shared<'a, F, B> {
     }
 }
 
-impl<F: Future, B: Books + Unpin> Future for Shared<'_, F, B> {
+impl<F: Future, B: Books + Unpin> Future for OnShare<'_, F, B> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -196,7 +196,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        Shared::new(&mut share, &counted, works).await;
+        OnShare::new(&mut share, &counted, works).await;
         let (used, took) = (counted.used.get(), clock::now() - begun);
         assert!(used >= Duration::from_millis(300), "{used:?}");
         assert!(counted.waits.get() > 0);

@@ -17,7 +17,7 @@ use crate::metrics::{SourceMetrics, rounded};
 use crate::pipeline::{Event, Timelines};
 use crate::retry::{Next, Retry};
 use crate::rtsp::{self, Sink};
-use crate::share::{Books, Share, Shared};
+use crate::share::{Books, OnShare, Share};
 use crate::source::{Mode, SourceSpec, redactor};
 
 pub(crate) struct Supervisor {
@@ -254,7 +254,7 @@ impl Supervisor {
             metrics: &self.metrics,
         };
         let attempt = rtsp::receive(spec, &plan, timelines, &mut sink, until);
-        let result = Shared::new(&mut self.share, books, attempt).await;
+        let result = OnShare::new(&mut self.share, books, attempt).await;
         let live_since = sink.live_since;
         if sink.let_in {
             self.retry.let_in();

@@ -2,7 +2,7 @@
 //!
 //! Owner: one [`Sandbox`] for the process, with threads of its own, so that no plugin ever holds
 //! back a viewer. Every plugin has a task that loads its file; every plugin has, for each of its
-//! cameras, a task that owns one instance. Cost: 200 KiB and 10–30 µs for an instance; a call is
+//! cameras, a task that owns one instance. Cost: 56 KiB and 10–30 µs for an instance that waits; a call is
 //! the component's own work and about a microsecond.
 //! Not here: where frames come from, what becomes of detections, which plugins a commune has.
 

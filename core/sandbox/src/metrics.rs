@@ -4,97 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use prometheus::{Histogram, HistogramVec};
 use taimat_base::metrics::{
-    Counter, CounterVec, Error, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
-    Register, Registry,
+    CounterVec, Error, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Register, Registry,
 };
 use taimat_base::{CommuneId, PluginId};
 use taimat_contract::Cause;
 
 use crate::states::RunState;
 
-const LABELS: [&str; 2] = ["commune", "plugin"];
 const NAMED: [&str; 4] = ["commune", "plugin", "camera", "name"];
-/// Of calls, in seconds.
-const BUCKETS: [f64; 10] = [
-    0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3,
-];
-
-/// The family of a kind of metric, one of its series, and how it is registered.
-macro_rules! metric {
-    (family counter) => {
-        IntCounterVec
-    };
-    (family seconds) => {
-        CounterVec
-    };
-    (family gauge) => {
-        IntGaugeVec
-    };
-    (family histogram) => {
-        HistogramVec
-    };
-    (one counter) => {
-        IntCounter
-    };
-    (one seconds) => {
-        Counter
-    };
-    (one gauge) => {
-        IntGauge
-    };
-    (one histogram) => {
-        Histogram
-    };
-    (register histogram $register:ident $name:literal $help:literal) => {
-        $register.histograms($name, $help, &LABELS, &BUCKETS)?
-    };
-    (register gauge $register:ident $name:literal $help:literal) => {
-        $register.gauges($name, $help, &LABELS)?
-    };
-    (register $counter:ident $register:ident $name:literal $help:literal) => {
-        $register.counters($name, $help, &LABELS)?
-    };
-}
-
-/// Metrics with a series for each plugin: this list is the only place that names them.
-macro_rules! per_plugin {
-    ($($field:ident: $kind:ident $name:literal $help:literal,)+) => {
-        #[derive(Debug)]
-        struct PerPlugin {
-            $($field: metric!(family $kind),)+
-        }
-
-        impl PerPlugin {
-            fn register(register: Register<'_>) -> Result<Self, Error> {
-                Ok(Self {
-                    $($field: metric!(register $kind register $name $help),)+
-                })
-            }
-
-            fn of(&self, labels: [&str; 2]) -> PluginSeries {
-                PluginSeries {
-                    $($field: self.$field.with_label_values(&labels),)+
-                }
-            }
-
-            /// Nothing is lost if a series was never there.
-            fn remove(&self, labels: [&str; 2]) {
-                $(drop(self.$field.remove_label_values(&labels));)+
-            }
-        }
-
-        /// One plugin's series.
-        #[derive(Debug)]
-        pub(crate) struct PluginSeries {
-            $(pub(crate) $field: metric!(one $kind),)+
-        }
-    };
-}
-
-per_plugin! {
-    calls: histogram "taimat_plugin_call_seconds" "Time of calls of plugins.",
+taimat_base::series! {
+    /// Metrics with a series for each plugin.
+    families PerPlugin;
+    /// One plugin's series.
+    series PluginSeries;
+    labels ["commune", "plugin"];
+    calls: histogram [0.000_01, 0.000_03, 0.000_1, 0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
+        "taimat_plugin_call_seconds" "Time of calls of plugins.",
     cpu: seconds "taimat_plugin_cpu_seconds_total" "CPU time of calls of plugins.",
     said: counter "taimat_plugin_errors_total" "Calls that a plugin answered with an error.",
     detections: counter "taimat_plugin_detections_total" "Detections taken over.",

@@ -101,8 +101,8 @@ struct ServeArgs {
     /// WebRTC viewers at most [default: 2000]
     #[arg(long)]
     max_viewers: Option<usize>,
-    /// Folder for what is kept between runs: plugins' state and compiled code
-    /// [default: taimat-data]
+    /// Folder for what is kept between runs: plugins' state and compiled code, components that proved
+    /// themselves [default: taimat-data]
     #[arg(long, env = "TAIMAT_DATA")]
     data: Option<PathBuf>,
 }

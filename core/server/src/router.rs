@@ -30,7 +30,7 @@ use crate::admin::Files;
 use crate::config::{self, Commune};
 use crate::reload::Folders;
 
-/// Instances of plugins at most: two thousand cameras with one each. Only address space is reserved
+/// Instances of plugins at most, two for one while it is exchanged. Only address space is reserved
 /// for them.
 const MAX_INSTANCES: u32 = 2000;
 
@@ -57,7 +57,8 @@ pub struct Options {
     pub sender_threads: usize,
     /// WebRTC viewers at most.
     pub max_viewers: usize,
-    /// Where plugins' compiled code and state are kept; `None` keeps nothing.
+    /// Where plugins' compiled code and state, and components that proved themselves, are kept; `None`
+    /// keeps nothing.
     pub data: Option<PathBuf>,
     /// Where components are compiled.
     pub compile: Where,

@@ -27,7 +27,7 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_contract::{FrameReader, FrameSource, Want};
 use taimat_hub::Hub;
 
-use metrics::Metrics;
+use metrics::VisionFamilies;
 use pool::Pool;
 use subscription::Subscription;
 use watchers::Watchers;
@@ -41,7 +41,7 @@ pub use sampler::Sampler;
 pub struct Vision {
     hub: Arc<Hub>,
     pool: Arc<Pool>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<VisionFamilies>,
     cameras: Mutex<HashMap<CameraKey, Weak<Watchers>>>,
     tasks: Tasks,
 }
@@ -59,7 +59,7 @@ impl Vision {
         Ok(Arc::new(Self {
             hub,
             pool: Arc::new(Pool::start(threads)),
-            metrics: Arc::new(Metrics::register(registry)?),
+            metrics: Arc::new(VisionFamilies::register(registry)?),
             cameras: Mutex::default(),
             tasks: Tasks::under(stop),
         }))

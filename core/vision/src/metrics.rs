@@ -3,54 +3,38 @@
 use std::sync::Arc;
 
 use taimat_base::CameraKey;
-use taimat_base::metrics::{Error, IntCounter, IntCounterVec, Register, Registry};
+use taimat_base::metrics::{Error, IntCounterVec, Register, Registry};
 
 use crate::decode::Restart;
 
-type Counter = prometheus::core::GenericCounter<prometheus::core::AtomicF64>;
-type CounterVec = prometheus::core::GenericCounterVec<prometheus::core::AtomicF64>;
+taimat_base::series! {
+    /// Metrics with a series for each camera.
+    families PerCamera;
+    /// One camera's series.
+    series CameraSeries;
+    labels ["commune", "camera"];
+    decoded: counter "taimat_vision_frames_decoded_total" "Frames decoded for detectors.",
+    delivered: counter "taimat_vision_frames_delivered_total"
+        "Frames handed to detectors, those included that were replaced by newer ones.",
+    skipped: counter "taimat_vision_access_units_skipped_total"
+        "Access units that were not decoded because decoding was too far behind.",
+    cpu: seconds "taimat_vision_decode_seconds_total" "Time spent decoding and scaling.",
+    waited: seconds "taimat_vision_wait_seconds_total"
+        "Time access units waited for a decoder thread.",
+}
 
-const LABELS: [&str; 2] = ["commune", "camera"];
-
+/// All cameras' metrics.
 #[derive(Debug)]
-pub(crate) struct Metrics {
-    decoded: IntCounterVec,
-    delivered: IntCounterVec,
-    skipped: IntCounterVec,
-    cpu: CounterVec,
-    waited: CounterVec,
+pub(crate) struct VisionFamilies {
+    per_camera: PerCamera,
     restarts: IntCounterVec,
 }
 
-impl Metrics {
+impl VisionFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
         let r = Register(registry);
         Ok(Self {
-            decoded: r.counters(
-                "taimat_vision_frames_decoded_total",
-                "Frames decoded for detectors.",
-                &LABELS,
-            )?,
-            delivered: r.counters(
-                "taimat_vision_frames_delivered_total",
-                "Frames handed to detectors, those included that were replaced by newer ones.",
-                &LABELS,
-            )?,
-            skipped: r.counters(
-                "taimat_vision_access_units_skipped_total",
-                "Access units that were not decoded because decoding was too far behind.",
-                &LABELS,
-            )?,
-            cpu: r.counters(
-                "taimat_vision_decode_seconds_total",
-                "Time spent decoding and scaling.",
-                &LABELS,
-            )?,
-            waited: r.counters(
-                "taimat_vision_wait_seconds_total",
-                "Time access units waited for a decoder thread.",
-                &LABELS,
-            )?,
+            per_camera: PerCamera::register(r)?,
             restarts: r.counters(
                 "taimat_vision_decoder_restarts_total",
                 "Decoders started over, by cause.",
@@ -67,26 +51,27 @@ impl Metrics {
                 .with_label_values(&[labels[0], labels[1], cause.as_str()]);
         }
         CameraMetrics {
-            decoded: self.decoded.with_label_values(&labels),
-            delivered: self.delivered.with_label_values(&labels),
-            skipped: self.skipped.with_label_values(&labels),
-            cpu: self.cpu.with_label_values(&labels),
-            waited: self.waited.with_label_values(&labels),
+            series: self.per_camera.of(labels),
             all: Arc::clone(self),
             camera: camera.clone(),
         }
     }
 }
 
+/// One camera's.
 #[derive(Debug)]
 pub(crate) struct CameraMetrics {
-    pub(crate) decoded: IntCounter,
-    pub(crate) delivered: IntCounter,
-    pub(crate) skipped: IntCounter,
-    pub(crate) cpu: Counter,
-    pub(crate) waited: Counter,
-    all: Arc<Metrics>,
+    series: CameraSeries,
+    all: Arc<VisionFamilies>,
     camera: CameraKey,
+}
+
+impl std::ops::Deref for CameraMetrics {
+    type Target = CameraSeries;
+
+    fn deref(&self) -> &CameraSeries {
+        &self.series
+    }
 }
 
 impl CameraMetrics {
@@ -108,13 +93,8 @@ impl CameraMetrics {
     pub(crate) fn forget(&self) {
         let labels = self.labels();
         let all = &self.all;
-        for family in [&all.decoded, &all.delivered, &all.skipped] {
-            // Gone already when a second task of the same camera has ended before.
-            let _removed = family.remove_label_values(&labels);
-        }
-        for family in [&all.cpu, &all.waited] {
-            let _removed = family.remove_label_values(&labels);
-        }
+        // Gone already when a second task of the same camera has ended before.
+        all.per_camera.remove(labels);
         for cause in Restart::ALL {
             let _removed =
                 all.restarts

@@ -30,9 +30,9 @@ enum Chore {
         #[arg(long)]
         light: bool,
     },
-    /// Format, clippy with warnings as errors, documentation, layers
+    /// Format, clippy with warnings as errors, documentation, layers, the contract
     Lint,
-    /// Check licences and advisories of all dependencies (installs cargo-deny)
+    /// Check licences, bans and sources of all dependencies (installs cargo-deny)
     Deny,
     /// Check that imports only go down the floor plan, and that no files know each other in a circle
     Layers {

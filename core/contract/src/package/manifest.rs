@@ -215,7 +215,10 @@ mod tests {
             text.parse::<Manifest>().unwrap_err()
         };
         for version in ["1.4", "01.2.3", "1.2.3-", "1.2.3 "] {
-            assert!(wrong("1.4.0", version).contains("semantic version"), "{version}");
+            assert!(
+                wrong("1.4.0", version).contains("semantic version"),
+                "{version}"
+            );
         }
         assert!(wrong("\"detector\"", "\"camera\"").contains("expected one of"));
         assert!(wrong("fps = 5", "fps = 500").contains("fps 1 to 60"));

@@ -161,5 +161,8 @@ fn a_whole_text_keeps_its_lines_and_none_of_its_secrets() {
     let long = "a".repeat(1000);
     let text = format!("[camera.a]\n  # Otter-in-the-file\n{long}\n\nmain = 1\u{1b}[2J");
     let shown = redactor.whole(&text);
-    assert_eq!(shown, format!("[camera.a]\n  # ***\n{long}\n\nmain = 1 [2J"));
+    assert_eq!(
+        shown,
+        format!("[camera.a]\n  # ***\n{long}\n\nmain = 1 [2J")
+    );
 }
