@@ -117,7 +117,7 @@ impl Outcome {
         self.seen.iter().map(row).collect()
     }
 
-    /// The CPU time that so many of a hundred calls stay within.
+    /// The time that so many of a hundred calls stay within.
     pub fn percentile(&self, of_hundred: usize) -> Duration {
         let mut calls = self.calls.clone();
         calls.sort_unstable();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use common::Bench;
 use taimat_base::clock;
-use taimat_sandbox::{PluginSpec, PluginState, RunState};
+use taimat_sandbox::{PluginSpec, PluginState, PluginStatus, RunState};
 use taimat_testkit::{eventually, plugins};
 
 /// What a hostile plugin does, what ends it, and what the operator reads.
@@ -133,7 +133,8 @@ async fn each_is_stopped_and_the_healthy_one_does_not_notice() {
 }
 
 fn ended(bench: &Bench, cause: &str) -> u64 {
-    let status = bench.sandbox.get(&"thu".parse().unwrap(), "hostile");
+    let (commune, plugin) = ("thu".parse().unwrap(), "hostile".parse().unwrap());
+    let status = bench.sandbox.get(&commune, &plugin);
     status.map_or(0, |(s, _)| s.usage.ended.get(cause).copied().unwrap_or(0))
 }
 
@@ -328,11 +329,27 @@ async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_instance_brings_no_fresh_budget() {
+    let bench = with_the_hostile_one();
+    let begin = clock::now();
+    // Each instance writes until its CPU time is used up; a fresh one takes its place, three times.
+    bench.run(hostile(&bench, "log-flood"));
+    let suspended = |s: &PluginStatus| s.cameras.values().any(|c| c.state == RunState::Suspended);
+    bench
+        .show_until(0, 25, |_| suspended(&bench.status("hostile")).then_some(()))
+        .await;
+    let lines = bench.counted("taimat_plugin_log_lines_total");
+    // A hundred at once, and twenty a second.
+    let most = 100.0 + 20.0 * (clock::now() - begin).as_secs_f64();
+    assert!((100.0..=most).contains(&lines), "{lines} of {most}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_loops_when_it_is_to_save_is_replaced_all_the_same() {
     let bench = Bench::start();
     bench.put("count.wasm", &plugins::package("example-hostile").unwrap());
     let mut spec = hostile(&bench, "loop-in-save");
-    spec.name = "count".into();
+    spec.name = "count".parse().unwrap();
     spec.component = bench.path("count.wasm");
     bench.run(spec);
     let (next, ()) = bench

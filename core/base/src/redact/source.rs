@@ -50,20 +50,25 @@ impl Redactor {
     /// Knows all that a camera is addressed and signed in with: the given user and password, those
     /// of the address, and what its query holds.
     pub fn for_source(url: &SourceUrl, user: Option<&str>, password: Option<&Secret>) -> Self {
-        let url = url.reveal();
         let mut redactor = Self::default();
-        redactor.know_login(user.unwrap_or(""), password.map_or("", Secret::reveal));
+        redactor.know_source(url, user, password);
+        redactor
+    }
+
+    /// From now on all of this source's is known too.
+    pub fn know_source(&mut self, url: &SourceUrl, user: Option<&str>, password: Option<&Secret>) {
+        let url = url.reveal();
+        self.know_login(user.unwrap_or(""), password.map_or("", Secret::reveal));
         let user = decoded(url.username());
-        redactor.know_login(&user, &decoded(url.password().unwrap_or("")));
+        self.know_login(&user, &decoded(url.password().unwrap_or("")));
         for (key, value) in form_urlencoded::parse(url.query().unwrap_or("").as_bytes()) {
             if value.len() >= SHORT || is_credential(&key) {
-                redactor.know(&value);
+                self.know(&value);
             } else if value.is_empty() && key.len() >= SHORT * 2 {
                 // A query that is one token.
-                redactor.know(&key);
+                self.know(&key);
             }
         }
-        redactor
     }
 }
 
