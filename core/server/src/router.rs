@@ -14,10 +14,10 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
 use taimat_contract::{DetectionSink, FrameSource};
 use taimat_egress::metrics::Metrics;
-use taimat_egress::rtsp::{Mounts, RtspServer};
+use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
+use taimat_egress::webrtc;
 use taimat_egress::webrtc::Whep;
-use taimat_egress::{rtsp, webrtc};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
 use taimat_sandbox::Sandbox;
@@ -217,7 +217,7 @@ impl Router {
         )
         .context("starting WebRTC")?;
         let whep = Arc::new(whep);
-        let rtsp_config = rtsp::Config {
+        let rtsp_config = RtspConfig {
             bind: options.rtsp,
             max_connections: 512,
         };

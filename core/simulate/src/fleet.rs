@@ -10,7 +10,7 @@ use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraId, CameraKey, CommuneId, Profile, clock};
 use taimat_egress::metrics::Metrics;
-use taimat_egress::rtsp::{Config, Mounts, RtspServer};
+use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
 use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
 use taimat_media::codec::VIDEO_CLOCK;
@@ -145,7 +145,7 @@ impl Fleet {
             hub: Arc::clone(&hub),
             commune: commune.clone(),
         });
-        let server_config = Config {
+        let server_config = RtspConfig {
             bind: config.bind,
             max_connections: 4096,
         };

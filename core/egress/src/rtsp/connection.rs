@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::requests::Client;
+use super::shared::RtspShared;
 use crate::packets::PacketBatch;
 
 /// A client that does nothing gets this long; one that plays says something once a minute.
@@ -50,7 +50,7 @@ enum Wake {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<RtspShared>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;

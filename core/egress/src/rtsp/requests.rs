@@ -8,9 +8,9 @@ use taimat_media::TrackKind;
 use taimat_rtsp::{Method, Request, Response, Transport};
 use url::Url;
 
-use super::Shared;
 use super::describe::{payload_type, sdp};
 use super::legs::{Leg, choose};
+use super::shared::RtspShared;
 use crate::live::live;
 use crate::packets::PacketBatch;
 use crate::track::Track;
@@ -37,7 +37,7 @@ impl Session {
 
 /// A client and its session, if it has one.
 pub(super) struct Client {
-    shared: Arc<Shared>,
+    shared: Arc<RtspShared>,
     peer: IpAddr,
     local: IpAddr,
     session: Option<Session>,
@@ -51,7 +51,7 @@ impl Drop for Client {
 
 impl Client {
     /// It has asked for nothing yet. `local` is our address in this connection.
-    pub(super) fn new(shared: Arc<Shared>, peer: IpAddr, local: IpAddr) -> Self {
+    pub(super) fn new(shared: Arc<RtspShared>, peer: IpAddr, local: IpAddr) -> Self {
         Self {
             shared,
             peer,

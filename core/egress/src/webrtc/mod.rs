@@ -6,7 +6,9 @@
 
 mod addresses;
 pub mod candidate;
+mod command;
 mod fragment;
+mod ice;
 mod identity;
 mod info;
 mod media;
@@ -18,9 +20,10 @@ pub mod rtcp;
 pub mod seal;
 mod session;
 pub mod socket;
+mod stun;
 mod whep;
 mod worker;
 
 pub use info::{EndReason, SessionInfo};
-pub use receiver::local_ufrag;
+pub use stun::local_ufrag;
 pub use whep::{Answer, Config, Fragment, Refusal, Whep};

@@ -1,5 +1,7 @@
 //! RTCP: what we tell viewers, and what they tell us.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rtc_rtcp::goodbye::Goodbye;
 use rtc_rtcp::packet::{Packet, marshal, unmarshal};
@@ -127,6 +129,20 @@ fn parse(mut bytes: &[u8]) -> Vec<Box<dyn Packet>> {
     packets
 }
 
+/// The time from us to the viewer and back that its report tells (RFC 3550 section 6.4.1). `now` is
+/// a 64-bit NTP timestamp. `None` if the viewer has not heard a report of ours, or half a minute ago.
+pub fn round_trip(report: &ReceptionReport, now: u64) -> Option<Duration> {
+    if report.last_sender_report == 0 {
+        return None;
+    }
+    // The middle 32 bits: units of 1/65536 s.
+    let middle = u32::try_from((now >> 16) & 0xFFFF_FFFF).unwrap_or(0);
+    let trip = middle
+        .wrapping_sub(report.last_sender_report)
+        .wrapping_sub(report.delay);
+    (trip < 30 << 16).then(|| Duration::from_micros((u64::from(trip) * 1_000_000) >> 16))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +193,23 @@ mod tests {
             (9, 1 << 40, 7)
         );
         assert_eq!(read(&goodbye(&[9]).unwrap()), [Feedback::Bye]);
+    }
+
+    #[test]
+    fn the_round_trip_is_what_is_left_of_the_time_since_our_report() {
+        let half_a_second = 1 << 31;
+        let now = 5_u64 << 32 | half_a_second;
+        let heard = |last_sender_report, delay| ReceptionReport {
+            last_sender_report,
+            delay,
+            ..ReceptionReport::default()
+        };
+        let trip = |report| round_trip(&report, now);
+        let report = heard(5 << 16, 1 << 14);
+        assert_eq!(trip(report), Some(Duration::from_millis(250)));
+        assert_eq!(trip(heard(0, 0)), None);
+        // A delay longer than the time since then: a clock that was set, or a lie.
+        assert_eq!(trip(heard(5 << 16, 1 << 16)), None);
     }
 
     proptest! {

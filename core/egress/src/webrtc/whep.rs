@@ -16,15 +16,18 @@ use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
 use super::addresses::{advertised, bind, stand_in};
+use super::command::{OnEnd, PeerRoutes, QUEUE_COMMANDS, SenderCommand};
 use super::fragment;
+use super::ice::IceSeed;
 use super::identity::Identity;
 use super::info::{EndReason, SessionInfo, Shared};
 use super::negotiate::{Agreement, Local, Mismatch, agree};
 use super::offer::{Offer, OfferError};
-use super::receiver::{ReceiverTask, make_pwd, make_ufrag};
+use super::receiver::ReceiverTask;
 use super::session::Seed;
 use super::socket::RtcSocket;
-use super::worker::{Command, OnEnd, QUEUE, Routes, Worker};
+use super::stun::{IceCredentials, make_pwd, make_ufrag};
+use super::worker::Worker;
 use crate::live::live;
 use crate::metrics::{ConnectFailure, Metrics};
 use crate::track::{Track, Tracks};
@@ -124,7 +127,7 @@ pub struct Whep {
     hub: Arc<Hub>,
     tracks: Arc<Tracks>,
     registry: Arc<Mutex<Registry>>,
-    queues: Vec<SyncSender<Command>>,
+    queues: Vec<SyncSender<SenderCommand>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     tasks: Tasks,
     next_thread: AtomicUsize,
@@ -164,7 +167,7 @@ impl Whep {
             .unwrap_or(1);
         metrics.gso.set(i64::try_from(segments).unwrap_or(1));
 
-        let routes: Routes = Arc::new(RwLock::default());
+        let routes: PeerRoutes = Arc::new(RwLock::default());
         let registry: Arc<Mutex<Registry>> = Arc::default();
         let on_end = forget_when_ended(&registry);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -175,7 +178,7 @@ impl Whep {
         };
         let (mut queues, mut threads) = (Vec::new(), Vec::new());
         for index in 0..count {
-            let (queue, commands) = sync_channel(QUEUE);
+            let (queue, commands) = sync_channel(QUEUE_COMMANDS);
             let worker = Worker {
                 index,
                 sockets: Arc::clone(&sockets),
@@ -330,9 +333,19 @@ impl Whep {
         let id = SessionId::next();
         let codec = info.video.as_ref().map_or("", |v| v.codec.name());
         let shared = Arc::new(Shared::new(id, codec));
+        let ice = IceSeed {
+            local: IceCredentials::make(thread),
+            remote: IceCredentials {
+                ufrag: offer.ufrag.clone(),
+                pwd: offer.pwd.clone(),
+            },
+            candidates: offer.candidates.clone(),
+            locals: self.locals.clone(),
+            provider: Arc::clone(self.identity.provider()),
+        };
         let local = Local {
-            ufrag: make_ufrag(thread),
-            pwd: make_pwd(),
+            ufrag: ice.local.ufrag.clone(),
+            pwd: ice.local.pwd.clone(),
             fingerprint: self.identity.fingerprint().to_owned(),
             addresses: self.addresses.clone(),
         };
@@ -340,14 +353,8 @@ impl Whep {
         let seed = Seed {
             shared: Arc::clone(&shared),
             agreement: agreement.clone(),
-            local_ufrag: local.ufrag.clone(),
-            local_pwd: local.pwd.clone(),
-            remote_ufrag: offer.ufrag.clone(),
-            remote_pwd: offer.pwd.clone(),
-            candidates: offer.candidates.clone(),
+            ice,
             dtls: self.identity.handshake(offer.fingerprint).map_err(fail)?,
-            provider: Arc::clone(self.identity.provider()),
-            locals: self.locals.clone(),
             metrics: self.metrics.viewer(track.key()),
             track,
         };
@@ -375,7 +382,10 @@ impl Whep {
             registry.tokens.insert(id, token.clone());
             registry.by_token.insert(token.clone(), entry);
         }
-        if queue.try_send(Command::Create(Box::new(seed))).is_err() {
+        if queue
+            .try_send(SenderCommand::Create(Box::new(seed)))
+            .is_err()
+        {
             forget(&mut self.lock(), id);
             return Err(fail("the sender thread is overloaded".into()));
         }
@@ -424,9 +434,9 @@ impl Whep {
         // With `*` as entity tag the viewer asks for a restart (RFC 9725 section 4.3.3).
         if etag.is_none() {
             let remote = fragment::credentials(fragment).map_err(Refusal::Fragment)?;
-            let local = (make_ufrag(thread), make_pwd());
+            let local = IceCredentials::make(thread);
             let (done, restarted) = oneshot::channel();
-            let restart = Command::RestartIce {
+            let restart = SenderCommand::RestartIce {
                 id,
                 local: local.clone(),
                 remote,
@@ -442,7 +452,7 @@ impl Whep {
             }
             if !candidates.is_empty() {
                 queue
-                    .try_send(Command::Candidates(id, candidates))
+                    .try_send(SenderCommand::Candidates(id, candidates))
                     .map_err(|_full| overloaded())?;
             }
             return Ok(Fragment::Restarted {
@@ -451,7 +461,7 @@ impl Whep {
             });
         }
         queue
-            .try_send(Command::Candidates(id, candidates))
+            .try_send(SenderCommand::Candidates(id, candidates))
             .map_err(|_full| overloaded())?;
         Ok(Fragment::Trickled)
     }
@@ -464,7 +474,7 @@ impl Whep {
 
     fn end(&self, id: SessionId, thread: usize, reason: EndReason) -> bool {
         let queue = self.queues.get(thread);
-        queue.is_some_and(|q| q.try_send(Command::End(id, reason)).is_ok())
+        queue.is_some_and(|q| q.try_send(SenderCommand::End(id, reason)).is_ok())
     }
 
     /// Ends a session by its number.
@@ -506,7 +516,7 @@ impl Whep {
             .filter_map(|queue| {
                 let (done, finished) = oneshot::channel();
                 queue
-                    .try_send(Command::Shutdown(done))
+                    .try_send(SenderCommand::Shutdown(done))
                     .ok()
                     .map(|()| finished)
             })
