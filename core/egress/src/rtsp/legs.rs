@@ -2,16 +2,15 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
 
 use taimat_base::{clock, ports};
 use taimat_media::TrackKind;
-use taimat_media::time::duration_to_ticks;
+use taimat_media::rtp::RtpHeader;
 use taimat_rtsp::Transport;
 use tokio::net::UdpSocket;
 
 use crate::packets::PacketBatch;
-use crate::webrtc::rtcp::{SentState, sender_report};
+use crate::report::SentCount;
 
 /// Where the packets go.
 #[derive(Debug)]
@@ -29,9 +28,7 @@ pub(super) struct Leg {
     pub(super) ssrc: u32,
     payload_type: u8,
     sequence: u16,
-    packets: u32,
-    octets: u32,
-    newest: Option<(u32, SystemTime, u32)>,
+    sent: SentCount,
 }
 
 impl Leg {
@@ -41,9 +38,7 @@ impl Leg {
             ssrc: rand::random(),
             payload_type,
             sequence: rand::random(),
-            packets: 0,
-            octets: 0,
-            newest: None,
+            sent: SentCount::default(),
         }
     }
 
@@ -82,41 +77,27 @@ impl Leg {
                     drop(rtp.try_send(&datagram));
                 }
             }
-            self.packets = self.packets.wrapping_add(1);
         }
-        let octets = u32::try_from(batch.payloads.bytes()).unwrap_or(u32::MAX);
-        self.octets = self.octets.wrapping_add(octets);
-        self.newest = Some((timestamp, batch.wall_time, batch.media_time.rate));
+        self.sent.add(batch, timestamp);
         count as u64
     }
 
-    fn header(&mut self, marker: bool, timestamp: u32) -> [u8; 12] {
-        let mut header = [0; 12];
-        header[0] = 0x80;
-        header[1] = self.payload_type | if marker { 0x80 } else { 0 };
-        header[2..4].copy_from_slice(&self.sequence.to_be_bytes());
-        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
-        header[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
+    fn header(&mut self, marker: bool, timestamp: u32) -> [u8; RtpHeader::BYTES] {
+        let header = RtpHeader {
+            extension: false,
+            marker,
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        };
         self.sequence = self.sequence.wrapping_add(1);
-        header
+        header.to_bytes()
     }
 
-    /// Sends a sender report: the capture time by the camera's clock where that is known.
+    /// Sends a sender report.
     pub(super) fn report(&self, tcp: &mut Vec<u8>) {
-        let Some((rtp, captured, rate)) = self.newest else {
-            return;
-        };
-        let wall = clock::wall();
-        let since = wall.duration_since(captured).unwrap_or(Duration::ZERO);
-        let ticks = duration_to_ticks(since.min(Duration::from_secs(3600)), rate);
-        let state = SentState {
-            ssrc: self.ssrc,
-            ntp: clock::ntp(wall),
-            rtp: rtp.wrapping_add(u32::try_from(ticks).unwrap_or(0)),
-            packets: self.packets,
-            octets: self.octets,
-        };
-        let Some(report) = sender_report(&state) else {
+        let Some(report) = self.sent.report(self.ssrc, clock::wall()) else {
             return;
         };
         match &self.route {

@@ -18,13 +18,14 @@ use taimat_base::clock;
 
 use super::ice::{IceEvent, IceSeed, ViewerIce};
 use super::info::{EndReason, Shared};
-use super::media::Media;
+use super::media::ViewerMedia;
 use super::negotiate::Agreement;
 use super::outbox::Outbox;
 use super::rtcp::{self, Feedback};
 use super::seal::Srtp;
 use super::socket::Path;
 use super::stun::IceCredentials;
+use super::way::Way;
 use crate::metrics::ViewerMetrics;
 use crate::packets::PacketBatch;
 use crate::track::Track;
@@ -66,7 +67,7 @@ pub(crate) struct Session {
     /// Where media and DTLS go.
     path: Option<Path>,
     srtp: Option<Srtp>,
-    pub(super) media: Media,
+    media: ViewerMedia,
     metrics: ViewerMetrics,
     created: Instant,
     next_report: Instant,
@@ -82,7 +83,7 @@ impl Session {
         let ice = ViewerIce::new(seed.ice, now)?;
         seed.metrics.sessions.inc();
         Ok(Self {
-            media: Media::new(
+            media: ViewerMedia::new(
                 &seed.agreement,
                 Arc::clone(&seed.shared),
                 seed.metrics.clone(),
@@ -187,7 +188,6 @@ impl Session {
         };
         match Srtp::from_handshake(state, self.provider.crypto()) {
             Ok(srtp) => {
-                self.media.tag_len(srtp.rtp.tag_len());
                 self.srtp = Some(srtp);
                 self.phase = SessionPhase::Ready;
                 self.shared
@@ -210,11 +210,11 @@ impl Session {
         for feedback in rtcp::read(&packet) {
             match feedback {
                 Feedback::Nack(ssrc, missing) => {
-                    if let (Some(srtp), Some(path)) = (&mut self.srtp, &self.path)
-                        && ssrc == self.media.video_ssrc()
+                    if ssrc == self.media.video_ssrc()
+                        && let Some(mut way) = Way::open(&mut self.srtp, &self.path, out)
                     {
                         let ring = self.track.ring();
-                        self.media.retransmit(&missing, ring, srtp, path, now, out);
+                        self.media.retransmit(&missing, ring, &mut way, now);
                     }
                 }
                 Feedback::Keyframe(ssrc) if ssrc == self.media.video_ssrc() => {
@@ -297,8 +297,8 @@ impl Session {
             self.next_report = now + REPORT_INTERVAL;
             self.send_reports(out);
         }
-        if let (Some(srtp), Some(path)) = (&mut self.srtp, &self.path) {
-            self.media.pump(srtp, path, now, out);
+        if let Some(mut way) = Way::open(&mut self.srtp, &self.path, out) {
+            self.media.pump(&mut way, now);
         }
         self.drain(now, out);
     }
@@ -306,10 +306,7 @@ impl Session {
     fn send_reports(&mut self, out: &Outbox<'_>) {
         let wall = clock::wall();
         self.media.tell_clock();
-        for state in self.media.sent_states(wall) {
-            let Some(report) = rtcp::sender_report(&state) else {
-                continue;
-            };
+        for report in self.media.reports(wall) {
             self.send_rtcp(&report, out);
         }
     }
@@ -331,8 +328,8 @@ impl Session {
     ) {
         let rate = self.track.channel().rates(now).bits_per_second;
         self.media.begin(since_start, rate, now);
-        if let (Some(srtp), Some(path)) = (&mut self.srtp, &self.path) {
-            self.media.pump(srtp, path, now, out);
+        if let Some(mut way) = Way::open(&mut self.srtp, &self.path, out) {
+            self.media.pump(&mut way, now);
         }
         self.send_reports(out);
     }
@@ -345,10 +342,10 @@ impl Session {
         now: Instant,
         out: &mut Outbox<'_>,
     ) {
-        if let (Some(srtp), Some(path), SessionPhase::Sending) =
-            (&mut self.srtp, &self.path, &self.phase)
+        if self.phase == SessionPhase::Sending
+            && let Some(mut way) = Way::open(&mut self.srtp, &self.path, out)
         {
-            self.media.forward(seq, batch, srtp, path, now, out);
+            self.media.forward(seq, batch, &mut way, now);
         }
     }
 

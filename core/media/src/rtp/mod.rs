@@ -6,7 +6,7 @@ pub mod packetize;
 pub mod receive;
 pub mod rtcp;
 
-pub use header::{RtpError, RtpPacket};
+pub use header::{RtpError, RtpHeader, RtpPacket};
 pub use receive::{Received, Reception, Reorder};
 
 /// What a depacketizer needs of an RTP packet (RFC 3550 section 5.1).
