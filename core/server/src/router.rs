@@ -16,8 +16,7 @@ use taimat_contract::{DetectionSink, FrameSource};
 use taimat_egress::metrics::Metrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
-use taimat_egress::webrtc;
-use taimat_egress::webrtc::Whep;
+use taimat_egress::webrtc::{Whep, WhepConfig};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
 use taimat_sandbox::Sandbox;
@@ -202,7 +201,7 @@ impl Router {
         let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
         let metrics = Arc::new(Metrics::register(&registry)?);
         let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
-        let rtc = webrtc::Config {
+        let rtc = WhepConfig {
             bind: options.rtc.clone(),
             public: options.public.clone(),
             threads: options.sender_threads,

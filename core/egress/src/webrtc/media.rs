@@ -14,7 +14,7 @@ use taimat_hub::Ring;
 use taimat_media::TrackKind;
 use taimat_media::codec::VIDEO_CLOCK;
 
-use super::info::Shared;
+use super::info::SessionFigures;
 use super::negotiate::Agreement;
 use super::pace::{BurstPace, RetransmitBudget};
 use super::sent::{OutgoingTrack, SentUnit, SentUnits};
@@ -47,13 +47,17 @@ pub(super) struct ViewerMedia {
     sent: SentUnits,
     retransmit_budget: RetransmitBudget,
     keyframe_granted: Option<Instant>,
-    shared: Arc<Shared>,
+    figures: Arc<SessionFigures>,
     metrics: ViewerMetrics,
 }
 
 impl ViewerMedia {
     /// Nothing yet.
-    pub(super) fn new(agreement: &Agreement, shared: Arc<Shared>, metrics: ViewerMetrics) -> Self {
+    pub(super) fn new(
+        agreement: &Agreement,
+        figures: Arc<SessionFigures>,
+        metrics: ViewerMetrics,
+    ) -> Self {
         let audio = agreement.audio;
         Self {
             video: OutgoingTrack::new(agreement.video, agreement.playout_delay),
@@ -63,7 +67,7 @@ impl ViewerMedia {
             sent: SentUnits::default(),
             retransmit_budget: RetransmitBudget::new(),
             keyframe_granted: None,
-            shared,
+            figures,
             metrics,
         }
     }
@@ -189,7 +193,7 @@ impl ViewerMedia {
     fn book(&self, packets: u64, bytes: u64) {
         self.metrics.packets.inc_by(packets);
         self.metrics.bytes.inc_by(bytes);
-        self.shared.sent(packets, bytes);
+        self.figures.sent(packets, bytes);
     }
 
     /// Sends pictures' packets again, the same bytes as the first time.
@@ -221,7 +225,7 @@ impl ViewerMedia {
         }
         way.flush();
         self.metrics.retransmits.inc_by(packets);
-        self.shared.sent_again(packets);
+        self.figures.sent_again(packets);
         self.book(packets, bytes as u64);
     }
 
@@ -274,7 +278,7 @@ impl ViewerMedia {
     /// capture.
     pub(super) fn tell_clock(&self) {
         if let (MediaPhase::Live, Some(newest)) = (&self.phase, self.video.count.newest()) {
-            self.shared.timed(newest.rtp, newest.captured);
+            self.figures.timed(newest.rtp, newest.captured);
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use taimat_media::{AudioCodec, AudioTrack, StreamInfo, VideoCodec, VideoTrack};
 
 use super::candidate;
-use super::offer::{Offer, OfferedCodec, Section};
+use super::offer::{MediaSection, Offer, OfferedCodec};
 
 const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
@@ -59,7 +59,7 @@ pub struct Agreement {
 
 /// Our half of the connection's description.
 #[derive(Debug, Clone)]
-pub struct Local {
+pub struct LocalDescription {
     /// ICE user name fragment.
     pub ufrag: String,
     /// ICE password.
@@ -124,7 +124,7 @@ pub fn agree(offer: &Offer, info: &StreamInfo, ssrcs: [u32; 2]) -> Result<Agreem
 }
 
 /// The codec names of some sections, each once, without what only repairs or redistributes.
-fn offered_names<'a>(sections: impl Iterator<Item = &'a Section>) -> String {
+fn offered_names<'a>(sections: impl Iterator<Item = &'a MediaSection>) -> String {
     let mut names: Vec<&str> = Vec::new();
     for codec in sections.flat_map(|s| &s.codecs) {
         let helper = matches!(codec.name.as_str(), "RTX" | "RED" | "ULPFEC" | "FLEXFEC-03");
@@ -141,7 +141,7 @@ fn offered_names<'a>(sections: impl Iterator<Item = &'a Section>) -> String {
 
 /// For H.264 the profile that the viewer names is a lower bound of what it plays: Chromium, Firefox
 /// and Safari decode High under any of theirs. Best is the camera's own profile, then High, then any.
-fn pick_video<'a>(section: &'a Section, track: &VideoTrack) -> Option<&'a OfferedCodec> {
+fn pick_video<'a>(section: &'a MediaSection, track: &VideoTrack) -> Option<&'a OfferedCodec> {
     let fits = |c: &&OfferedCodec| {
         c.name == track.codec.sdp_name()
             && c.clock_rate == 90_000
@@ -160,7 +160,7 @@ fn pick_video<'a>(section: &'a Section, track: &VideoTrack) -> Option<&'a Offere
     section.codecs.iter().filter(fits).min_by_key(|c| rank(c))
 }
 
-fn pick_audio<'a>(section: &'a Section, track: &AudioTrack) -> Option<&'a OfferedCodec> {
+fn pick_audio<'a>(section: &'a MediaSection, track: &AudioTrack) -> Option<&'a OfferedCodec> {
     let (name, rate) = match &track.codec {
         AudioCodec::Pcmu => ("PCMU", 8000),
         AudioCodec::Pcma => ("PCMA", 8000),
@@ -173,7 +173,7 @@ fn pick_audio<'a>(section: &'a Section, track: &AudioTrack) -> Option<&'a Offere
 
 impl Agreement {
     /// The answer's SDP (RFC 8829 section 5.3.1). `id` tells answers apart.
-    pub fn answer(&self, offer: &Offer, local: &Local, id: u64) -> String {
+    pub fn answer(&self, offer: &Offer, local: &LocalDescription, id: u64) -> String {
         let mut sdp = format!("v=0\r\no=- {id} 1 IN IP4 127.0.0.1\r\ns=Taimat\r\nt=0 0\r\n");
         let accepted: Vec<usize> = [Some(self.video_section), self.audio_section]
             .into_iter()
@@ -217,10 +217,10 @@ impl Agreement {
     fn section(
         &self,
         sdp: &mut String,
-        section: &Section,
+        section: &MediaSection,
         codec: &OfferedCodec,
         send: SendParams,
-        local: &Local,
+        local: &LocalDescription,
     ) {
         let (kind, pt, ssrc) = (&section.kind, send.payload_type, send.ssrc);
         let video = section.kind == "video";
@@ -267,7 +267,7 @@ impl Agreement {
 }
 
 /// A section that is not taken up: port zero (RFC 3264 section 6).
-fn reject(sdp: &mut String, section: &Section) {
+fn reject(sdp: &mut String, section: &MediaSection) {
     let format = section.formats.first().map_or("0", String::as_str);
     line(
         sdp,
@@ -322,8 +322,8 @@ mod tests {
         }
     }
 
-    fn local() -> Local {
-        Local {
+    fn local() -> LocalDescription {
+        LocalDescription {
             ufrag: "u".repeat(8),
             pwd: "p".repeat(24),
             fingerprint: "AA".into(),

@@ -17,7 +17,7 @@ use rtc_shared::error::Error;
 use taimat_base::clock;
 
 use super::ice::{IceEvent, IceSeed, ViewerIce};
-use super::info::{EndReason, Shared};
+use super::info::{EndReason, SessionFigures};
 use super::media::ViewerMedia;
 use super::negotiate::Agreement;
 use super::outbox::Outbox;
@@ -41,7 +41,7 @@ const MAX_DTLS_ERRORS: u32 = 8;
 
 /// What a session is made of.
 pub(crate) struct Seed {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) figures: Arc<SessionFigures>,
     pub(crate) track: Arc<Track>,
     pub(crate) agreement: Agreement,
     pub(crate) ice: IceSeed,
@@ -59,7 +59,7 @@ enum SessionPhase {
 }
 
 pub(crate) struct Session {
-    shared: Arc<Shared>,
+    figures: Arc<SessionFigures>,
     pub(super) track: Arc<Track>,
     ice: ViewerIce,
     dtls: Endpoint,
@@ -85,10 +85,10 @@ impl Session {
         Ok(Self {
             media: ViewerMedia::new(
                 &seed.agreement,
-                Arc::clone(&seed.shared),
+                Arc::clone(&seed.figures),
                 seed.metrics.clone(),
             ),
-            shared: seed.shared,
+            figures: seed.figures,
             track: seed.track,
             ice,
             dtls: Endpoint::new(local, TransportProtocol::UDP, Some(seed.dtls)),
@@ -120,7 +120,7 @@ impl Session {
     }
 
     pub(crate) fn connect_time(&self) -> Duration {
-        self.shared.connect_time()
+        self.figures.connect_time()
     }
 
     /// The viewer's addresses that have proven to be its own.
@@ -190,7 +190,7 @@ impl Session {
             Ok(srtp) => {
                 self.srtp = Some(srtp);
                 self.phase = SessionPhase::Ready;
-                self.shared
+                self.figures
                     .connected(now.saturating_duration_since(self.created));
             }
             Err(error) => {
@@ -233,9 +233,9 @@ impl Session {
         if report.ssrc != self.media.video_ssrc() {
             return;
         }
-        self.shared.lost(report.fraction_lost);
+        self.figures.lost(report.fraction_lost);
         if let Some(time) = rtcp::round_trip(report, clock::ntp(clock::wall())) {
-            self.shared.round_trip(time);
+            self.figures.round_trip(time);
         }
     }
 

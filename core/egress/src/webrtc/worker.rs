@@ -138,7 +138,7 @@ impl<'a> WorkerState<'a> {
     }
 
     fn create(&mut self, seed: Seed, now: Instant) {
-        let id = seed.shared.id;
+        let id = seed.figures.id;
         let ufrag = seed.ice.local.ufrag.clone();
         match Session::new(seed, now) {
             Ok(session) => {
