@@ -13,7 +13,7 @@ use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
 use taimat_contract::{DetectionSink, FrameSource};
-use taimat_egress::metrics::Metrics;
+use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
 use taimat_egress::webrtc::{Whep, WhepConfig};
@@ -199,7 +199,7 @@ impl Router {
         let stop = Stop::new();
         let hub = Arc::new(Hub::new());
         let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
-        let metrics = Arc::new(Metrics::register(&registry)?);
+        let metrics = Arc::new(EgressMetrics::register(&registry)?);
         let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
         let rtc = WhepConfig {
             bind: options.rtc.clone(),

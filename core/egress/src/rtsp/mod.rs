@@ -12,6 +12,7 @@ mod server;
 mod shared;
 #[cfg(test)]
 mod testing;
+mod transport;
 
 pub use server::{RtspConfig, RtspServer};
 pub use shared::Mounts;

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::connection;
 use super::shared::{Mounts, RtspShared};
-use crate::metrics::Metrics;
+use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
 /// How RTSP is served.
@@ -43,7 +43,7 @@ impl RtspServer {
         config: &RtspConfig,
         mounts: Arc<dyn Mounts>,
         tracks: Arc<Tracks>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<EgressMetrics>,
         stop: &Stop,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(config.bind).await.map_err(|e| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use taimat_hub::Channel;
 use tokio::sync::watch;
 
-use crate::metrics::Metrics;
+use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
 /// Where clients find channels.
@@ -18,6 +18,6 @@ pub trait Mounts: Send + Sync + 'static {
 pub(super) struct RtspShared {
     pub(super) mounts: Arc<dyn Mounts>,
     pub(super) tracks: Arc<Tracks>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<EgressMetrics>,
     pub(super) kick: watch::Receiver<(u64, String)>,
 }

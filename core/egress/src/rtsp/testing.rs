@@ -10,7 +10,7 @@ use taimat_media::{StreamInfo, VideoCodec, VideoParams, VideoTrack};
 use tokio::sync::watch;
 
 use super::shared::{Mounts, RtspShared};
-use crate::metrics::Metrics;
+use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
 struct OneCamera(Arc<Channel>);
@@ -46,7 +46,7 @@ pub(super) fn one_camera() -> (RtspShared, Arc<Channel>, watch::Sender<(u64, Str
     let shared = RtspShared {
         mounts: Arc::new(OneCamera(Arc::clone(&channel))),
         tracks: Arc::new(Tracks::new(&Stop::new(), limits)),
-        metrics: Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap()),
+        metrics: Arc::new(EgressMetrics::register(&prometheus::Registry::new()).unwrap()),
         kick: kicked,
     };
     (shared, channel, kick)

@@ -15,10 +15,10 @@ use taimat_base::SessionId;
 use tokio::sync::oneshot;
 
 use super::info::EndReason;
-use super::session::Seed;
+use super::session::SessionSeed;
 use super::socket::Path;
 use super::stun::IceCredentials;
-use crate::metrics::{DropCause, Metrics};
+use crate::metrics::{DropCause, EgressMetrics};
 use crate::track::{Listener, Track};
 
 /// Commands that wait for a thread at most: more than arrive in the time a thread is busy with one
@@ -28,7 +28,7 @@ pub(super) const QUEUE_COMMANDS: usize = 4096;
 
 /// What a sender thread is told.
 pub(super) enum SenderCommand {
-    Create(Box<Seed>),
+    Create(Box<SessionSeed>),
     Datagram(Path, Box<[u8]>),
     Wake(usize, Arc<TrackWaker>),
     Candidates(SessionId, Vec<String>),
@@ -51,7 +51,7 @@ pub(super) type OnEnd = Arc<dyn Fn(SessionId, EndReason) + Send + Sync>;
 /// Wakes a thread for a track. Several wake-ups that the thread has not yet seen are one.
 pub(super) struct TrackWaker {
     queue: SyncSender<SenderCommand>,
-    metrics: Arc<Metrics>,
+    metrics: Arc<EgressMetrics>,
     pending: AtomicBool,
     retired: AtomicBool,
     this: Weak<Self>,
@@ -59,7 +59,7 @@ pub(super) struct TrackWaker {
 
 impl TrackWaker {
     /// Wakes the thread that takes commands out of this queue.
-    pub(super) fn new(queue: SyncSender<SenderCommand>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(super) fn new(queue: SyncSender<SenderCommand>, metrics: Arc<EgressMetrics>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             queue,
             metrics,

@@ -58,10 +58,10 @@ impl ViewerMedia {
         figures: Arc<SessionFigures>,
         metrics: ViewerMetrics,
     ) -> Self {
-        let audio = agreement.audio;
+        let audio = agreement.audio.as_ref();
         Self {
-            video: OutgoingTrack::new(agreement.video, agreement.playout_delay),
-            audio: audio.map(|params| OutgoingTrack::new(params, None)),
+            video: OutgoingTrack::new(agreement.video.send, agreement.playout_delay),
+            audio: audio.map(|track| OutgoingTrack::new(track.send, None)),
             phase: MediaPhase::WaitForKey,
             pace: BurstPace::new(),
             sent: SentUnits::default(),

@@ -42,19 +42,25 @@ pub struct SendParams {
     pub ssrc: u32,
 }
 
+/// A track that viewer and camera agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgreedTrack {
+    /// How it is sent.
+    pub send: SendParams,
+    /// The section of the offer that it goes into.
+    section: usize,
+    codec: OfferedCodec,
+}
+
 /// What was agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
     /// Video.
-    pub video: SendParams,
+    pub video: AgreedTrack,
     /// Audio, if camera and viewer have a codec in common.
-    pub audio: Option<SendParams>,
+    pub audio: Option<AgreedTrack>,
     /// Number of the playout-delay header extension, if the viewer offered it.
     pub playout_delay: Option<u8>,
-    video_section: usize,
-    audio_section: Option<usize>,
-    video_codec: OfferedCodec,
-    audio_codec: Option<OfferedCodec>,
 }
 
 /// Our half of the connection's description.
@@ -106,20 +112,18 @@ pub fn agree(offer: &Offer, info: &StreamInfo, ssrcs: [u32; 2]) -> Result<Agreem
         .iter()
         .find(|(number, uri)| uri == PLAYOUT_DELAY && (1..=14).contains(number))
         .map(|(number, _)| *number);
-    Ok(Agreement {
-        video: SendParams {
-            payload_type: video_codec.payload_type,
-            ssrc: ssrcs[0],
+    let track = |section, codec: OfferedCodec, ssrc| AgreedTrack {
+        send: SendParams {
+            payload_type: codec.payload_type,
+            ssrc,
         },
-        audio: audio.as_ref().map(|(_, c)| SendParams {
-            payload_type: c.payload_type,
-            ssrc: ssrcs[1],
-        }),
+        section,
+        codec,
+    };
+    Ok(Agreement {
+        video: track(video_section, video_codec, ssrcs[0]),
+        audio: audio.map(|(section, codec)| track(section, codec, ssrcs[1])),
         playout_delay,
-        video_section,
-        audio_section: audio.as_ref().map(|(index, _)| *index),
-        video_codec,
-        audio_codec: audio.map(|(_, codec)| codec),
     })
 }
 
@@ -175,15 +179,12 @@ impl Agreement {
     /// The answer's SDP (RFC 8829 section 5.3.1). `id` tells answers apart.
     pub fn answer(&self, offer: &Offer, local: &LocalDescription, id: u64) -> String {
         let mut sdp = format!("v=0\r\no=- {id} 1 IN IP4 127.0.0.1\r\ns=Taimat\r\nt=0 0\r\n");
-        let accepted: Vec<usize> = [Some(self.video_section), self.audio_section]
-            .into_iter()
-            .flatten()
-            .collect();
+        let accepted = |index: usize| self.tracks().find(|track| track.section == index);
         let mids: Vec<&str> = offer
             .sections
             .iter()
             .enumerate()
-            .filter(|(i, s)| accepted.contains(i) && s.bundled)
+            .filter(|(i, s)| s.bundled && accepted(*i).is_some())
             .map(|(_, s)| s.mid.as_str())
             .collect();
         if !mids.is_empty() {
@@ -193,16 +194,11 @@ impl Agreement {
             line(&mut sdp, format_args!("a=extmap-allow-mixed"));
         }
         line(&mut sdp, format_args!("a=msid-semantic: WMS taimat"));
-        let first = accepted.iter().min().copied();
+        let first = self.tracks().map(|track| track.section).min();
         for (index, section) in offer.sections.iter().enumerate() {
-            if index == self.video_section {
-                self.section(&mut sdp, section, &self.video_codec, self.video, local);
-            } else if Some(index) == self.audio_section
-                && let (Some(codec), Some(send)) = (&self.audio_codec, self.audio)
-            {
-                self.section(&mut sdp, section, codec, send, local);
-            } else {
-                reject(&mut sdp, section);
+            match accepted(index) {
+                Some(track) => self.section(&mut sdp, section, track, local),
+                None => reject(&mut sdp, section),
             }
             if Some(index) == first {
                 for candidate in candidate::describe(&local.addresses) {
@@ -214,14 +210,18 @@ impl Agreement {
         sdp
     }
 
+    fn tracks(&self) -> impl Iterator<Item = &AgreedTrack> {
+        std::iter::once(&self.video).chain(&self.audio)
+    }
+
     fn section(
         &self,
         sdp: &mut String,
         section: &MediaSection,
-        codec: &OfferedCodec,
-        send: SendParams,
+        track: &AgreedTrack,
         local: &LocalDescription,
     ) {
+        let AgreedTrack { send, codec, .. } = track;
         let (kind, pt, ssrc) = (&section.kind, send.payload_type, send.ssrc);
         let video = section.kind == "video";
         line(sdp, format_args!("m={kind} 9 {} {pt}", section.protocol));
@@ -338,10 +338,10 @@ mod tests {
     fn prefers_the_cameras_profile() {
         let offer = Offer::parse(CHROMIUM.as_bytes()).unwrap();
         let high = agree(&offer, &info(VideoCodec::H264, 100, None), [1, 2]).unwrap();
-        assert_eq!(high.video.payload_type, 108);
+        assert_eq!(high.video.send.payload_type, 108);
         let baseline = agree(&offer, &info(VideoCodec::H264, 0x42, None), [1, 2]).unwrap();
         assert_eq!(
-            (baseline.video.payload_type, baseline.playout_delay),
+            (baseline.video.send.payload_type, baseline.playout_delay),
             (103, Some(5))
         );
         assert_eq!(baseline.audio, None);

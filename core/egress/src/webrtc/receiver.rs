@@ -17,7 +17,7 @@ use tokio::net::UdpSocket;
 use super::command::{PeerRoutes, SenderCommand};
 use super::socket::{Path, RtcSocket};
 use super::stun;
-use crate::metrics::{DropCause, Metrics};
+use crate::metrics::{DropCause, EgressMetrics};
 
 /// Datagrams taken from the kernel at once.
 const BATCH: usize = 16;
@@ -33,7 +33,7 @@ pub(super) struct ReceiverTask {
     pub(super) sockets: Arc<[RtcSocket]>,
     pub(super) queues: Vec<SyncSender<SenderCommand>>,
     pub(super) routes: PeerRoutes,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<EgressMetrics>,
 }
 
 impl ReceiverTask {

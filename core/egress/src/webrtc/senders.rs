@@ -17,7 +17,7 @@ use super::command::{OnEnd, PeerRoutes, QUEUE_COMMANDS, SenderCommand};
 use super::receiver::ReceiverTask;
 use super::socket::RtcSocket;
 use super::worker::Worker;
-use crate::metrics::Metrics;
+use crate::metrics::EgressMetrics;
 
 /// Sender threads at most. A user name fragment has two hexadecimal digits for the thread's number.
 const MAX_THREADS: usize = 64;
@@ -36,7 +36,7 @@ impl Senders {
     pub(super) fn start(
         sockets: &Arc<[RtcSocket]>,
         threads: usize,
-        metrics: &Arc<Metrics>,
+        metrics: &Arc<EgressMetrics>,
         on_end: &OnEnd,
         stop: &Stop,
     ) -> io::Result<Self> {

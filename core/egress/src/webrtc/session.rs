@@ -40,7 +40,7 @@ const DTLS_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOC
 const MAX_DTLS_ERRORS: u32 = 8;
 
 /// What a session is made of.
-pub(crate) struct Seed {
+pub(crate) struct SessionSeed {
     pub(crate) figures: Arc<SessionFigures>,
     pub(crate) track: Arc<Track>,
     pub(crate) agreement: Agreement,
@@ -58,7 +58,7 @@ enum SessionPhase {
     Ended(EndReason),
 }
 
-pub(crate) struct Session {
+pub(crate) struct ViewerSession {
     figures: Arc<SessionFigures>,
     pub(super) track: Arc<Track>,
     ice: ViewerIce,
@@ -75,9 +75,9 @@ pub(crate) struct Session {
     phase: SessionPhase,
 }
 
-impl Session {
+impl ViewerSession {
     /// Begins to check where the viewer can be reached.
-    pub(crate) fn new(seed: Seed, now: Instant) -> Result<Self, Error> {
+    pub(crate) fn new(seed: SessionSeed, now: Instant) -> Result<Self, Error> {
         let provider = Arc::clone(&seed.ice.provider);
         let local = seed.ice.locals.first().copied().unwrap_or(DTLS_PEER);
         let ice = ViewerIce::new(seed.ice, now)?;
@@ -260,7 +260,7 @@ impl Session {
         }
     }
 
-    /// When [`Session::timeout`] is to be called.
+    /// When [`ViewerSession::timeout`] is to be called.
     pub(crate) fn next_timeout(&mut self) -> Instant {
         let ice = self.ice.next_timeout(self.is_connecting());
         let handshake = if self.srtp.is_none() {
@@ -387,7 +387,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for ViewerSession {
     fn drop(&mut self) {
         self.metrics.sessions.dec();
     }

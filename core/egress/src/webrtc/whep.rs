@@ -26,11 +26,11 @@ use super::offer::Offer;
 use super::refusal::Refusal;
 use super::registry::{RegisteredSession, SessionRegistry};
 use super::senders::Senders;
-use super::session::Seed;
+use super::session::SessionSeed;
 use super::socket::RtcSocket;
 use super::stun::{IceCredentials, make_pwd, make_ufrag};
 use crate::live::live;
-use crate::metrics::Metrics;
+use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
 /// How viewers are served.
@@ -81,7 +81,7 @@ pub struct Whep {
     tracks: Arc<Tracks>,
     registry: Arc<SessionRegistry>,
     senders: Senders,
-    metrics: Arc<Metrics>,
+    metrics: Arc<EgressMetrics>,
     identity: Identity,
     sockets: Arc<[RtcSocket]>,
     /// What viewers are told.
@@ -104,7 +104,7 @@ impl Whep {
         config: &WhepConfig,
         hub: Arc<Hub>,
         tracks: Arc<Tracks>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<EgressMetrics>,
         stop: &Stop,
     ) -> io::Result<Self> {
         let identity = Identity::generate().map_err(io::Error::other)?;
@@ -222,7 +222,7 @@ impl Whep {
         };
         let track = self.tracks.watch(channel, info);
         let dtls = self.identity.handshake(offer.fingerprint);
-        let seed = Seed {
+        let seed = SessionSeed {
             figures: Arc::clone(&figures),
             agreement: agreement.clone(),
             ice,

@@ -14,10 +14,10 @@ use taimat_hub::{Cursor, Read};
 use super::command::{OnEnd, PeerRoutes, SenderCommand, TrackWaker};
 use super::info::EndReason;
 use super::outbox::Outbox;
-use super::session::{Seed, Session};
+use super::session::{SessionSeed, ViewerSession};
 use super::socket::{Path, RtcSocket};
 use super::stun::{self, IceCredentials};
-use crate::metrics::{DropCause, Metrics};
+use crate::metrics::{DropCause, EgressMetrics};
 use crate::packets::PacketBatch;
 use crate::track::Track;
 
@@ -30,7 +30,7 @@ pub(super) struct Worker {
     pub(super) sockets: Arc<[RtcSocket]>,
     pub(super) commands: Receiver<SenderCommand>,
     pub(super) queue: SyncSender<SenderCommand>,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<EgressMetrics>,
     pub(super) routes: PeerRoutes,
     pub(super) on_end: OnEnd,
 }
@@ -47,7 +47,7 @@ struct TrackFeed {
 struct WorkerState<'a> {
     worker: &'a Worker,
     out: Outbox<'a>,
-    sessions: HashMap<SessionId, Session>,
+    sessions: HashMap<SessionId, ViewerSession>,
     by_ufrag: HashMap<String, SessionId>,
     by_peer: HashMap<SocketAddr, SessionId>,
     /// By the track's address.
@@ -137,10 +137,10 @@ impl<'a> WorkerState<'a> {
         }
     }
 
-    fn create(&mut self, seed: Seed, now: Instant) {
+    fn create(&mut self, seed: SessionSeed, now: Instant) {
         let id = seed.figures.id;
         let ufrag = seed.ice.local.ufrag.clone();
-        match Session::new(seed, now) {
+        match ViewerSession::new(seed, now) {
             Ok(session) => {
                 self.sessions.insert(id, session);
                 self.by_ufrag.insert(ufrag, id);
