@@ -8,6 +8,7 @@
 mod live;
 pub mod metrics;
 pub mod packets;
+mod report;
 pub mod rtsp;
 pub mod track;
 pub mod webrtc;

@@ -90,7 +90,7 @@ impl DropCause {
 
 /// What is counted about viewers.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct EgressMetrics {
     pub(crate) sessions: IntGaugeVec,
     pub(crate) packets: IntCounterVec,
     pub(crate) bytes: IntCounterVec,
@@ -109,20 +109,11 @@ pub struct Metrics {
     pub(crate) gso: IntGauge,
 }
 
-const LABELS: [&str; 3] = ["commune", "camera", "profile"];
-
-pub(crate) fn values(key: &ChannelKey) -> [&str; 3] {
-    [
-        key.camera.commune.as_str(),
-        key.camera.camera.as_str(),
-        key.profile.as_str(),
-    ]
-}
-
-impl Metrics {
+impl EgressMetrics {
     /// Registers all of it.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
         let r = Register(registry);
+        let labels = ChannelKey::LABELS;
         let micro = [
             5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2,
         ];
@@ -133,12 +124,12 @@ impl Metrics {
             0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
         ];
         let metrics = Self {
-            sessions: r.gauges("taimat_viewer_sessions", "WebRTC viewer sessions that are connected or connecting.", &LABELS)?,
-            packets: r.counters("taimat_viewer_packets_total", "RTP packets handed to the kernel for WebRTC viewers, retransmissions included.", &LABELS)?,
-            bytes: r.counters("taimat_viewer_sent_bytes_total", "Bytes of those packets, SRTP tag included.", &LABELS)?,
-            retransmits: r.counters("taimat_viewer_retransmits_total", "RTP packets sent again because a viewer asked (NACK).", &LABELS)?,
+            sessions: r.gauges("taimat_viewer_sessions", "WebRTC viewer sessions that are connected or connecting.", &labels)?,
+            packets: r.counters("taimat_viewer_packets_total", "RTP packets handed to the kernel for WebRTC viewers, retransmissions included.", &labels)?,
+            bytes: r.counters("taimat_viewer_sent_bytes_total", "Bytes of those packets, SRTP tag included.", &labels)?,
+            retransmits: r.counters("taimat_viewer_retransmits_total", "RTP packets sent again because a viewer asked (NACK).", &labels)?,
             retransmit_misses: r.counter("taimat_viewer_retransmit_misses_total", "Packets that were asked for again too late.")?,
-            keyframe_requests: r.counters("taimat_viewer_keyframe_requests_total", "Key frames that viewers asked for (PLI, FIR).", &LABELS)?,
+            keyframe_requests: r.counters("taimat_viewer_keyframe_requests_total", "Key frames that viewers asked for (PLI, FIR).", &labels)?,
             access_unit: r.histogram("taimat_viewer_access_unit_seconds", "Time one sender thread takes to send one access unit to all its viewers.", &micro)?,
             forward_delay: r.histogram("taimat_viewer_forward_delay_seconds", "Time from an access unit's arrival until a sender thread has sent it to all its viewers.", &delay)?,
             connect: r.histogram("taimat_viewer_connect_seconds", "Time from the answer until the viewer's DTLS handshake is done.", &connect)?,
@@ -177,7 +168,7 @@ impl Metrics {
     }
 
     pub(crate) fn viewer(&self, key: &ChannelKey) -> ViewerMetrics {
-        let l = values(key);
+        let l = key.label_values();
         ViewerMetrics {
             sessions: self.sessions.with_label_values(&l),
             packets: self.packets.with_label_values(&l),

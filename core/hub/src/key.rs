@@ -14,9 +14,21 @@ pub struct ChannelKey {
 }
 
 impl ChannelKey {
+    /// The metric labels that tell channels apart, whichever room counts.
+    pub const LABELS: [&'static str; 3] = ["commune", "camera", "profile"];
+
     /// Puts the two parts together.
     pub fn new(camera: CameraKey, profile: Profile) -> Self {
         Self { camera, profile }
+    }
+
+    /// The values of [`ChannelKey::LABELS`] for this channel.
+    pub fn label_values(&self) -> [&str; 3] {
+        [
+            self.camera.commune.as_str(),
+            self.camera.camera.as_str(),
+            self.profile.as_str(),
+        ]
     }
 }
 

@@ -7,14 +7,6 @@ use taimat_base::metrics::{Error, IntCounter, IntCounterVec, IntGaugeVec, Regist
 use taimat_hub::{Channel, ChannelKey, FaultCause, SourceState};
 use taimat_media::Quirk;
 
-fn values(key: &ChannelKey) -> [&str; 3] {
-    [
-        key.camera.commune.as_str(),
-        key.camera.camera.as_str(),
-        key.profile.as_str(),
-    ]
-}
-
 taimat_base::series! {
     /// Metrics with a series for each source.
     families PerSource;
@@ -89,7 +81,7 @@ impl std::ops::Deref for SourceMetrics {
 
 impl SourceMetrics {
     pub(crate) fn quirk(&self, quirk: Quirk, times: u32) {
-        let [commune, camera, profile] = values(&self.key);
+        let [commune, camera, profile] = self.key.label_values();
         self.quirks
             .with_label_values(&[commune, camera, profile, quirk.as_str()])
             .inc_by(u64::from(times));
@@ -126,7 +118,7 @@ impl SourceFamilies {
     }
 
     pub(crate) fn of(&self, key: &ChannelKey) -> SourceMetrics {
-        let l = values(key);
+        let l = key.label_values();
         let cause = |c: FaultCause| {
             self.faults
                 .with_label_values(&[l[0], l[1], l[2], c.as_str()])
@@ -151,7 +143,7 @@ impl SourceFamilies {
 
     /// Brings the gauges that follow from a channel's state up to date.
     pub(crate) fn scrape(&self, channel: &Channel, now: Instant) {
-        let l = values(channel.key());
+        let l = channel.key().label_values();
         let series = self.per_source.of(l);
         let state = channel.status().state;
         for candidate in SourceState::ALL {
@@ -181,7 +173,7 @@ impl SourceFamilies {
 
     /// Removes a source that is not configured any more.
     pub(crate) fn forget(&self, key: &ChannelKey) {
-        let l = values(key);
+        let l = key.label_values();
         self.per_source.remove(l);
         for state in SourceState::ALL {
             drop(

@@ -14,11 +14,10 @@ use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
 use taimat_contract::{DetectionSink, FrameSource};
-use taimat_egress::metrics::Metrics;
-use taimat_egress::rtsp::{Mounts, RtspServer};
+use taimat_egress::metrics::EgressMetrics;
+use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
-use taimat_egress::webrtc::Whep;
-use taimat_egress::{rtsp, webrtc};
+use taimat_egress::webrtc::{Whep, WhepConfig};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
 use taimat_sandbox::compile::Where;
@@ -194,10 +193,10 @@ impl Router {
         let stop = Stop::new();
         let hub = Arc::new(Hub::new());
         let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
-        let metrics = Arc::new(Metrics::register(&registry)?);
+        let metrics = Arc::new(EgressMetrics::register(&registry)?);
         let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
         let whep = webrtc(&options, &hub, &tracks, &metrics, &stop)?;
-        let rtsp_config = rtsp::Config {
+        let rtsp_config = RtspConfig {
             bind: options.rtsp,
             max_connections: 512,
         };
@@ -387,10 +386,10 @@ fn webrtc(
     options: &Options,
     hub: &Arc<Hub>,
     tracks: &Arc<Tracks>,
-    metrics: &Arc<Metrics>,
+    metrics: &Arc<EgressMetrics>,
     stop: &Stop,
 ) -> anyhow::Result<Arc<Whep>> {
-    let config = webrtc::Config {
+    let config = WhepConfig {
         bind: options.rtc.clone(),
         public: options.public.clone(),
         threads: options.sender_threads,

@@ -9,8 +9,8 @@ use serde::Serialize;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraId, CameraKey, CommuneId, Profile, clock};
-use taimat_egress::metrics::Metrics;
-use taimat_egress::rtsp::{Config, Mounts, RtspServer};
+use taimat_egress::metrics::EgressMetrics;
+use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
 use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
 use taimat_media::codec::VIDEO_CLOCK;
@@ -128,7 +128,7 @@ impl Fleet {
         let hub = Arc::new(Hub::new());
         // A simulated camera is its own process's business: its metrics are not served.
         let registry = Registry::new();
-        let metrics = Arc::new(Metrics::register(&registry)?);
+        let metrics = Arc::new(EgressMetrics::register(&registry)?);
         let limits = Limits {
             history: Duration::from_secs(1),
             ..Limits::default()
@@ -145,7 +145,7 @@ impl Fleet {
             hub: Arc::clone(&hub),
             commune: commune.clone(),
         });
-        let server_config = Config {
+        let server_config = RtspConfig {
             bind: config.bind,
             max_connections: 4096,
         };

@@ -184,7 +184,7 @@ fn ports(list: &str) -> Vec<SocketAddr> {
 fn floor(units: &[Payloads], viewers: usize) -> Cost {
     let (mut sinks, list) = child(&["child-sinks".into(), viewers.to_string()]);
     let registry = prometheus::Registry::new();
-    let metrics = taimat_egress::metrics::Metrics::register(&registry).unwrap();
+    let metrics = taimat_egress::metrics::EgressMetrics::register(&registry).unwrap();
     let sockets = [RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
     let mut out = Outbox::new(&sockets, &metrics);
     let provider = rtc_crypto::default_provider().unwrap();

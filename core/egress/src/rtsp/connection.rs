@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Shared;
-use super::requests::Client;
+use super::requests::RtspClient;
+use super::shared::RtspShared;
 use crate::packets::PacketBatch;
 
 /// A client that does nothing gets this long; one that plays says something once a minute.
@@ -29,17 +29,17 @@ pub(super) fn next_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-struct Connection {
+struct RtspConnection {
     stream: TcpStream,
     reader: Reader,
-    client: Client,
+    client: RtspClient,
     /// When the last whole message or packet came: bytes alone are no sign of life.
     heard: Instant,
     reported: Instant,
 }
 
 /// What woke the connection.
-enum Wake {
+enum RtspWake {
     Bytes(usize),
     Media(Read<PacketBatch>),
     Tick,
@@ -50,38 +50,38 @@ enum Wake {
 pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<RtspShared>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
     let mut kick = shared.kick.clone();
     kick.mark_unchanged();
     let now = clock::now();
-    let mut connection = Connection {
+    let mut connection = RtspConnection {
         stream,
         reader: Reader::new(Limits::server()),
-        client: Client::new(shared, peer.ip(), local.ip()),
+        client: RtspClient::new(shared, peer.ip(), local.ip()),
         heard: now,
         reported: now,
     };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         let wake = tokio::select! {
-            read = connection.stream.read_buf(connection.reader.buffer()) => Wake::Bytes(read?),
-            read = connection.client.media() => Wake::Media(read),
-            _ = tick.tick() => Wake::Tick,
-            Ok(()) = kick.changed() => Wake::Kicked,
+            read = connection.stream.read_buf(connection.reader.buffer()) => RtspWake::Bytes(read?),
+            read = connection.client.media() => RtspWake::Media(read),
+            _ = tick.tick() => RtspWake::Tick,
+            Ok(()) = kick.changed() => RtspWake::Kicked,
         };
         match wake {
-            Wake::Bytes(0) => return Ok(()),
-            Wake::Bytes(_) => connection.requests().await?,
-            Wake::Media(Read::Item(_, batch)) => connection.media(&batch).await?,
-            Wake::Media(Read::Lost(units)) => {
+            RtspWake::Bytes(0) => return Ok(()),
+            RtspWake::Bytes(_) => connection.requests().await?,
+            RtspWake::Media(Read::Item(_, batch)) => connection.media(&batch).await?,
+            RtspWake::Media(Read::Lost(units)) => {
                 tracing::debug!(units, "client is slow; goes on at the next key frame");
             }
-            Wake::Media(Read::Closed) => return Ok(()),
-            Wake::Tick => connection.tick()?,
-            Wake::Kicked => {
+            RtspWake::Media(Read::Closed) => return Ok(()),
+            RtspWake::Tick => connection.tick()?,
+            RtspWake::Kicked => {
                 let path = kick.borrow_and_update().1.clone();
                 if connection.client.is_at(&path) {
                     return Ok(());
@@ -91,7 +91,7 @@ pub(super) async fn serve(
     }
 }
 
-impl Connection {
+impl RtspConnection {
     /// Answers what has come whole.
     async fn requests(&mut self) -> io::Result<()> {
         loop {

@@ -1,49 +1,34 @@
 //! How one track's packets get to one client: interleaved in the connection, or by UDP.
+//!
+//! Owner: a client's session. Cost per packet: a header and a copy, by UDP a system call.
+//! Not here: which way was agreed on (`transport`), how long a slow client is waited for (`connection`).
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
-
-use taimat_base::{clock, ports};
+use taimat_base::clock;
 use taimat_media::TrackKind;
-use taimat_media::time::duration_to_ticks;
-use taimat_rtsp::Transport;
-use tokio::net::UdpSocket;
+use taimat_media::rtp::RtpHeader;
 
+use super::transport::RtspRoute;
 use crate::packets::PacketBatch;
-use crate::webrtc::rtcp::{SentState, sender_report};
-
-/// Where the packets go.
-#[derive(Debug)]
-pub(super) enum Route {
-    /// Channels for RTP and RTCP.
-    Interleaved(u8, u8),
-    /// A pair of our sockets, connected to the client's pair of ports.
-    Udp { rtp: UdpSocket, rtcp: UdpSocket },
-}
+use crate::report::SentCount;
 
 /// One track to one client.
 #[derive(Debug)]
-pub(super) struct Leg {
-    route: Route,
+pub(super) struct RtspLeg {
+    route: RtspRoute,
     pub(super) ssrc: u32,
     payload_type: u8,
     sequence: u16,
-    packets: u32,
-    octets: u32,
-    newest: Option<(u32, SystemTime, u32)>,
+    sent: SentCount,
 }
 
-impl Leg {
-    pub(super) fn new(route: Route, payload_type: u8) -> Self {
+impl RtspLeg {
+    pub(super) fn new(route: RtspRoute, payload_type: u8) -> Self {
         Self {
             route,
             ssrc: rand::random(),
             payload_type,
             sequence: rand::random(),
-            packets: 0,
-            octets: 0,
-            newest: None,
+            sent: SentCount::default(),
         }
     }
 
@@ -55,8 +40,8 @@ impl Leg {
     /// The channels for RTP and RTCP, if it is in the connection.
     pub(super) fn channels(&self) -> Option<[u8; 2]> {
         match self.route {
-            Route::Interleaved(rtp, rtcp) => Some([rtp, rtcp]),
-            Route::Udp { .. } => None,
+            RtspRoute::Interleaved(rtp, rtcp) => Some([rtp, rtcp]),
+            RtspRoute::Udp { .. } => None,
         }
     }
 
@@ -69,12 +54,12 @@ impl Leg {
             let marker = i + 1 == count && batch.track == TrackKind::Video;
             let header = self.header(marker, timestamp);
             match &self.route {
-                Route::Interleaved(channel, _) => {
+                RtspRoute::Interleaved(channel, _) => {
                     frame(tcp, *channel, header.len() + payload.len());
                     tcp.extend_from_slice(&header);
                     tcp.extend_from_slice(payload);
                 }
-                Route::Udp { rtp, .. } => {
+                RtspRoute::Udp { rtp, .. } => {
                     datagram.clear();
                     datagram.extend_from_slice(&header);
                     datagram.extend_from_slice(payload);
@@ -82,55 +67,41 @@ impl Leg {
                     drop(rtp.try_send(&datagram));
                 }
             }
-            self.packets = self.packets.wrapping_add(1);
         }
-        let octets = u32::try_from(batch.payloads.bytes()).unwrap_or(u32::MAX);
-        self.octets = self.octets.wrapping_add(octets);
-        self.newest = Some((timestamp, batch.wall_time, batch.media_time.rate));
+        self.sent.add(batch, timestamp);
         count as u64
     }
 
-    fn header(&mut self, marker: bool, timestamp: u32) -> [u8; 12] {
-        let mut header = [0; 12];
-        header[0] = 0x80;
-        header[1] = self.payload_type | if marker { 0x80 } else { 0 };
-        header[2..4].copy_from_slice(&self.sequence.to_be_bytes());
-        header[4..8].copy_from_slice(&timestamp.to_be_bytes());
-        header[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
+    fn header(&mut self, marker: bool, timestamp: u32) -> [u8; RtpHeader::BYTES] {
+        let header = RtpHeader {
+            extension: false,
+            marker,
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp,
+            ssrc: self.ssrc,
+        };
         self.sequence = self.sequence.wrapping_add(1);
-        header
+        header.to_bytes()
     }
 
-    /// Sends a sender report: the capture time by the camera's clock where that is known.
+    /// Sends a sender report.
     pub(super) fn report(&self, tcp: &mut Vec<u8>) {
-        let Some((rtp, captured, rate)) = self.newest else {
-            return;
-        };
-        let wall = clock::wall();
-        let since = wall.duration_since(captured).unwrap_or(Duration::ZERO);
-        let ticks = duration_to_ticks(since.min(Duration::from_secs(3600)), rate);
-        let state = SentState {
-            ssrc: self.ssrc,
-            ntp: clock::ntp(wall),
-            rtp: rtp.wrapping_add(u32::try_from(ticks).unwrap_or(0)),
-            packets: self.packets,
-            octets: self.octets,
-        };
-        let Some(report) = sender_report(&state) else {
+        let Some(report) = self.sent.report(self.ssrc, clock::wall()) else {
             return;
         };
         match &self.route {
-            Route::Interleaved(_, channel) => {
+            RtspRoute::Interleaved(_, channel) => {
                 frame(tcp, *channel, report.len());
                 tcp.extend_from_slice(&report);
             }
-            Route::Udp { rtcp, .. } => drop(rtcp.try_send(&report)),
+            RtspRoute::Udp { rtcp, .. } => drop(rtcp.try_send(&report)),
         }
     }
 
     /// Takes in what the client sent by UDP; says whether there was anything.
     pub(super) fn drain(&self) -> bool {
-        let Route::Udp { rtp, rtcp } = &self.route else {
+        let RtspRoute::Udp { rtp, rtcp } = &self.route else {
             return false;
         };
         let mut buffer = [0; 1500];
@@ -144,55 +115,6 @@ impl Leg {
         }
         any
     }
-}
-
-/// The first of the client's transports that we can serve, and how to answer it.
-pub(super) async fn choose(
-    offered: &[Transport],
-    kind: TrackKind,
-    client: IpAddr,
-    local: IpAddr,
-) -> Option<(Route, Transport)> {
-    for asked in offered {
-        if asked.multicast || asked.profile.is_secure() {
-            continue;
-        }
-        let profile = asked.profile;
-        if asked.tcp {
-            let first = match kind {
-                TrackKind::Video => 0,
-                TrackKind::Audio => 2,
-            };
-            let (rtp, rtcp) = asked.interleaved.unwrap_or((first, first + 1));
-            let answer = Transport::interleaved(rtp, rtcp);
-            return Some((
-                Route::Interleaved(rtp, rtcp),
-                Transport { profile, ..answer },
-            ));
-        }
-        if let Some(ports) = asked.client_port {
-            let (route, port) = udp(client, ports, local).await.ok()?;
-            let answer = Transport {
-                profile,
-                server_port: Some((port, port + 1)),
-                ..Transport::udp(ports.0, ports.1)
-            };
-            return Some((route, answer));
-        }
-    }
-    None
-}
-
-/// A pair of ports of ours, and the even one's number.
-async fn udp(client: IpAddr, to: (u16, u16), local: IpAddr) -> io::Result<(Route, u16)> {
-    /// Clients send little: receiver reports, and what keeps the way open.
-    const RECEIVE_BYTES: usize = 64 << 10;
-    let (rtp, rtcp) = ports::pair(local, RECEIVE_BYTES)?;
-    let (rtp, rtcp) = (UdpSocket::from_std(rtp)?, UdpSocket::from_std(rtcp)?);
-    rtp.connect(SocketAddr::new(client, to.0)).await?;
-    rtcp.connect(SocketAddr::new(client, to.1)).await?;
-    let port = rtp.local_addr()?.port();
-    Ok((Route::Udp { rtp, rtcp }, port))
 }
 
 /// The four bytes before interleaved data (RFC 2326 section 10.12).

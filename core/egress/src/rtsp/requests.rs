@@ -8,9 +8,10 @@ use taimat_media::TrackKind;
 use taimat_rtsp::{Method, Request, Response, Transport};
 use url::Url;
 
-use super::Shared;
 use super::describe::{payload_type, sdp};
-use super::legs::{Leg, choose};
+use super::legs::RtspLeg;
+use super::shared::RtspShared;
+use super::transport::choose;
 use crate::live::live;
 use crate::packets::PacketBatch;
 use crate::track::Track;
@@ -20,38 +21,38 @@ const SESSION_TIMEOUT: u64 = 60;
 const METHODS: &str =
     "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN";
 
-struct Session {
+struct RtspSession {
     id: String,
     path: String,
     track: Arc<Track>,
-    video: Option<Leg>,
-    audio: Option<Leg>,
+    video: Option<RtspLeg>,
+    audio: Option<RtspLeg>,
     cursor: Option<Cursor<PacketBatch>>,
 }
 
-impl Session {
-    fn legs(&self) -> impl Iterator<Item = &Leg> {
+impl RtspSession {
+    fn legs(&self) -> impl Iterator<Item = &RtspLeg> {
         [&self.video, &self.audio].into_iter().flatten()
     }
 }
 
 /// A client and its session, if it has one.
-pub(super) struct Client {
-    shared: Arc<Shared>,
+pub(super) struct RtspClient {
+    shared: Arc<RtspShared>,
     peer: IpAddr,
     local: IpAddr,
-    session: Option<Session>,
+    session: Option<RtspSession>,
 }
 
-impl Drop for Client {
+impl Drop for RtspClient {
     fn drop(&mut self) {
         self.set_playing(None);
     }
 }
 
-impl Client {
+impl RtspClient {
     /// It has asked for nothing yet. `local` is our address in this connection.
-    pub(super) fn new(shared: Arc<Shared>, peer: IpAddr, local: IpAddr) -> Self {
+    pub(super) fn new(shared: Arc<RtspShared>, peer: IpAddr, local: IpAddr) -> Self {
         Self {
             shared,
             peer,
@@ -144,7 +145,7 @@ impl Client {
         let (path, kind) = split_control(url.path());
         if self.session.is_none() {
             let track = self.track(path, url.query()).await?;
-            self.session = Some(Session {
+            self.session = Some(RtspSession {
                 id: format!("{:016x}", rand::random::<u64>()),
                 path: path.to_owned(),
                 track,
@@ -172,7 +173,7 @@ impl Client {
         }
         let chosen = choose(&offered, kind, self.peer, self.local).await;
         let (route, mut transport) = chosen.ok_or(461_u16)?;
-        let leg = Leg::new(route, payload_type(kind, info));
+        let leg = RtspLeg::new(route, payload_type(kind, info));
         transport.ssrc = Some(leg.ssrc);
         match kind {
             TrackKind::Video => session.video = Some(leg),
@@ -266,7 +267,7 @@ impl Client {
 
     /// Sends sender reports, likewise.
     pub(super) fn report(&self, tcp: &mut Vec<u8>) {
-        for leg in self.session.iter().flat_map(Session::legs) {
+        for leg in self.session.iter().flat_map(RtspSession::legs) {
             leg.report(tcp);
         }
     }
@@ -275,8 +276,8 @@ impl Client {
     pub(super) fn channels(&self) -> impl Iterator<Item = u8> {
         self.session
             .iter()
-            .flat_map(Session::legs)
-            .filter_map(Leg::channels)
+            .flat_map(RtspSession::legs)
+            .filter_map(RtspLeg::channels)
             .flatten()
     }
 

@@ -9,8 +9,8 @@ use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
 use taimat_media::{StreamInfo, VideoCodec, VideoParams, VideoTrack};
 use tokio::sync::watch;
 
-use super::{Mounts, Shared};
-use crate::metrics::Metrics;
+use super::shared::{Mounts, RtspShared};
+use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
 struct OneCamera(Arc<Channel>);
@@ -22,7 +22,7 @@ impl Mounts for OneCamera {
 }
 
 /// What a connection shares with others, the channel, and what kicks connections.
-pub(super) fn one_camera() -> (Shared, Arc<Channel>, watch::Sender<(u64, String)>) {
+pub(super) fn one_camera() -> (RtspShared, Arc<Channel>, watch::Sender<(u64, String)>) {
     let limits = Limits::default();
     let camera = CameraKey::new("thu".parse().unwrap(), "cho".parse().unwrap());
     let channel = Hub::new().ensure(&ChannelKey::new(camera, Profile::Main), limits);
@@ -43,10 +43,10 @@ pub(super) fn one_camera() -> (Shared, Arc<Channel>, watch::Sender<(u64, String)
     });
     channel.set_status(Status::new(SourceState::Live, clock::wall()));
     let (kick, kicked) = watch::channel((0, String::new()));
-    let shared = Shared {
+    let shared = RtspShared {
         mounts: Arc::new(OneCamera(Arc::clone(&channel))),
         tracks: Arc::new(Tracks::new(&Stop::new(), limits)),
-        metrics: Arc::new(Metrics::register(&prometheus::Registry::new()).unwrap()),
+        metrics: Arc::new(EgressMetrics::register(&prometheus::Registry::new()).unwrap()),
         kick: kicked,
     };
     (shared, channel, kick)

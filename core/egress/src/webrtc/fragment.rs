@@ -5,9 +5,7 @@ use std::net::SocketAddr;
 
 use super::candidate;
 use super::offer::MAX_CANDIDATES;
-
-/// Name and password of an ICE session.
-pub(super) type Credentials = (String, String);
+use super::stun::IceCredentials;
 
 /// The candidates in it, without `a=candidate:`; no more than an offer may have.
 pub(super) fn candidates(fragment: &str) -> Vec<String> {
@@ -20,7 +18,7 @@ pub(super) fn candidates(fragment: &str) -> Vec<String> {
 }
 
 /// The credentials in it (RFC 8839 section 5.4 has their lengths).
-pub(super) fn credentials(fragment: &str) -> Result<Credentials, &'static str> {
+pub(super) fn credentials(fragment: &str) -> Result<IceCredentials, &'static str> {
     let value = |key: &str| {
         let mut lines = fragment.lines().map(str::trim);
         lines.find_map(|line| line.strip_prefix(key).map(str::to_owned))
@@ -29,15 +27,15 @@ pub(super) fn credentials(fragment: &str) -> Result<Credentials, &'static str> {
         return Err("an ICE restart needs a=ice-ufrag and a=ice-pwd");
     };
     if (4..=256).contains(&ufrag.len()) && (22..=256).contains(&pwd.len()) {
-        Ok((ufrag, pwd))
+        Ok(IceCredentials { ufrag, pwd })
     } else {
         Err("ice-ufrag or ice-pwd has a wrong length")
     }
 }
 
 /// Our half of a new ICE session.
-pub(super) fn restarted(local: &Credentials, mid: &str, addresses: &[SocketAddr]) -> String {
-    let (ufrag, pwd) = local;
+pub(super) fn restarted(local: &IceCredentials, mid: &str, addresses: &[SocketAddr]) -> String {
+    let IceCredentials { ufrag, pwd } = local;
     let mut sdp = format!(
         "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:{mid}\r\n"
     );
@@ -57,7 +55,7 @@ mod tests {
         let text = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\nm=video 9 RTP/AVP 0\r\n\
                     a=mid:0\r\na=candidate:1 1 UDP 1 192.0.2.1 7 typ host\r\na=end-of-candidates\r\n";
         assert_eq!(candidates(text), ["1 1 UDP 1 192.0.2.1 7 typ host"]);
-        let (ufrag, pwd) = credentials(text).unwrap();
+        let IceCredentials { ufrag, pwd } = credentials(text).unwrap();
         assert_eq!((ufrag.as_str(), pwd.len()), ("abcd", 22));
         assert!(
             credentials("a=ice-ufrag:abcd")
@@ -72,7 +70,10 @@ mod tests {
 
     #[test]
     fn answers_with_what_it_reads() {
-        let local = ("ufrag".to_owned(), "p".repeat(24));
+        let local = IceCredentials {
+            ufrag: "ufrag".to_owned(),
+            pwd: "p".repeat(24),
+        };
         let sdp = restarted(&local, "0", &["192.0.2.1:8189".parse().unwrap()]);
         assert_eq!(credentials(&sdp), Ok(local));
         assert!(

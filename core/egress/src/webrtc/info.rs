@@ -61,7 +61,7 @@ const CONNECTED: u8 = 1;
 
 /// What others may know of a session.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct SessionFigures {
     pub(crate) id: SessionId,
     pub(crate) created: SystemTime,
     pub(crate) video_codec: &'static str,
@@ -117,7 +117,7 @@ pub struct SessionInfo {
     pub clock: Option<SessionClock>,
 }
 
-impl Shared {
+impl SessionFigures {
     pub(super) fn new(id: SessionId, video_codec: &'static str) -> Self {
         Self {
             id,

@@ -6,21 +6,32 @@
 
 mod addresses;
 pub mod candidate;
+mod command;
 mod fragment;
+mod header;
+mod ice;
 mod identity;
 mod info;
 mod media;
 pub mod negotiate;
 pub mod offer;
 pub mod outbox;
+mod pace;
 mod receiver;
+mod refusal;
+mod registry;
 pub mod rtcp;
 pub mod seal;
+mod senders;
+mod sent;
 mod session;
 pub mod socket;
+mod stun;
+mod way;
 mod whep;
 mod worker;
 
 pub use info::{EndReason, SessionInfo};
-pub use receiver::local_ufrag;
-pub use whep::{Answer, Config, Fragment, Refusal, Whep};
+pub use refusal::Refusal;
+pub use stun::local_ufrag;
+pub use whep::{Answer, Fragment, Whep, WhepConfig};

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use taimat_media::{AudioCodec, AudioTrack, StreamInfo, VideoCodec, VideoTrack};
 
 use super::candidate;
-use super::offer::{Offer, OfferedCodec, Section};
+use super::offer::{MediaSection, Offer, OfferedCodec};
 
 const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
@@ -42,24 +42,30 @@ pub struct SendParams {
     pub ssrc: u32,
 }
 
+/// A track that viewer and camera agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgreedTrack {
+    /// How it is sent.
+    pub send: SendParams,
+    /// The section of the offer that it goes into.
+    section: usize,
+    codec: OfferedCodec,
+}
+
 /// What was agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
     /// Video.
-    pub video: SendParams,
+    pub video: AgreedTrack,
     /// Audio, if camera and viewer have a codec in common.
-    pub audio: Option<SendParams>,
+    pub audio: Option<AgreedTrack>,
     /// Number of the playout-delay header extension, if the viewer offered it.
     pub playout_delay: Option<u8>,
-    video_section: usize,
-    audio_section: Option<usize>,
-    video_codec: OfferedCodec,
-    audio_codec: Option<OfferedCodec>,
 }
 
 /// Our half of the connection's description.
 #[derive(Debug, Clone)]
-pub struct Local {
+pub struct LocalDescription {
     /// ICE user name fragment.
     pub ufrag: String,
     /// ICE password.
@@ -106,25 +112,23 @@ pub fn agree(offer: &Offer, info: &StreamInfo, ssrcs: [u32; 2]) -> Result<Agreem
         .iter()
         .find(|(number, uri)| uri == PLAYOUT_DELAY && (1..=14).contains(number))
         .map(|(number, _)| *number);
-    Ok(Agreement {
-        video: SendParams {
-            payload_type: video_codec.payload_type,
-            ssrc: ssrcs[0],
+    let track = |section, codec: OfferedCodec, ssrc| AgreedTrack {
+        send: SendParams {
+            payload_type: codec.payload_type,
+            ssrc,
         },
-        audio: audio.as_ref().map(|(_, c)| SendParams {
-            payload_type: c.payload_type,
-            ssrc: ssrcs[1],
-        }),
+        section,
+        codec,
+    };
+    Ok(Agreement {
+        video: track(video_section, video_codec, ssrcs[0]),
+        audio: audio.map(|(section, codec)| track(section, codec, ssrcs[1])),
         playout_delay,
-        video_section,
-        audio_section: audio.as_ref().map(|(index, _)| *index),
-        video_codec,
-        audio_codec: audio.map(|(_, codec)| codec),
     })
 }
 
 /// The codec names of some sections, each once, without what only repairs or redistributes.
-fn offered_names<'a>(sections: impl Iterator<Item = &'a Section>) -> String {
+fn offered_names<'a>(sections: impl Iterator<Item = &'a MediaSection>) -> String {
     let mut names: Vec<&str> = Vec::new();
     for codec in sections.flat_map(|s| &s.codecs) {
         let helper = matches!(codec.name.as_str(), "RTX" | "RED" | "ULPFEC" | "FLEXFEC-03");
@@ -141,7 +145,7 @@ fn offered_names<'a>(sections: impl Iterator<Item = &'a Section>) -> String {
 
 /// For H.264 the profile that the viewer names is a lower bound of what it plays: Chromium, Firefox
 /// and Safari decode High under any of theirs. Best is the camera's own profile, then High, then any.
-fn pick_video<'a>(section: &'a Section, track: &VideoTrack) -> Option<&'a OfferedCodec> {
+fn pick_video<'a>(section: &'a MediaSection, track: &VideoTrack) -> Option<&'a OfferedCodec> {
     let fits = |c: &&OfferedCodec| {
         c.name == track.codec.sdp_name()
             && c.clock_rate == 90_000
@@ -160,7 +164,7 @@ fn pick_video<'a>(section: &'a Section, track: &VideoTrack) -> Option<&'a Offere
     section.codecs.iter().filter(fits).min_by_key(|c| rank(c))
 }
 
-fn pick_audio<'a>(section: &'a Section, track: &AudioTrack) -> Option<&'a OfferedCodec> {
+fn pick_audio<'a>(section: &'a MediaSection, track: &AudioTrack) -> Option<&'a OfferedCodec> {
     let (name, rate) = match &track.codec {
         AudioCodec::Pcmu => ("PCMU", 8000),
         AudioCodec::Pcma => ("PCMA", 8000),
@@ -173,17 +177,14 @@ fn pick_audio<'a>(section: &'a Section, track: &AudioTrack) -> Option<&'a Offere
 
 impl Agreement {
     /// The answer's SDP (RFC 8829 section 5.3.1). `id` tells answers apart.
-    pub fn answer(&self, offer: &Offer, local: &Local, id: u64) -> String {
+    pub fn answer(&self, offer: &Offer, local: &LocalDescription, id: u64) -> String {
         let mut sdp = format!("v=0\r\no=- {id} 1 IN IP4 127.0.0.1\r\ns=Taimat\r\nt=0 0\r\n");
-        let accepted: Vec<usize> = [Some(self.video_section), self.audio_section]
-            .into_iter()
-            .flatten()
-            .collect();
+        let accepted = |index: usize| self.tracks().find(|track| track.section == index);
         let mids: Vec<&str> = offer
             .sections
             .iter()
             .enumerate()
-            .filter(|(i, s)| accepted.contains(i) && s.bundled)
+            .filter(|(i, s)| s.bundled && accepted(*i).is_some())
             .map(|(_, s)| s.mid.as_str())
             .collect();
         if !mids.is_empty() {
@@ -193,16 +194,11 @@ impl Agreement {
             line(&mut sdp, format_args!("a=extmap-allow-mixed"));
         }
         line(&mut sdp, format_args!("a=msid-semantic: WMS taimat"));
-        let first = accepted.iter().min().copied();
+        let first = self.tracks().map(|track| track.section).min();
         for (index, section) in offer.sections.iter().enumerate() {
-            if index == self.video_section {
-                self.section(&mut sdp, section, &self.video_codec, self.video, local);
-            } else if Some(index) == self.audio_section
-                && let (Some(codec), Some(send)) = (&self.audio_codec, self.audio)
-            {
-                self.section(&mut sdp, section, codec, send, local);
-            } else {
-                reject(&mut sdp, section);
+            match accepted(index) {
+                Some(track) => self.section(&mut sdp, section, track, local),
+                None => reject(&mut sdp, section),
             }
             if Some(index) == first {
                 for candidate in candidate::describe(&local.addresses) {
@@ -214,14 +210,18 @@ impl Agreement {
         sdp
     }
 
+    fn tracks(&self) -> impl Iterator<Item = &AgreedTrack> {
+        std::iter::once(&self.video).chain(&self.audio)
+    }
+
     fn section(
         &self,
         sdp: &mut String,
-        section: &Section,
-        codec: &OfferedCodec,
-        send: SendParams,
-        local: &Local,
+        section: &MediaSection,
+        track: &AgreedTrack,
+        local: &LocalDescription,
     ) {
+        let AgreedTrack { send, codec, .. } = track;
         let (kind, pt, ssrc) = (&section.kind, send.payload_type, send.ssrc);
         let video = section.kind == "video";
         line(sdp, format_args!("m={kind} 9 {} {pt}", section.protocol));
@@ -267,7 +267,7 @@ impl Agreement {
 }
 
 /// A section that is not taken up: port zero (RFC 3264 section 6).
-fn reject(sdp: &mut String, section: &Section) {
+fn reject(sdp: &mut String, section: &MediaSection) {
     let format = section.formats.first().map_or("0", String::as_str);
     line(
         sdp,
@@ -322,8 +322,8 @@ mod tests {
         }
     }
 
-    fn local() -> Local {
-        Local {
+    fn local() -> LocalDescription {
+        LocalDescription {
             ufrag: "u".repeat(8),
             pwd: "p".repeat(24),
             fingerprint: "AA".into(),
@@ -338,10 +338,10 @@ mod tests {
     fn prefers_the_cameras_profile() {
         let offer = Offer::parse(CHROMIUM.as_bytes()).unwrap();
         let high = agree(&offer, &info(VideoCodec::H264, 100, None), [1, 2]).unwrap();
-        assert_eq!(high.video.payload_type, 108);
+        assert_eq!(high.video.send.payload_type, 108);
         let baseline = agree(&offer, &info(VideoCodec::H264, 0x42, None), [1, 2]).unwrap();
         assert_eq!(
-            (baseline.video.payload_type, baseline.playout_delay),
+            (baseline.video.send.payload_type, baseline.playout_delay),
             (103, Some(5))
         );
         assert_eq!(baseline.audio, None);

@@ -64,7 +64,7 @@ impl OfferedCodec {
 
 /// A media section.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Section {
+pub struct MediaSection {
     /// `video`, `audio` or `application`.
     pub kind: String,
     /// The transport protocol as written.
@@ -97,7 +97,7 @@ pub struct Offer {
     /// Whether mixed one- and two-byte header extensions are announced.
     pub extmap_allow_mixed: bool,
     /// The media sections in order.
-    pub sections: Vec<Section>,
+    pub sections: Vec<MediaSection>,
     /// Candidates, as written.
     pub candidates: Vec<String>,
 }
@@ -205,12 +205,12 @@ fn fingerprint(text: &str) -> Result<[u8; 32], OfferError> {
         .ok_or_else(unsupported)
 }
 
-fn section(media: &MediaDescription, bundle: &[&str]) -> Section {
+fn section(media: &MediaDescription, bundle: &[&str]) -> MediaSection {
     let mid = media.attribute("mid").flatten().unwrap_or("").to_owned();
     let good_mid = !mid.is_empty() && mid.len() <= 32 && mid.chars().all(|c| c.is_ascii_graphic());
     let sends_only = media.has_attribute("sendonly") || media.has_attribute("inactive");
     let rejected = media.media_name.port.value == 0 && !media.has_attribute("bundle-only");
-    Section {
+    MediaSection {
         kind: media.media_name.media.clone(),
         protocol: media.media_name.protos.join("/"),
         formats: media.media_name.formats.clone(),

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::socket::{Path, RtcSocket};
-use crate::metrics::{DropCause, Metrics};
+use crate::metrics::{DropCause, EgressMetrics};
 
 /// Longest run in bytes: the kernel takes no more than a UDP packet's 16-bit length.
 const MAX_RUN_BYTES: usize = 65_000;
@@ -15,7 +15,7 @@ const MAX_RUN_DATAGRAMS: usize = 64;
 #[derive(Debug)]
 pub struct Outbox<'a> {
     sockets: &'a [RtcSocket],
-    metrics: &'a Metrics,
+    metrics: &'a EgressMetrics,
     buffer: Vec<u8>,
     /// Size of the run's datagrams but the last.
     size: usize,
@@ -24,7 +24,7 @@ pub struct Outbox<'a> {
 
 impl<'a> Outbox<'a> {
     /// An empty one.
-    pub fn new(sockets: &'a [RtcSocket], metrics: &'a Metrics) -> Self {
+    pub fn new(sockets: &'a [RtcSocket], metrics: &'a EgressMetrics) -> Self {
         let buffer = Vec::with_capacity(MAX_RUN_BYTES + 4096);
         Self {
             sockets,
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn sizes_that_do_not_match_are_separate_runs() {
         let registry = prometheus::Registry::new();
-        let metrics = Metrics::register(&registry).unwrap();
+        let metrics = EgressMetrics::register(&registry).unwrap();
         let sockets = [RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         receiver

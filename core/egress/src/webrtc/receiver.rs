@@ -14,9 +14,10 @@ use taimat_base::tasks::Stop;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use super::command::{PeerRoutes, SenderCommand};
 use super::socket::{Path, RtcSocket};
-use super::worker::{Command, Routes};
-use crate::metrics::{DropCause, Metrics};
+use super::stun;
+use crate::metrics::{DropCause, EgressMetrics};
 
 /// Datagrams taken from the kernel at once.
 const BATCH: usize = 16;
@@ -30,9 +31,9 @@ const BUFFER_BYTES: usize = 4096;
 pub(super) struct ReceiverTask {
     pub(super) index: usize,
     pub(super) sockets: Arc<[RtcSocket]>,
-    pub(super) queues: Vec<SyncSender<Command>>,
-    pub(super) routes: Routes,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) queues: Vec<SyncSender<SenderCommand>>,
+    pub(super) routes: PeerRoutes,
+    pub(super) metrics: Arc<EgressMetrics>,
 }
 
 impl ReceiverTask {
@@ -82,7 +83,7 @@ impl ReceiverTask {
     }
 
     fn sort(&self, meta: &RecvMeta, datagram: &[u8]) {
-        let by_ufrag = local_ufrag(datagram).and_then(thread_of);
+        let by_ufrag = stun::thread_of_request(datagram);
         let thread = by_ufrag.or_else(|| {
             let routes = self.routes.read().unwrap_or_else(|e| e.into_inner());
             routes.get(&meta.addr).copied()
@@ -97,106 +98,10 @@ impl ReceiverTask {
             local: meta.dst_ip,
         };
         if queue
-            .try_send(Command::Datagram(path, datagram.into()))
+            .try_send(SenderCommand::Datagram(path, datagram.into()))
             .is_err()
         {
             self.metrics.drop_one(DropCause::QueueFull);
-        }
-    }
-}
-
-/// A user name fragment of ours: the thread's number, then chance.
-pub(super) fn make_ufrag(thread: usize) -> String {
-    format!("{thread:02x}{:08x}", rand::random::<u32>())
-}
-
-/// A password of ours: 192 bits of chance (RFC 8445 section 5.3 asks for 128).
-pub(super) fn make_pwd() -> String {
-    (0..3)
-        .map(|_| format!("{:016x}", rand::random::<u64>()))
-        .collect()
-}
-
-fn thread_of(ufrag: &str) -> Option<usize> {
-    usize::from_str_radix(ufrag.get(..2)?, 16).ok()
-}
-
-/// Our user name fragment in a STUN binding request (RFC 8489 section 14.3, RFC 8445 section
-/// 7.2.2): the part of USERNAME before the colon.
-pub fn local_ufrag(datagram: &[u8]) -> Option<&str> {
-    const USERNAME: [u8; 2] = [0, 6];
-    let value = request_attribute(datagram, USERNAME)?;
-    std::str::from_utf8(value).ok()?.split(':').next()
-}
-
-/// Whether a datagram is a binding request that nominates its pair (RFC 8445 section 7.1.2).
-pub(super) fn nominates(datagram: &[u8]) -> bool {
-    const USE_CANDIDATE: [u8; 2] = [0, 0x25];
-    request_attribute(datagram, USE_CANDIDATE).is_some()
-}
-
-/// An attribute of a STUN binding request (RFC 8489 section 14).
-fn request_attribute(datagram: &[u8], kind: [u8; 2]) -> Option<&[u8]> {
-    const BINDING_REQUEST: [u8; 2] = [0, 1];
-    const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
-    let (header, mut attributes) = datagram.split_at_checked(20)?;
-    if header[..2] != BINDING_REQUEST || header[4..8] != MAGIC_COOKIE {
-        return None;
-    }
-    while let Some((head, rest)) = attributes.split_at_checked(4) {
-        let len = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let value = rest.get(..len)?;
-        if head[..2] == kind {
-            return Some(value);
-        }
-        attributes = rest.get(len.next_multiple_of(4)..)?;
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn request(username: &str) -> Vec<u8> {
-        let mut packet = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
-        packet.extend([7; 12]);
-        packet.extend([0x80, 0x22, 0, 3, 1, 2, 3, 0]); // SOFTWARE, padded
-        packet.extend([0, 6]);
-        packet.extend(u16::try_from(username.len()).unwrap().to_be_bytes());
-        packet.extend(username.as_bytes());
-        packet
-    }
-
-    #[test]
-    fn finds_the_thread_of_a_request() {
-        let ours = make_ufrag(3);
-        let packet = request(&format!("{ours}:theirs"));
-        assert_eq!(local_ufrag(&packet), Some(ours.as_str()));
-        assert_eq!(thread_of(&ours), Some(3));
-        assert_eq!(thread_of("zz"), None);
-        assert_eq!(thread_of("é"), None);
-        assert!(make_pwd().len() >= 22 && make_pwd() != make_pwd());
-    }
-
-    #[test]
-    fn knows_a_nomination() {
-        let mut packet = request("00abcdef:x");
-        packet.resize(packet.len().next_multiple_of(4), 0);
-        assert!(!nominates(&packet));
-        packet.extend([0, 0x25, 0, 0]);
-        assert!(nominates(&packet));
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), cut in 0_usize..60) {
-            local_ufrag(&bytes);
-            let mut packet = request("00abcdef:x");
-            packet.truncate(cut);
-            packet.extend(bytes);
-            local_ufrag(&packet);
         }
     }
 }

@@ -1,4 +1,10 @@
-//! RTCP: what we tell viewers, and what they tell us.
+//! RTCP feedback: what viewers tell us, and that we leave. A new kind of feedback goes in here, as a
+//! variant of [`Feedback`]; what a session makes of it stands in `session`.
+//!
+//! Cost: packets are parsed by rtc-rtcp, a few a second and viewer; what one compound packet can ask for
+//! is bounded. Not here: sender reports (`crate::report`).
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use rtc_rtcp::goodbye::Goodbye;
@@ -8,55 +14,11 @@ use rtc_rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc_rtcp::receiver_report::ReceiverReport;
 use rtc_rtcp::reception_report::ReceptionReport;
 use rtc_rtcp::sender_report::SenderReport;
-use rtc_rtcp::source_description::{
-    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
-};
 use rtc_rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 
 /// Most sequence numbers taken from one compound packet: a viewer that misses more needs a key
 /// frame.
 const MAX_NACKS: usize = 256;
-
-/// The state of a track that a sender report describes (RFC 3550 section 6.4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SentState {
-    /// Synchronization source.
-    pub ssrc: u32,
-    /// Now, as a 64-bit NTP timestamp.
-    pub ntp: u64,
-    /// Now, on the track's RTP clock.
-    pub rtp: u32,
-    /// Packets sent.
-    pub packets: u32,
-    /// Payload bytes sent.
-    pub octets: u32,
-}
-
-/// A sender report with the source's name. `None` if it could not be written, which does not happen
-/// with these fields.
-pub fn sender_report(state: &SentState) -> Option<Vec<u8>> {
-    let report = SenderReport {
-        ssrc: state.ssrc,
-        ntp_time: state.ntp,
-        rtp_time: state.rtp,
-        packet_count: state.packets,
-        octet_count: state.octets,
-        ..SenderReport::default()
-    };
-    let name = SourceDescriptionItem {
-        sdes_type: SdesType::SdesCname,
-        text: Bytes::from_static(b"taimat"),
-    };
-    let names = SourceDescription {
-        chunks: vec![SourceDescriptionChunk {
-            source: state.ssrc,
-            items: vec![name],
-        }],
-    };
-    marshal(&[Box::new(report), Box::new(names)])
-        .ok()
-        .map(|b| b.to_vec())
-}
 
 /// Says that sources end.
 pub fn goodbye(ssrcs: &[u32]) -> Option<Vec<u8>> {
@@ -127,6 +89,20 @@ fn parse(mut bytes: &[u8]) -> Vec<Box<dyn Packet>> {
     packets
 }
 
+/// The time from us to the viewer and back that its report tells (RFC 3550 section 6.4.1). `now` is
+/// a 64-bit NTP timestamp. `None` if the viewer has not heard a report of ours, or half a minute ago.
+pub fn round_trip(report: &ReceptionReport, now: u64) -> Option<Duration> {
+    if report.last_sender_report == 0 {
+        return None;
+    }
+    // The middle 32 bits: units of 1/65536 s.
+    let middle = u32::try_from((now >> 16) & 0xFFFF_FFFF).unwrap_or(0);
+    let trip = middle
+        .wrapping_sub(report.last_sender_report)
+        .wrapping_sub(report.delay);
+    (trip < 30 << 16).then(|| Duration::from_micros((u64::from(trip) * 1_000_000) >> 16))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,22 +137,25 @@ mod tests {
     }
 
     #[test]
-    fn writes_reports_that_a_library_reads() {
-        let state = SentState {
-            ssrc: 9,
-            ntp: 1 << 40,
-            rtp: 5,
-            packets: 6,
-            octets: 7,
-        };
-        let bytes = sender_report(&state).unwrap();
-        let packets = unmarshal(&mut &bytes[..]).unwrap();
-        let report = packets[0].as_any().downcast_ref::<SenderReport>().unwrap();
-        assert_eq!(
-            (report.ssrc, report.ntp_time, report.octet_count),
-            (9, 1 << 40, 7)
-        );
+    fn a_goodbye_of_ours_is_read_as_one() {
         assert_eq!(read(&goodbye(&[9]).unwrap()), [Feedback::Bye]);
+    }
+
+    #[test]
+    fn the_round_trip_is_what_is_left_of_the_time_since_our_report() {
+        let half_a_second = 1 << 31;
+        let now = 5_u64 << 32 | half_a_second;
+        let heard = |last_sender_report, delay| ReceptionReport {
+            last_sender_report,
+            delay,
+            ..ReceptionReport::default()
+        };
+        let trip = |report| round_trip(&report, now);
+        let report = heard(5 << 16, 1 << 14);
+        assert_eq!(trip(report), Some(Duration::from_millis(250)));
+        assert_eq!(trip(heard(0, 0)), None);
+        // A delay longer than the time since then: a clock that was set, or a lie.
+        assert_eq!(trip(heard(5 << 16, 1 << 16)), None);
     }
 
     proptest! {

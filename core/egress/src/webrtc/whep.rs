@@ -1,37 +1,41 @@
 //! WHEP (draft-ietf-wish-whep-04) without HTTP: offers in, answers out, fragments, ends.
+//!
+//! Owner: `server` makes one; `api` asks it. Cost: per viewer and per request, nothing per packet.
+//! Not here: which sessions there are and how many may be (`registry`), the threads that own them
+//! (`senders`), what an answer says (`negotiate`).
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, Profile, SessionId};
-use taimat_hub::{Channel, ChannelKey, Hub, Status};
+use taimat_hub::{Channel, ChannelKey, Hub};
 use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
 use super::addresses::{advertised, bind, stand_in};
+use super::command::{OnEnd, SenderCommand};
 use super::fragment;
+use super::ice::IceSeed;
 use super::identity::Identity;
-use super::info::{EndReason, SessionInfo, Shared};
-use super::negotiate::{Agreement, Local, Mismatch, agree};
-use super::offer::{Offer, OfferError};
-use super::receiver::{ReceiverTask, make_pwd, make_ufrag};
-use super::session::Seed;
+use super::info::{EndReason, SessionFigures, SessionInfo};
+use super::negotiate::{Agreement, LocalDescription, agree};
+use super::offer::Offer;
+use super::refusal::Refusal;
+use super::registry::{RegisteredSession, SessionRegistry};
+use super::senders::Senders;
+use super::session::SessionSeed;
 use super::socket::RtcSocket;
-use super::worker::{Command, OnEnd, QUEUE, Routes, Worker};
+use super::stun::{IceCredentials, make_pwd, make_ufrag};
 use crate::live::live;
-use crate::metrics::{ConnectFailure, Metrics};
-use crate::track::{Track, Tracks};
+use crate::metrics::EgressMetrics;
+use crate::track::Tracks;
 
 /// How viewers are served.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct WhepConfig {
     /// UDP addresses to bind, all with the same port.
     pub bind: Vec<SocketAddr>,
     /// Addresses that viewers reach us at, if they are not those of the interfaces.
@@ -57,39 +61,6 @@ pub struct Answer {
     pub profile: Profile,
 }
 
-/// Why an offer was refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The offer can not be used.
-    #[error(transparent)]
-    Offer(#[from] OfferError),
-    /// The viewer does not play what the camera sends.
-    #[error(transparent)]
-    Mismatch(#[from] Mismatch),
-    /// There is no such camera, or it has no such profile.
-    #[error("there is no such camera, or it has no {0} profile")]
-    UnknownCamera(Profile),
-    /// The camera is not live.
-    #[error("the camera is not live: {}", .0.cause.map_or("starting", |c| c.as_str()))]
-    NotLive(Box<Status>),
-    /// As many viewers as are served already watch.
-    #[error("{0} viewers watch already, more are not served")]
-    Full(usize),
-    /// There is no such session.
-    #[error("there is no such session")]
-    UnknownSession,
-    /// The fragment belongs to another ICE session.
-    #[error("the ICE session has changed meanwhile")]
-    Stale,
-    /// The fragment can not be used.
-    #[error("the fragment can not be used: {0}")]
-    Fragment(&'static str),
-    /// Something failed here.
-    #[error("internal: {0}")]
-    Internal(String),
-}
-
 /// What a fragment led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fragment {
@@ -104,36 +75,19 @@ pub enum Fragment {
     },
 }
 
-struct Entry {
-    id: SessionId,
-    thread: usize,
-    key: ChannelKey,
-    etag: String,
-    mid: String,
-    shared: Arc<Shared>,
-}
-
-#[derive(Default)]
-struct Registry {
-    by_token: HashMap<String, Entry>,
-    tokens: HashMap<SessionId, String>,
-}
-
 /// Serves WebRTC viewers.
 pub struct Whep {
     hub: Arc<Hub>,
     tracks: Arc<Tracks>,
-    registry: Arc<Mutex<Registry>>,
-    queues: Vec<SyncSender<Command>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    tasks: Tasks,
-    next_thread: AtomicUsize,
-    metrics: Arc<Metrics>,
+    registry: Arc<SessionRegistry>,
+    senders: Senders,
+    metrics: Arc<EgressMetrics>,
     identity: Identity,
     sockets: Arc<[RtcSocket]>,
+    /// What viewers are told.
     addresses: Vec<SocketAddr>,
+    /// One per socket, towards the ICE agents.
     locals: Vec<SocketAddr>,
-    max_sessions: usize,
 }
 
 impl std::fmt::Debug for Whep {
@@ -147,80 +101,32 @@ impl std::fmt::Debug for Whep {
 impl Whep {
     /// Binds and starts the threads.
     pub fn start(
-        config: &Config,
+        config: &WhepConfig,
         hub: Arc<Hub>,
         tracks: Arc<Tracks>,
-        metrics: Arc<Metrics>,
+        metrics: Arc<EgressMetrics>,
         stop: &Stop,
     ) -> io::Result<Self> {
         let identity = Identity::generate().map_err(io::Error::other)?;
         let sockets: Arc<[RtcSocket]> = bind(&config.bind)?.into();
         let bound: Vec<SocketAddr> = sockets.iter().map(RtcSocket::local_addr).collect();
-        let locals = bound.iter().map(|a| stand_in(*a)).collect();
-        let segments = sockets
-            .iter()
-            .map(RtcSocket::max_segments)
-            .max()
-            .unwrap_or(1);
-        metrics.gso.set(i64::try_from(segments).unwrap_or(1));
-
-        let routes: Routes = Arc::new(RwLock::default());
-        let registry: Arc<Mutex<Registry>> = Arc::default();
+        let segments = sockets.iter().map(RtcSocket::max_segments).max();
+        metrics
+            .gso
+            .set(i64::try_from(segments.unwrap_or(1)).unwrap_or(1));
+        let registry = Arc::new(SessionRegistry::new(config.max_sessions));
         let on_end = forget_when_ended(&registry);
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let count = if config.threads == 0 {
-            cores.min(64)
-        } else {
-            config.threads.min(64)
-        };
-        let (mut queues, mut threads) = (Vec::new(), Vec::new());
-        for index in 0..count {
-            let (queue, commands) = sync_channel(QUEUE);
-            let worker = Worker {
-                index,
-                sockets: Arc::clone(&sockets),
-                commands,
-                queue: queue.clone(),
-                metrics: Arc::clone(&metrics),
-                routes: Arc::clone(&routes),
-                on_end: Arc::clone(&on_end),
-            };
-            let name = format!("sender-{index}");
-            threads.push(
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(|| worker.run())?,
-            );
-            queues.push(queue);
-        }
-        let tasks = Tasks::under(stop);
-        for index in 0..sockets.len() {
-            let receiver = ReceiverTask {
-                index,
-                sockets: Arc::clone(&sockets),
-                queues: queues.clone(),
-                routes: Arc::clone(&routes),
-                metrics: Arc::clone(&metrics),
-            };
-            tasks.spawn("webrtc-receive", tracing::Span::none(), |stop| {
-                receiver.run(stop)
-            });
-        }
-        let addresses = advertised(&bound, &config.public);
+        let senders = Senders::start(&sockets, config.threads, &metrics, &on_end, stop)?;
         Ok(Self {
             hub,
             tracks,
             registry,
-            queues,
-            threads: Mutex::new(threads),
-            tasks,
-            next_thread: AtomicUsize::new(0),
+            senders,
             metrics,
             identity,
             sockets,
-            addresses,
-            locals,
-            max_sessions: config.max_sessions,
+            addresses: advertised(&bound, &config.public),
+            locals: bound.iter().map(|a| stand_in(*a)).collect(),
         })
     }
 
@@ -245,19 +151,10 @@ impl Whep {
         offer: &[u8],
     ) -> Result<Answer, Refusal> {
         let answered = self.try_offer(camera, profile, offer).await;
-        if let Err(refusal) = &answered {
-            let failure = match refusal {
-                Refusal::Offer(_) | Refusal::Mismatch(Mismatch::NoRtcpMux) => {
-                    Some(ConnectFailure::BadOffer)
-                }
-                Refusal::Mismatch(_) => Some(ConnectFailure::Codec),
-                Refusal::NotLive(_) => Some(ConnectFailure::NotLive),
-                Refusal::Full(_) => Some(ConnectFailure::Full),
-                _ => None,
-            };
-            if let Some(failure) = failure {
-                self.metrics.failure(failure);
-            }
+        if let Err(refusal) = &answered
+            && let Some(failure) = refusal.connect_failure()
+        {
+            self.metrics.failure(failure);
         }
         answered
     }
@@ -269,7 +166,7 @@ impl Whep {
         offer: &[u8],
     ) -> Result<Answer, Refusal> {
         let offer = Offer::parse(offer)?;
-        self.check_room()?;
+        self.registry.check_room().map_err(Refusal::Full)?;
         let first = profile.unwrap_or_default();
         let ssrcs = [rand::random(), rand::random()];
         let mut refusal = None;
@@ -277,7 +174,7 @@ impl Whep {
             match self.live(camera, profile).await {
                 Ok((channel, info)) => match agree(&offer, &info, ssrcs) {
                     Ok(agreement) => {
-                        return self.create(&channel, &info, &offer, agreement, profile);
+                        return self.create(&channel, &info, &offer, &agreement);
                     }
                     // The sibling may have a codec that the viewer plays.
                     Err(mismatch) => drop(refusal.get_or_insert(mismatch.into())),
@@ -289,14 +186,6 @@ impl Whep {
             }
         }
         Err(refusal.unwrap_or(Refusal::UnknownCamera(first)))
-    }
-
-    fn check_room(&self) -> Result<(), Refusal> {
-        let sessions = self.lock().by_token.len();
-        if sessions >= self.max_sessions {
-            return Err(Refusal::Full(sessions));
-        }
-        Ok(())
     }
 
     /// The channel once its pictures come.
@@ -318,66 +207,46 @@ impl Whep {
         channel: &Arc<Channel>,
         info: &Arc<StreamInfo>,
         offer: &Offer,
-        agreement: Agreement,
-        profile: Profile,
+        agreement: &Agreement,
     ) -> Result<Answer, Refusal> {
-        let fail = |e: String| Refusal::Internal(e);
-        let thread = self.next_thread.fetch_add(1, Ordering::Relaxed) % self.queues.len().max(1);
-        let queue = self
-            .queues
-            .get(thread)
-            .ok_or_else(|| fail("no sender thread".into()))?;
+        let thread = self.senders.next();
         let id = SessionId::next();
         let codec = info.video.as_ref().map_or("", |v| v.codec.name());
-        let shared = Arc::new(Shared::new(id, codec));
-        let local = Local {
-            ufrag: make_ufrag(thread),
-            pwd: make_pwd(),
+        let figures = Arc::new(SessionFigures::new(id, codec));
+        let ice = self.ice(thread, offer);
+        let local = LocalDescription {
+            ufrag: ice.local.ufrag.clone(),
+            pwd: ice.local.pwd.clone(),
             fingerprint: self.identity.fingerprint().to_owned(),
             addresses: self.addresses.clone(),
         };
-        let track: Arc<Track> = self.tracks.watch(channel, info);
-        let seed = Seed {
-            shared: Arc::clone(&shared),
+        let track = self.tracks.watch(channel, info);
+        let dtls = self.identity.handshake(offer.fingerprint);
+        let seed = SessionSeed {
+            figures: Arc::clone(&figures),
             agreement: agreement.clone(),
-            local_ufrag: local.ufrag.clone(),
-            local_pwd: local.pwd.clone(),
-            remote_ufrag: offer.ufrag.clone(),
-            remote_pwd: offer.pwd.clone(),
-            candidates: offer.candidates.clone(),
-            dtls: self.identity.handshake(offer.fingerprint).map_err(fail)?,
-            provider: Arc::clone(self.identity.provider()),
-            locals: self.locals.clone(),
+            ice,
+            dtls: dtls.map_err(Refusal::Internal)?,
             metrics: self.metrics.viewer(track.key()),
             track,
         };
-        let token = make_pwd();
-        let etag = make_ufrag(thread);
-        let entry = Entry {
+        let (token, etag) = (make_pwd(), make_ufrag(thread));
+        let first = offer.sections.first();
+        let registered = RegisteredSession {
             id,
             thread,
             key: channel.key().clone(),
             etag: etag.clone(),
-            mid: offer
-                .sections
-                .first()
-                .map(|s| s.mid.clone())
-                .unwrap_or_default(),
-            shared,
+            mid: first.map(|s| s.mid.clone()).unwrap_or_default(),
+            figures,
         };
-        {
-            let mut registry = self.lock();
-            // Others may have come while this one waited for its camera.
-            let sessions = registry.by_token.len();
-            if sessions >= self.max_sessions {
-                return Err(Refusal::Full(sessions));
-            }
-            registry.tokens.insert(id, token.clone());
-            registry.by_token.insert(token.clone(), entry);
-        }
-        if queue.try_send(Command::Create(Box::new(seed))).is_err() {
-            forget(&mut self.lock(), id);
-            return Err(fail("the sender thread is overloaded".into()));
+        // Others may have come while this one waited for its camera.
+        self.registry
+            .add(token.clone(), registered)
+            .map_err(Refusal::Full)?;
+        if let Err(refusal) = self.tell(thread, SenderCommand::Create(Box::new(seed))) {
+            self.registry.forget(id);
+            return Err(refusal);
         }
         let sdp = agreement.answer(offer, &local, id.0);
         tracing::info!(session = %id, channel = %channel.key(), "viewer session created");
@@ -386,12 +255,29 @@ impl Whep {
             sdp,
             etag,
             id,
-            profile,
+            profile: channel.key().profile,
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(|e| e.into_inner())
+    /// What the agent of a new session is made of.
+    fn ice(&self, thread: usize, offer: &Offer) -> IceSeed {
+        IceSeed {
+            local: IceCredentials::make(thread),
+            remote: IceCredentials {
+                ufrag: offer.ufrag.clone(),
+                pwd: offer.pwd.clone(),
+            },
+            candidates: offer.candidates.clone(),
+            locals: self.locals.clone(),
+            provider: Arc::clone(self.identity.provider()),
+        }
+    }
+
+    fn tell(&self, thread: usize, command: SenderCommand) -> Result<(), Refusal> {
+        match self.senders.tell(thread, command) {
+            true => Ok(()),
+            false => Err(Refusal::Internal("the sender thread is overloaded".into())),
+        }
     }
 
     /// Takes a fragment (RFC 8840): candidates, or an ICE restart if it has other credentials than
@@ -402,142 +288,76 @@ impl Whep {
         etag: Option<&str>,
         fragment: &str,
     ) -> Result<Fragment, Refusal> {
-        let (id, thread, current, mid) = {
-            let registry = self.lock();
-            let entry = registry
-                .by_token
-                .get(token)
-                .ok_or(Refusal::UnknownSession)?;
-            (
-                entry.id,
-                entry.thread,
-                entry.etag.clone(),
-                entry.mid.clone(),
-            )
-        };
+        let known = |s: &RegisteredSession| (s.id, s.thread, s.etag.clone(), s.mid.clone());
+        let found = self.registry.find(token, known);
+        let (id, thread, current, mid) = found.ok_or(Refusal::UnknownSession)?;
         if etag.is_some_and(|etag| etag != current) {
             return Err(Refusal::Stale);
         }
-        let queue = self.queues.get(thread).ok_or(Refusal::UnknownSession)?;
-        let overloaded = || Refusal::Internal("the sender thread is overloaded".into());
         let candidates = fragment::candidates(fragment);
         // With `*` as entity tag the viewer asks for a restart (RFC 9725 section 4.3.3).
-        if etag.is_none() {
-            let remote = fragment::credentials(fragment).map_err(Refusal::Fragment)?;
-            let local = (make_ufrag(thread), make_pwd());
-            let (done, restarted) = oneshot::channel();
-            let restart = Command::RestartIce {
-                id,
-                local: local.clone(),
-                remote,
-                done,
-            };
-            queue.try_send(restart).map_err(|_full| overloaded())?;
-            if !restarted.await.unwrap_or(false) {
-                return Err(Refusal::UnknownSession);
-            }
-            let etag = make_ufrag(thread);
-            if let Some(entry) = self.lock().by_token.get_mut(token) {
-                entry.etag.clone_from(&etag);
-            }
-            if !candidates.is_empty() {
-                queue
-                    .try_send(Command::Candidates(id, candidates))
-                    .map_err(|_full| overloaded())?;
-            }
-            return Ok(Fragment::Restarted {
-                sdp: fragment::restarted(&local, &mid, &self.addresses),
-                etag,
-            });
+        if etag.is_some() {
+            self.tell(thread, SenderCommand::Candidates(id, candidates))?;
+            return Ok(Fragment::Trickled);
         }
-        queue
-            .try_send(Command::Candidates(id, candidates))
-            .map_err(|_full| overloaded())?;
-        Ok(Fragment::Trickled)
+        let remote = fragment::credentials(fragment).map_err(Refusal::Fragment)?;
+        let local = IceCredentials::make(thread);
+        let (done, restarted) = oneshot::channel();
+        let restart = SenderCommand::RestartIce {
+            id,
+            local: local.clone(),
+            remote,
+            done,
+        };
+        self.tell(thread, restart)?;
+        if !restarted.await.unwrap_or(false) {
+            return Err(Refusal::UnknownSession);
+        }
+        let etag = make_ufrag(thread);
+        self.registry.set_etag(token, &etag);
+        if !candidates.is_empty() {
+            self.tell(thread, SenderCommand::Candidates(id, candidates))?;
+        }
+        Ok(Fragment::Restarted {
+            sdp: fragment::restarted(&local, &mid, &self.addresses),
+            etag,
+        })
     }
 
     /// Ends a session at its viewer's wish. False if there is none of that name.
     pub fn delete(&self, token: &str) -> bool {
-        let found = self.lock().by_token.get(token).map(|e| (e.id, e.thread));
+        let found = self.registry.find(token, |s| (s.id, s.thread));
         found.is_some_and(|(id, thread)| self.end(id, thread, EndReason::Deleted))
     }
 
     fn end(&self, id: SessionId, thread: usize, reason: EndReason) -> bool {
-        let queue = self.queues.get(thread);
-        queue.is_some_and(|q| q.try_send(Command::End(id, reason)).is_ok())
+        self.senders.tell(thread, SenderCommand::End(id, reason))
     }
 
     /// Ends a session by its number.
     pub fn end_session(&self, id: u64, reason: EndReason) -> bool {
         let id = SessionId(id);
-        let thread = {
-            let registry = self.lock();
-            registry
-                .tokens
-                .get(&id)
-                .and_then(|t| registry.by_token.get(t))
-                .map(|e| e.thread)
-        };
+        let thread = self.registry.thread_of(id);
         thread.is_some_and(|thread| self.end(id, thread, reason))
     }
 
     /// Whether a session of that name exists, and of which camera it is.
     pub fn session_of(&self, token: &str) -> Option<ChannelKey> {
-        self.lock().by_token.get(token).map(|e| e.key.clone())
+        self.registry.find(token, |s| s.key.clone())
     }
 
     /// All sessions, oldest first.
     pub fn sessions(&self) -> Vec<SessionInfo> {
-        let mut list: Vec<SessionInfo> = self
-            .lock()
-            .by_token
-            .values()
-            .map(|e| e.shared.info(&e.key))
-            .collect();
-        list.sort_by_key(|s| s.id);
-        list
+        self.registry.list()
     }
 
     /// Ends all sessions with a goodbye, then the threads.
     pub async fn shut_down(&self, deadline: Duration) {
-        let goodbyes: Vec<oneshot::Receiver<()>> = self
-            .queues
-            .iter()
-            .filter_map(|queue| {
-                let (done, finished) = oneshot::channel();
-                queue
-                    .try_send(Command::Shutdown(done))
-                    .ok()
-                    .map(|()| finished)
-            })
-            .collect();
-        let all = async {
-            for goodbye in goodbyes {
-                drop(goodbye.await);
-            }
-        };
-        if tokio::time::timeout(deadline, all).await.is_err() {
-            tracing::warn!("sender threads did not end in time");
-            return;
-        }
-        self.tasks.stop(deadline).await;
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(|e| e.into_inner()));
-        for thread in threads {
-            // A thread that panicked has said so.
-            drop(thread.join());
-        }
+        self.senders.shut_down(deadline).await;
     }
 }
 
-fn forget(registry: &mut Registry, id: SessionId) {
-    if let Some(token) = registry.tokens.remove(&id) {
-        registry.by_token.remove(&token);
-    }
-}
-
-fn forget_when_ended(registry: &Arc<Mutex<Registry>>) -> OnEnd {
+fn forget_when_ended(registry: &Arc<SessionRegistry>) -> OnEnd {
     let registry = Arc::clone(registry);
-    Arc::new(move |id, _reason| {
-        forget(&mut registry.lock().unwrap_or_else(|e| e.into_inner()), id);
-    })
+    Arc::new(move |id, _reason| registry.forget(id))
 }

@@ -1,4 +1,4 @@
-//! The header of RTP packets (RFC 3550 section 5.1), read without copying what follows it.
+//! The header of RTP packets (RFC 3550 section 5.1): read without copying what follows it, and written.
 
 use bytes::{Buf, Bytes};
 
@@ -70,6 +70,39 @@ impl RtpPacket {
     }
 }
 
+/// What the fixed part of a header says, to be written. No padding, no contributors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpHeader {
+    /// Whether a header extension follows (RFC 3550 section 5.3.1).
+    pub extension: bool,
+    /// What it marks depends on the payload, mostly the end of an access unit.
+    pub marker: bool,
+    /// Below 128.
+    pub payload_type: u8,
+    /// One more with each packet.
+    pub sequence: u16,
+    /// When the payload was sampled, on the track's clock.
+    pub timestamp: u32,
+    /// Synchronization source.
+    pub ssrc: u32,
+}
+
+impl RtpHeader {
+    /// The fixed part's length.
+    pub const BYTES: usize = FIXED_BYTES;
+
+    /// As it is sent.
+    #[inline]
+    pub fn to_bytes(self) -> [u8; Self::BYTES] {
+        let first = 0x80 | if self.extension { 0x10 } else { 0 };
+        let second = self.payload_type | if self.marker { 0x80 } else { 0 };
+        let [s0, s1] = self.sequence.to_be_bytes();
+        let [t0, t1, t2, t3] = self.timestamp.to_be_bytes();
+        let [i0, i1, i2, i3] = self.ssrc.to_be_bytes();
+        [first, second, s0, s1, t0, t1, t2, t3, i0, i1, i2, i3]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +165,26 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            marker in any::<bool>(),
+            payload_type in 0_u8..128,
+            sequence in any::<u16>(),
+            timestamp in any::<u32>(),
+            ssrc in any::<u32>(),
+        ) {
+            let extension = false;
+            let header = RtpHeader { extension, marker, payload_type, sequence, timestamp, ssrc };
+            let packet = [&header.to_bytes()[..], &[42]].concat();
+            let payload = Bytes::from_static(&[42]);
+            let read = RtpPacket { payload_type, marker, sequence, timestamp, ssrc, payload };
+            prop_assert_eq!(RtpPacket::parse(packet.into()), Ok(read.clone()));
+
+            let header = RtpHeader { extension: true, ..header };
+            let packet = [&header.to_bytes()[..], &[0xBE, 0xDE, 0, 1, 1, 2, 3, 4, 42]].concat();
+            prop_assert_eq!(RtpPacket::parse(packet.into()), Ok(read));
+        }
+
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), first in 0x80_u8..0xC0) {
             drop(RtpPacket::parse(bytes.clone().into()));

@@ -7,6 +7,6 @@ pub mod packetize;
 pub mod receive;
 pub mod rtcp;
 
-pub use header::{RtpError, RtpPacket};
+pub use header::{RtpError, RtpHeader, RtpPacket};
 pub use packet::Packet;
 pub use receive::{Received, Reception, Reorder};

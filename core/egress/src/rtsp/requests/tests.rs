@@ -12,7 +12,7 @@ use super::*;
 const CAMERA: &str = "rtsp://127.0.0.1/thu/cho";
 
 struct Bench {
-    client: Client,
+    client: RtspClient,
     channel: Arc<Channel>,
     _kick: watch::Sender<(u64, String)>,
 }
@@ -21,7 +21,7 @@ fn bench() -> Bench {
     let (shared, channel, kick) = one_camera();
     let here = "127.0.0.1".parse().unwrap();
     Bench {
-        client: Client::new(Arc::new(shared), here, here),
+        client: RtspClient::new(Arc::new(shared), here, here),
         channel,
         _kick: kick,
     }

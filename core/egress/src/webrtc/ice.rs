@@ -1,0 +1,247 @@
+//! ICE of one viewer: an agent, the addresses that have proven to be the viewer's, and what it sends.
+//!
+//! Owner: a `session`, which hands in STUN messages and `now`, drains the agent after every input, and
+//! learns which path was chosen. Cost: none per media packet; the agent is asked once a second while
+//! connected, twenty times a second before.
+//! Not here: which datagram is whose (`stun`), what goes over the path.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rtc_crypto::RTCCryptoProvider;
+use rtc_ice::Agent;
+use rtc_ice::agent::Event;
+use rtc_ice::agent::agent_config::AgentConfig;
+use rtc_ice::candidate::CandidateConfig;
+use rtc_ice::candidate::candidate_host::CandidateHostConfig;
+use rtc_ice::mdns::MulticastDnsMode;
+use rtc_ice::state::ConnectionState;
+use rtc_shared::error::Error;
+use rtc_shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+use sansio::Protocol;
+
+use super::candidate;
+use super::offer::MAX_CANDIDATES;
+use super::outbox::Outbox;
+use super::socket::Path;
+use super::stun::{IceCredentials, nominates};
+
+/// Silence after which the connection counts as lost, and then as gone.
+const DISCONNECTED: Duration = Duration::from_secs(5);
+const FAILED: Duration = Duration::from_secs(10);
+/// While connecting, how often a pair is checked again.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// While connected, how often the agent is asked: it would like five times a second.
+const CONNECTED_TICK: Duration = Duration::from_secs(1);
+/// More viewer addresses than candidates make sense.
+const MAX_PATHS: usize = 16;
+
+/// What an agent is made of.
+pub(crate) struct IceSeed {
+    pub(super) local: IceCredentials,
+    pub(super) remote: IceCredentials,
+    /// The viewer's candidates, as written.
+    pub(super) candidates: Vec<String>,
+    /// One address per socket, to stand for it towards the agent.
+    pub(super) locals: Vec<SocketAddr>,
+    pub(super) provider: Arc<dyn RTCCryptoProvider>,
+}
+
+/// What the agent has found out.
+pub(super) enum IceEvent {
+    /// The viewer has not been heard for too long, or could never be reached.
+    Failed,
+    /// Media and DTLS are to go here from now on; nowhere, if no socket of ours leads there.
+    Selected(Option<Path>),
+}
+
+/// ICE of one viewer.
+pub(super) struct ViewerIce {
+    agent: Agent,
+    locals: Vec<SocketAddr>,
+    /// Where the viewer's addresses were last heard.
+    paths: Vec<Path>,
+    /// A nomination that came before the pair was checked from our side; see [`ViewerIce::stun`].
+    early_nomination: Option<(Path, Vec<u8>)>,
+    next_tick: Instant,
+}
+
+impl ViewerIce {
+    /// Begins to check.
+    pub(super) fn new(seed: IceSeed, now: Instant) -> Result<Self, Error> {
+        let config = AgentConfig {
+            local_ufrag: seed.local.ufrag,
+            local_pwd: seed.local.pwd,
+            multicast_dns_mode: MulticastDnsMode::Disabled,
+            disconnected_timeout: Some(DISCONNECTED),
+            failed_timeout: Some(FAILED),
+            check_interval: CHECK_INTERVAL,
+            ..AgentConfig::default()
+        };
+        let mut agent = Agent::new(now, Arc::new(config), seed.provider)?;
+        for local in &seed.locals {
+            let base_config = CandidateConfig {
+                network: "udp".into(),
+                address: local.ip().to_string(),
+                port: local.port(),
+                component: 1,
+                ..CandidateConfig::default()
+            };
+            let host = CandidateHostConfig {
+                base_config,
+                ..CandidateHostConfig::default()
+            };
+            agent.add_local_candidate(host.new_candidate_host()?)?;
+        }
+        for candidate in seed.candidates.iter().filter_map(|t| candidate::parse(t)) {
+            agent.add_remote_candidate(candidate)?;
+        }
+        agent.start_connectivity_checks(now, false, seed.remote.ufrag, seed.remote.pwd)?;
+        Ok(Self {
+            agent,
+            locals: seed.locals,
+            paths: Vec::new(),
+            early_nomination: None,
+            next_tick: now,
+        })
+    }
+
+    /// The viewer's addresses that have proven to be its own.
+    pub(super) fn peers(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.paths.iter().map(|p| p.peer)
+    }
+
+    /// Takes a STUN message; false if it is of no use.
+    ///
+    /// Chromium nominates with its very first check. The agent answers a nomination only once its
+    /// own check of the pair has succeeded, a millisecond later; if it were left at that, the viewer
+    /// would learn it from its next check, 50 ms later. So the early nomination is kept and handed
+    /// to the agent again when the agent's check is answered.
+    pub(super) fn stun(&mut self, now: Instant, from: Path, bytes: &[u8]) -> bool {
+        if !self.agent_takes(now, from, bytes) {
+            return false;
+        }
+        if self.agent.get_selected_candidate_pair().is_none() {
+            if nominates(bytes) {
+                self.early_nomination = Some((from, bytes.to_vec()));
+            } else if let Some((path, request)) = self.early_nomination.take() {
+                self.agent_takes(now, path, &request);
+                if self.agent.get_selected_candidate_pair().is_none() {
+                    self.early_nomination = Some((path, request));
+                }
+            }
+        } else {
+            self.early_nomination = None;
+        }
+        true
+    }
+
+    /// Hands a STUN message to the agent; false if it is of no use to it.
+    fn agent_takes(&mut self, now: Instant, from: Path, bytes: &[u8]) -> bool {
+        let Some(local_addr) = self.locals.get(from.socket).copied() else {
+            return false;
+        };
+        let message = TaggedBytesMut {
+            now,
+            transport: TransportContext {
+                local_addr,
+                peer_addr: from.peer,
+                transport_protocol: TransportProtocol::UDP,
+                ecn: None,
+            },
+            message: BytesMut::from(bytes),
+        };
+        if self.agent.handle_read(message).is_err() {
+            return false;
+        }
+        // The agent has checked the message's integrity: the address is the viewer's.
+        if let Some(known) = self.paths.iter_mut().find(|p| p.peer == from.peer) {
+            *known = from;
+        } else if self.paths.len() < MAX_PATHS {
+            self.paths.push(from);
+        }
+        true
+    }
+
+    /// Candidates that came later.
+    pub(super) fn add_candidates(&mut self, texts: &[String]) {
+        for candidate in texts.iter().filter_map(|t| candidate::parse(t)) {
+            if self.agent.get_remote_candidates().len() < MAX_CANDIDATES {
+                drop(self.agent.add_remote_candidate(candidate));
+            }
+        }
+    }
+
+    /// New credentials on both sides (RFC 8445 section 9).
+    pub(super) fn restart(
+        &mut self,
+        local: IceCredentials,
+        remote: IceCredentials,
+        now: Instant,
+    ) -> Result<(), Error> {
+        self.agent.restart(now, local.ufrag, local.pwd, true)?;
+        self.agent
+            .start_connectivity_checks(now, false, remote.ufrag, remote.pwd)?;
+        self.next_tick = now;
+        Ok(())
+    }
+
+    /// When [`ViewerIce::timeout`] is to be called.
+    pub(super) fn next_timeout(&mut self, connecting: bool) -> Instant {
+        let check = connecting.then(|| self.agent.poll_timeout()).flatten();
+        check.unwrap_or(self.next_tick)
+    }
+
+    /// Does what is due.
+    pub(super) fn timeout(&mut self, now: Instant, connecting: bool) {
+        if now >= self.next_tick || connecting {
+            drop(self.agent.handle_timeout(now));
+            self.next_tick = now + CONNECTED_TICK;
+        }
+    }
+
+    /// Sends everything that the agent has to say; then [`ViewerIce::event`] is to be asked.
+    pub(super) fn drain(&mut self, now: Instant, connecting: bool, out: &Outbox<'_>) {
+        // Triggered checks are queued for `handle_timeout`; they are due now.
+        if connecting && self.agent.poll_timeout().is_some_and(|at| at <= now) {
+            drop(self.agent.handle_timeout(now));
+        }
+        while let Some(message) = self.agent.poll_write() {
+            if let Some(path) = self.path_to(message.transport.peer_addr) {
+                out.datagram(&path, &message.message);
+            }
+        }
+    }
+
+    /// The next thing that the agent has found out.
+    pub(super) fn event(&mut self) -> Option<IceEvent> {
+        loop {
+            match self.agent.poll_event()?.event {
+                Event::ConnectionStateChange(ConnectionState::Failed) => {
+                    return Some(IceEvent::Failed);
+                }
+                Event::SelectedCandidatePairChange(_, remote) => {
+                    return Some(IceEvent::Selected(self.path_to(remote.addr())));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn path_to(&self, peer: SocketAddr) -> Option<Path> {
+        if let Some(known) = self.paths.iter().find(|p| p.peer == peer) {
+            return Some(*known);
+        }
+        let socket = self
+            .locals
+            .iter()
+            .position(|l| l.is_ipv4() == peer.is_ipv4())?;
+        Some(Path {
+            socket,
+            peer,
+            local: None,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! Which viewer sessions there are: by the token that only their viewer knows, and by number.
+//!
+//! Owner: `whep` adds, the sender threads take away when a session has ended. No more are in it than may
+//! be served at a time: the limit stands here. Cost: a look-up under a lock, never per packet.
+//! Not here: the sessions themselves, which their threads own.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use taimat_base::SessionId;
+use taimat_hub::ChannelKey;
+
+use super::info::{SessionFigures, SessionInfo};
+
+/// What is known of a session outside its thread.
+pub(super) struct RegisteredSession {
+    pub(super) id: SessionId,
+    /// The sender thread that owns it.
+    pub(super) thread: usize,
+    /// What it shows.
+    pub(super) key: ChannelKey,
+    /// Names its ICE session.
+    pub(super) etag: String,
+    /// The first media section's name, which fragments go under.
+    pub(super) mid: String,
+    pub(super) figures: Arc<SessionFigures>,
+}
+
+#[derive(Default)]
+struct Registered {
+    by_token: HashMap<String, RegisteredSession>,
+    tokens: HashMap<SessionId, String>,
+}
+
+/// All sessions.
+pub(super) struct SessionRegistry {
+    max_sessions: usize,
+    registered: Mutex<Registered>,
+}
+
+impl SessionRegistry {
+    /// None yet, and never more than this.
+    pub(super) fn new(max_sessions: usize) -> Self {
+        Self {
+            max_sessions,
+            registered: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        self.registered.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Whether one more may come; if not, how many there are.
+    pub(super) fn check_room(&self) -> Result<(), usize> {
+        self.room_in(&self.lock())
+    }
+
+    fn room_in(&self, registered: &Registered) -> Result<(), usize> {
+        match registered.by_token.len() {
+            sessions if sessions >= self.max_sessions => Err(sessions),
+            _ => Ok(()),
+        }
+    }
+
+    /// One more, if there is room; if not, how many there are.
+    pub(super) fn add(&self, token: String, session: RegisteredSession) -> Result<(), usize> {
+        let mut registered = self.lock();
+        self.room_in(&registered)?;
+        registered.tokens.insert(session.id, token.clone());
+        registered.by_token.insert(token, session);
+        Ok(())
+    }
+
+    /// It has ended.
+    pub(super) fn forget(&self, id: SessionId) {
+        let mut registered = self.lock();
+        if let Some(token) = registered.tokens.remove(&id) {
+            registered.by_token.remove(&token);
+        }
+    }
+
+    /// What `look` sees of the session with that token.
+    pub(super) fn find<T>(
+        &self,
+        token: &str,
+        look: impl FnOnce(&RegisteredSession) -> T,
+    ) -> Option<T> {
+        self.lock().by_token.get(token).map(look)
+    }
+
+    /// The thread that owns the session with that number.
+    pub(super) fn thread_of(&self, id: SessionId) -> Option<usize> {
+        let registered = self.lock();
+        let token = registered.tokens.get(&id)?;
+        registered.by_token.get(token).map(|s| s.thread)
+    }
+
+    /// Its ICE session is another one from now on.
+    pub(super) fn set_etag(&self, token: &str, etag: &str) {
+        if let Some(session) = self.lock().by_token.get_mut(token) {
+            etag.clone_into(&mut session.etag);
+        }
+    }
+
+    /// All sessions, oldest first.
+    pub(super) fn list(&self) -> Vec<SessionInfo> {
+        let mut list: Vec<SessionInfo> = self
+            .lock()
+            .by_token
+            .values()
+            .map(|s| s.figures.info(&s.key))
+            .collect();
+        list.sort_by_key(|s| s.id);
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taimat_base::{CameraKey, Profile};
+
+    fn session(id: SessionId, thread: usize) -> RegisteredSession {
+        let camera = CameraKey::new("c".parse().unwrap(), "a".parse().unwrap());
+        RegisteredSession {
+            id,
+            thread,
+            key: ChannelKey::new(camera, Profile::Main),
+            etag: "first".into(),
+            mid: "0".into(),
+            figures: Arc::new(SessionFigures::new(id, "H.264")),
+        }
+    }
+
+    #[test]
+    fn no_more_are_taken_than_may_be_until_one_has_ended() {
+        let registry = SessionRegistry::new(2);
+        let [a, b, c] = [(); 3].map(|()| SessionId::next());
+        registry.add("token a".into(), session(a, 0)).unwrap();
+        assert_eq!(registry.check_room(), Ok(()));
+        registry.add("token b".into(), session(b, 1)).unwrap();
+        assert_eq!(registry.check_room(), Err(2));
+        assert_eq!(registry.add("token c".into(), session(c, 0)), Err(2));
+        assert_eq!(registry.thread_of(c), None);
+        registry.forget(a);
+        registry.forget(a);
+        assert_eq!(registry.find("token a", |s| s.id), None);
+        registry.add("token c".into(), session(c, 0)).unwrap();
+        let numbers: Vec<u64> = registry.list().iter().map(|s| s.id).collect();
+        assert_eq!(numbers, [b.0, c.0]);
+    }
+
+    #[test]
+    fn sessions_are_found_by_token_and_by_number() {
+        let registry = SessionRegistry::new(10);
+        let id = SessionId::next();
+        registry.add("token".into(), session(id, 3)).unwrap();
+        assert_eq!(registry.thread_of(id), Some(3));
+        registry.set_etag("token", "second");
+        registry.set_etag("other", "third");
+        let etag = registry.find("token", |s| s.etag.clone());
+        assert_eq!(etag.as_deref(), Some("second"));
+    }
+}
