@@ -8,14 +8,12 @@
 )]
 
 use std::path::Path;
-use std::process::Command;
 
 use taimat_author::recording::{Film, Recording};
 use taimat_author::trial::{Outcome, run};
 use taimat_sandbox::limits::LimitSettings;
 use taimat_testkit::plugins;
-
-const FOOTAGE: &str = "/usr/share/doc/opencv-doc/examples/data/vtest.avi";
+use taimat_testkit::yard::{self, Yard};
 
 /// When somebody's middle passes the middle of the picture, in seconds: read off the picture's middle
 /// column, frame beside frame. In the first 14 seconds people stand there, and between 61 and 65 a
@@ -28,29 +26,14 @@ const FIRST: f64 = 14.5;
 const GROUP: std::ops::Range<f64> = 61.0..65.0;
 
 fn recording(folder: &Path) -> Recording {
-    assert!(
-        Path::new(FOOTAGE).is_file(),
-        "{FOOTAGE} is not there: apt-get install opencv-doc"
-    );
-    let clip = folder.join("clip.mp4");
-    let encoded = Command::new("ffmpeg")
-        .args(["-v", "error", "-i", FOOTAGE, "-an", "-c:v", "libx264"])
-        .args([
-            "-preset",
-            "veryfast",
-            "-bf",
-            "0",
-            "-g",
-            "20",
-            "-vf",
-            "scale=640:-2",
-        ])
-        .arg(&clip)
-        .status()
-        .expect("ffmpeg");
-    assert!(encoded.success());
+    let yard = Yard {
+        filter: "scale=640:-2",
+        rate: 10,
+        bitrate: None,
+    };
+    let clip = yard::encoded(&yard, folder).unwrap();
     let recording = Recording::open(clip.to_str().unwrap(), Film::default()).unwrap();
-    assert_eq!(recording.len(), 795);
+    assert_eq!(recording.len(), yard::PICTURES);
     recording
 }
 

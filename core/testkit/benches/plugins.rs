@@ -25,6 +25,7 @@ use taimat_base::{CameraKey, clock};
 use taimat_contract::{
     Delivery, Detection, DetectionSink, FrameReader, FrameSource, UnixMicros, Want,
 };
+use taimat_media::VideoCodec;
 use taimat_sandbox::compile::{Caps, Where};
 use taimat_sandbox::limits::LimitSettings;
 use taimat_sandbox::{Grant, PluginSpec, RunState, Sandbox, SandboxConfig, Trial};
@@ -34,6 +35,8 @@ use taimat_server::{Options, Router, config};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
 use taimat_testkit::gstreamer::write_commune;
 use taimat_testkit::plugins;
+use taimat_testkit::yard::{self, Yard};
+use taimat_vision::decode::{self, Decoder};
 use taimat_vision::{Picture, Sampler};
 
 fn main() {
@@ -55,9 +58,15 @@ fn main() {
     println!(
         "\n## Cameras a core: decoded, scaled, and looked at by detect-motion five times a second"
     );
-    println!("| sub-stream | CPU ms a second of it | cameras a core |\n| --- | --- | --- |");
+    println!(
+        "| pictures | sub-stream | decoder | CPU ms a second of it | cameras a core | decoding alone, ms: Rust | libavcodec |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
     for rate in [10, 25] {
-        single.block_on(cameras(rate));
+        single.block_on(cameras("drawn", rate, &drawn(rate)));
+    }
+    for rate in [10, 25] {
+        single.block_on(cameras("filmed", rate, &filmed(rate)));
     }
     println!("\n## From the file's landing to its generation running");
     runtime.block_on(landing());
@@ -144,38 +153,82 @@ async fn boundary(width: u32) {
     );
 }
 
-async fn cameras(rate: u32) {
-    const SECONDS: u32 = 20;
+fn drawn(rate: u32) -> Recording {
     let film = Film {
         size: (640, 360),
         rate,
-        seconds: SECONDS,
+        seconds: 20,
     };
-    let recording = Recording::scene(SceneKind::Street, 1, film).unwrap();
+    Recording::scene(SceneKind::Street, 1, film).unwrap()
+}
+
+/// A real yard, with the noise of a real sensor, in the bits that a sub-stream has.
+fn filmed(rate: u32) -> Recording {
+    let folder = tempfile::tempdir().unwrap();
+    let yard = Yard {
+        filter: "scale=640:-2,crop=640:360",
+        rate,
+        bitrate: Some(if rate > 10 { 800_000 } else { 500_000 }),
+    };
+    let clip = yard::encoded(&yard, folder.path()).unwrap();
+    Recording::open(clip.to_str().unwrap(), Film::default()).unwrap()
+}
+
+/// CPU time of decoding a second of it, in ms.
+fn decoding(recording: &Recording, make: fn(VideoCodec) -> Box<dyn Decoder>, seconds: f64) -> f64 {
+    let codec = recording.codec();
+    let streams = recording.units().iter();
+    let streams: Vec<_> = streams
+        .map(|(_, unit)| decode::stream(codec, unit))
+        .collect();
+    let mut times: Vec<f64> = (0..3)
+        .map(|_| {
+            let mut decoder = make(codec);
+            let begin = cpu();
+            let pictures: usize = streams
+                .iter()
+                .map(|stream| decoder.decode(stream).unwrap().len())
+                .sum();
+            assert!(pictures + 5 > streams.len(), "{pictures} pictures");
+            (cpu() - begin).as_secs_f64() * 1000.0 / seconds
+        })
+        .collect();
+    median(&mut times)
+}
+
+async fn cameras(kind: &str, rate: u32, recording: &Recording) {
+    let seconds = recording.len() as f64 / f64::from(rate);
     let package = plugins::package("detect-motion").unwrap();
     let mut costs = Vec::new();
     for _ in 0..5 {
-        let begin = clock::thread_now();
-        let outcome = run(&package, "{}", &LimitSettings::default(), &recording)
+        let begin = cpu();
+        let outcome = run(&package, "{}", &LimitSettings::default(), recording)
             .await
             .unwrap();
-        let cost = (clock::thread_now() - begin).as_secs_f64();
-        assert!(outcome.frames.len() >= 5 * SECONDS as usize - 2);
+        let cost = (cpu() - begin).as_secs_f64();
+        assert!(outcome.frames.len() as f64 >= 5.0 * seconds - 3.0);
         // Compiling the component is part of the run and not of the cost.
-        let begin = clock::thread_now();
+        let begin = cpu();
         drop(
             Trial::start(&package, "{}", &LimitSettings::default())
                 .await
                 .unwrap(),
         );
-        let start = (clock::thread_now() - begin).as_secs_f64();
-        costs.push((cost - start) / f64::from(SECONDS));
+        let start = (cpu() - begin).as_secs_f64();
+        costs.push((cost - start) / seconds);
     }
     let cost = median(&mut costs);
+    let (decoder, libavcodec) = if decode::HAS_LIBAVCODEC {
+        let alone = decoding(recording, decode::decoder, seconds);
+        ("libavcodec", format!("{alone:.2}"))
+    } else {
+        ("Rust", "–".to_owned())
+    };
     println!(
-        "| 640×360@{rate} | {:.2} | {:.0} |",
+        "| {kind} | 640×360@{rate} | {decoder} | {:.2} | {:.0} | {:.2} | {libavcodec} |",
         cost * 1000.0,
-        1.0 / cost
+        1.0 / cost,
+        decoding(recording, decode::in_rust, seconds)
     );
 }
 

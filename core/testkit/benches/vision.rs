@@ -23,19 +23,28 @@ use taimat_contract::{FrameReader, FrameSource, UnixMicros, Want};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_media::{AccessUnit, MediaTime, StreamInfo, VideoCodec, VideoTrack, codec::VIDEO_CLOCK};
 use taimat_simulate::SceneKind;
+use taimat_testkit::yard::{self, Yard};
 use taimat_vision::decode::{self, Decoder};
 use taimat_vision::kernels::{self, Source};
 use taimat_vision::{Picture, Sampler, Vision};
 
 const SIZES: [(usize, usize); 2] = [(640, 360), (1920, 1080)];
+/// A real yard with the noise of a real sensor: size, how it is brought to it, bits a second.
+const YARDS: [((usize, usize), &str, u32); 1] =
+    [((640, 360), "scale=640:-2,crop=640:360", 500_000)];
 
 fn main() {
-    println!("## Decoders, CPU time of a picture of a street");
+    println!("## Decoders, CPU time of a picture");
     println!(
-        "| picture | stream | Mbit/s at 10 pictures/s | decoder | µs | against H.264 in Rust |"
+        "| pictures | picture | stream | Mbit/s at 10 pictures/s | decoder | µs | against H.264 in Rust |"
     );
-    println!("| --- | --- | --- | --- | --- | --- |");
-    SIZES.into_iter().for_each(decoders);
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for size in SIZES {
+        decoders("drawn", size, &street(size, 4));
+    }
+    for (size, filter, bitrate) in YARDS {
+        decoders("filmed", size, &filmed(filter, bitrate));
+    }
     println!("\n## Kernels on a picture of 1920×1080, against a copy of its luma");
     println!("| kernel | µs | against the copy |\n| --- | --- | --- |");
     kernels();
@@ -65,6 +74,17 @@ fn street(size: (usize, usize), seconds: u32) -> Recording {
         seconds,
     };
     Recording::scene(SceneKind::Street, 3, film).unwrap()
+}
+
+fn filmed(filter: &'static str, bitrate: u32) -> Recording {
+    let folder = tempfile::tempdir().unwrap();
+    let yard = Yard {
+        filter,
+        rate: 10,
+        bitrate: Some(bitrate),
+    };
+    let clip = yard::encoded(&yard, folder.path()).unwrap();
+    Recording::open(clip.to_str().unwrap(), Film::default()).unwrap()
 }
 
 /// The same pictures as H.265, by ffmpeg.
@@ -121,13 +141,12 @@ fn jpeg(picture: &Picture, quality: u8) -> Vec<u8> {
     image
 }
 
-fn decoders(size: (usize, usize)) {
+fn decoders(kind: &str, size: (usize, usize), recording: &Recording) {
     const ROUNDS: usize = 5;
-    let recording = street(size, 4);
     let sources = [
-        (VideoCodec::H264, streams(&recording)),
-        (VideoCodec::H265, streams(&as_h265(&recording))),
-        (VideoCodec::Jpeg, as_jpeg(&recording)),
+        (VideoCodec::H264, streams(recording)),
+        (VideoCodec::H265, streams(&as_h265(recording))),
+        (VideoCodec::Jpeg, as_jpeg(recording)),
     ];
     type Make = fn(VideoCodec) -> Box<dyn Decoder>;
     let mut makers: Vec<(&str, Make)> = vec![("Rust", decode::in_rust)];
@@ -163,7 +182,7 @@ fn decoders(size: (usize, usize)) {
             let cost = median(times);
             let first = *first.get_or_insert(cost);
             println!(
-                "| {}×{} | {codec} | {rate:.1} | {name} | {cost:.0} | {:.2} |",
+                "| {kind} | {}×{} | {codec} | {rate:.1} | {name} | {cost:.0} | {:.2} |",
                 size.0,
                 size.1,
                 cost / first

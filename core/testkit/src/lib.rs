@@ -16,6 +16,7 @@ pub mod relay;
 pub mod vlc;
 pub mod wait;
 pub mod whep;
+pub mod yard;
 
 pub use clip::{Clip, ClipOptions};
 pub use field::FieldCamera;

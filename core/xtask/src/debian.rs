@@ -35,8 +35,14 @@ const fn file(name: &'static str, seen: &'static str) -> Package {
 /// For benchmarks with a browser.
 pub(crate) const BROWSER: [Package; 1] = [program("chromium", "chromium")];
 
-/// For benchmarks that encode.
-pub(crate) const FFMPEG: [Package; 1] = [program("ffmpeg", "ffmpeg")];
+/// Real footage, for benchmarks and for tests of detectors, and what encodes it.
+pub(crate) const FOOTAGE: [Package; 2] = [
+    program("ffmpeg", "ffmpeg"),
+    file(
+        "opencv-doc",
+        "/usr/share/doc/opencv-doc/examples/data/vtest.avi",
+    ),
+];
 
 /// For the option to decode by libavcodec.
 pub(crate) const LIBAVCODEC: [Package; 4] = [

@@ -171,8 +171,8 @@ fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
     let mut args = vec!["bench", "-p", "taimat-testkit", "--bench", what];
-    if what == "vision" {
-        debian::need(&debian::FFMPEG)?;
+    if ["vision", "plugins"].contains(&what) {
+        debian::need(&debian::FOOTAGE)?;
     }
     if libavcodec {
         debian::need(&debian::LIBAVCODEC)?;
