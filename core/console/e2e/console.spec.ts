@@ -196,9 +196,7 @@ test('sound passes through as the camera sends it', async ({ page }) => {
   for (const audio of ['opus', 'pcma']) {
     const camera = await new GstCamera({ audio }).start();
     const other = new Commune();
-    other.write(
-      `[commune]\nname = "x"\n[camera.nha]\nmain = "${camera.url}"\naudio = true\n`,
-    );
+    other.write(`[commune]\nname = "x"\n[camera.nha]\nmain = "${camera.url}"\naudio = true\n`);
     const own = await new Router().start(other);
     await page.goto(own.page);
     await expect(picture(page, 'nha')).toHaveAttribute('data-state', 'live');

@@ -55,15 +55,13 @@ export class Detections {
   #take(plugin: string, detections: Detection[]): void {
     const at = Math.max(...detections.map((d) => d.at));
     const marks = detections.flatMap((detection) =>
-      detection.regions.map(
-        (rect): Mark => ({
-          rect,
-          kind: detection.kind,
-          text: detection.text,
-          // A track is one thing only where it has one place.
-          track: detection.regions.length === 1 ? detection.track : null,
-        }),
-      ),
+      detection.regions.map((rect): Mark => ({
+        rect,
+        kind: detection.kind,
+        text: detection.text,
+        // A track is one thing only where it has one place.
+        track: detection.regions.length === 1 ? detection.track : null,
+      })),
     );
     const list = this.#seen.get(plugin) ?? [];
     list.push({ at, arrived: performance.now(), marks });

@@ -48,17 +48,13 @@ export class Player {
   private held = 0;
   private timers: ReturnType<typeof setInterval>[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
-  private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null =
-    null;
+  private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null = null;
 
   /** Shows the camera at `endpoint` in `video` until the returned function is called. */
   attach(video: HTMLVideoElement, endpoint: string): () => void {
     this.video = video;
     this.endpoint = endpoint;
-    this.timers = [
-      setInterval(() => this.watch(), 250),
-      setInterval(() => void this.measure(), 1000),
-    ];
+    this.timers = [setInterval(() => this.watch(), 250), setInterval(() => void this.measure(), 1000)];
     void this.connect();
     return () => this.detach();
   }
