@@ -26,6 +26,8 @@ export class Detections {
   marks = $state.raw<Mark[]>([]);
   /** How much older what is drawn is than the picture it is drawn on, in ms; null when not known. */
   behind = $state<number | null>(null);
+  // Not on screen: what is, is chosen from it at every picture.
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity
   #seen = new Map<string, Arrived[]>();
 
   constructor(private readonly player: Player) {}

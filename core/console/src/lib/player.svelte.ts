@@ -32,7 +32,6 @@ export class Player {
   retryAt = $state<number | null>(null);
   connected = $state<number | null>(null);
   picture = $state<number | null>(null);
-  hasAudio = $state(false);
   /** When the picture that is on screen was captured, in microseconds since 1970 by the router's
    * clock; null while that is not known, or nobody asks. */
   shownAt: number | null = null;
@@ -107,7 +106,6 @@ export class Player {
         this.failures = 0;
         this.connected = viewer.timing.connected;
         this.picture = viewer.timing.picture;
-        this.hasAudio = viewer.stream.getAudioTracks().some((t) => !t.muted);
       }
       this.shownAt = this.captured(picture.rtpTimestamp);
       this.onshown?.();
@@ -186,26 +184,23 @@ export class Player {
     if (!viewer || !connection || this.state !== 'live') return;
     if (this.onshown) void this.synchronize(viewer);
     const report = await connection.getStats();
-    let trip = 0;
-    for (const entry of report.values()) {
-      if (entry.type === 'candidate-pair' && entry.nominated) {
-        trip = entry.currentRoundTripTime ?? 0;
-      }
-    }
-    for (const entry of report.values()) {
-      if (entry.type !== 'inbound-rtp' || entry.kind !== 'video') continue;
+    const entries = Array.from(report.values() as Iterable<RTCStats>);
+    const pairs = entries.filter((entry) => entry.type === 'candidate-pair') as RTCIceCandidatePairStats[];
+    const trip = pairs.findLast((pair) => pair.nominated)?.currentRoundTripTime ?? 0;
+    const streams = entries.filter((entry) => entry.type === 'inbound-rtp') as RTCInboundRtpStreamStats[];
+    for (const stream of streams.filter((one) => one.kind === 'video')) {
       const now = {
-        bytes: entry.bytesReceived as number,
-        frames: entry.framesDecoded as number,
-        lost: entry.packetsLost as number,
-        packets: entry.packetsReceived as number,
-        at: entry.timestamp as number,
+        bytes: stream.bytesReceived ?? 0,
+        frames: stream.framesDecoded ?? 0,
+        lost: stream.packetsLost ?? 0,
+        packets: stream.packetsReceived ?? 0,
+        at: stream.timestamp,
       };
       const before = this.before;
       this.before = now;
-      const emitted = entry.jitterBufferEmittedCount as number;
-      const buffered = emitted > 0 ? (entry.jitterBufferDelay as number) / emitted : 0;
-      const decoded = now.frames > 0 ? (entry.totalDecodeTime as number) / now.frames : 0;
+      const emitted = stream.jitterBufferEmittedCount ?? 0;
+      const buffered = emitted > 0 ? (stream.jitterBufferDelay ?? 0) / emitted : 0;
+      const decoded = now.frames > 0 ? (stream.totalDecodeTime ?? 0) / now.frames : 0;
       const seconds = before ? (now.at - before.at) / 1000 : 0;
       const packets = before ? now.packets - before.packets : 0;
       const lost = before ? Math.max(0, now.lost - before.lost) : 0;
@@ -214,8 +209,8 @@ export class Player {
         bitsPerSecond: before && seconds > 0 ? ((now.bytes - before.bytes) * 8) / seconds : null,
         framesPerSecond: before && seconds > 0 ? (now.frames - before.frames) / seconds : null,
         loss: before && packets + lost > 0 ? lost / (packets + lost) : null,
-        width: (entry.frameWidth as number | undefined) ?? null,
-        height: (entry.frameHeight as number | undefined) ?? null,
+        width: stream.frameWidth ?? null,
+        height: stream.frameHeight ?? null,
       };
     }
   }
