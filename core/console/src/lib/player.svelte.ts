@@ -1,8 +1,8 @@
-// Keeps one picture on screen: connects, notices when it stands still, connects again.
+// Keeps one picture on screen: connects, notices when it stands still, connects again. What follows
+// from what is `playing.ts`; here are the browser, the router and the clock.
 
+import { after, BEGINNING, type Happened, type PlayState } from './playing';
 import { Refusal, Viewer } from './whep';
-
-export type PlayState = 'connecting' | 'live' | 'stalled' | 'offline';
 
 export interface Stats {
   /** Estimated delay between the router and the screen, in ms. */
@@ -15,9 +15,6 @@ export interface Stats {
   height: number | null;
 }
 
-const STALL_MS = 1500;
-const FIRST_RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 15_000;
 /** How often the session's clock is asked for: cameras' clocks drift by less than a picture in it. */
 const CLOCK_MS = 15_000;
 /** Pictures are held back for what belongs on them by so much at most. */
@@ -28,8 +25,6 @@ export class Player {
   state = $state<PlayState>('connecting');
   cause = $state<string | null>(null);
   stats = $state.raw<Stats | null>(null);
-  /** When the next attempt is made, in ms of performance.now(). */
-  retryAt = $state<number | null>(null);
   connected = $state<number | null>(null);
   picture = $state<number | null>(null);
   /** When the picture that is on screen was captured, in microseconds since 1970 by the router's
@@ -38,11 +33,10 @@ export class Player {
   /** Called with every picture that is shown. */
   onshown: (() => void) | null = null;
 
+  private playing = BEGINNING;
   private viewer: Viewer | null = null;
   private video: HTMLVideoElement | null = null;
   private endpoint = '';
-  private failures = 0;
-  private lastFrame = 0;
   private clock: { rtp: number; at: number; asked: number } | null = null;
   private held = 0;
   private timers: ReturnType<typeof setInterval>[] = [];
@@ -53,8 +47,11 @@ export class Player {
   attach(video: HTMLVideoElement, endpoint: string): () => void {
     this.video = video;
     this.endpoint = endpoint;
-    this.timers = [setInterval(() => this.watch(), 250), setInterval(() => void this.measure(), 1000)];
-    void this.connect();
+    this.timers = [
+      setInterval(() => this.happened({ is: 'tick' }), 250),
+      setInterval(() => void this.measure(), 1000),
+    ];
+    this.happened({ is: 'attached' });
     return () => this.detach();
   }
 
@@ -67,12 +64,34 @@ export class Player {
     this.video = null;
   }
 
+  private happened(what: Happened): void {
+    const { playing, todo } = after(this.playing, what, performance.now(), Math.random());
+    this.playing = playing;
+    this.state = playing.state;
+    this.cause = playing.cause;
+    for (const one of todo) {
+      if (one.do === 'connect') void this.connect();
+      else if (one.do === 'close') this.close();
+      else this.wait(one.ms);
+    }
+  }
+
+  private wait(ms: number): void {
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => this.happened({ is: 'due' }), ms);
+  }
+
+  private close(): void {
+    this.viewer?.close();
+    this.viewer = null;
+    this.stats = null;
+  }
+
   private async connect(): Promise<void> {
     const video = this.video;
     if (!video) return;
-    this.retryAt = null;
-    if (this.state !== 'offline' && this.state !== 'stalled') this.state = 'connecting';
-    const viewer = new Viewer(this.endpoint, (cause) => this.failed(cause));
+    clearTimeout(this.retryTimer);
+    const viewer = new Viewer(this.endpoint, (cause) => this.happened({ is: 'failed', cause }));
     this.viewer?.close();
     this.viewer = viewer;
     this.before = null;
@@ -89,7 +108,8 @@ export class Player {
       void video.play().catch(() => undefined);
     } catch (error) {
       if (this.viewer === viewer) {
-        this.failed(error instanceof Refusal ? error.refused.cause : 'other');
+        const cause = error instanceof Refusal ? error.refused.cause : 'other';
+        this.happened({ is: 'failed', cause });
       }
     }
   }
@@ -98,15 +118,12 @@ export class Player {
   private frames(video: HTMLVideoElement, viewer: Viewer): void {
     const shown: VideoFrameRequestCallback = (_now, picture) => {
       if (this.viewer !== viewer) return;
-      this.lastFrame = performance.now();
       viewer.pictured();
       if (this.state !== 'live') {
-        this.state = 'live';
-        this.cause = null;
-        this.failures = 0;
         this.connected = viewer.timing.connected;
         this.picture = viewer.timing.picture;
       }
+      this.happened({ is: 'shown' });
       this.shownAt = this.captured(picture.rtpTimestamp);
       this.onshown?.();
       video.requestVideoFrameCallback(shown);
@@ -147,35 +164,9 @@ export class Player {
     this.viewer?.hold(null);
   }
 
-  /** A picture that stands still is not shown as live. */
-  private watch(): void {
-    if (this.state === 'live' && performance.now() - this.lastFrame > STALL_MS) {
-      this.state = 'stalled';
-      this.cause = 'stalled';
-    }
-  }
-
-  private failed(cause: string): void {
-    this.viewer?.close();
-    this.viewer = null;
-    this.state = 'offline';
-    this.cause = cause;
-    this.stats = null;
-    this.failures += 1;
-    const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (this.failures - 1), LONGEST_RETRY_MS);
-    const wait = ceiling * (0.5 + Math.random() / 2);
-    this.retryAt = performance.now() + wait;
-    clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => void this.connect(), wait);
-  }
-
-  /** The router says that the camera is live again: no reason to wait. */
+  /** The router says that the camera is live again. */
   hurry(): void {
-    if (this.state === 'offline' && this.retryAt !== null) {
-      clearTimeout(this.retryTimer);
-      this.failures = 0;
-      void this.connect();
-    }
+    this.happened({ is: 'told' });
   }
 
   private async measure(): Promise<void> {
