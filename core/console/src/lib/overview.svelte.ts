@@ -1,5 +1,7 @@
 // What the router says about its cameras, asked for every two seconds.
 
+import { repeat } from './repeat';
+
 export interface NoSound {
   /** A word from a closed set. */
   reason: string;
@@ -57,8 +59,10 @@ export interface Placed {
 }
 
 const POLL_MS = 2000;
+/** Whoever takes longer does not answer. */
+const ANSWER_MS = 5000;
 
-class Overview {
+export class Overview {
   communes = $state.raw<Commune[]>([]);
   problems = $state.raw<Problem[]>([]);
   /** Whether an answer has come at all. */
@@ -83,7 +87,7 @@ class Overview {
 
   poll = async (): Promise<void> => {
     try {
-      const response = await fetch('/api/v1/overview', { signal: AbortSignal.timeout(5000) });
+      const response = await fetch('/api/v1/overview', { signal: AbortSignal.timeout(ANSWER_MS) });
       if (!response.ok) throw new Error(String(response.status));
       const answer = (await response.json()) as {
         now: number;
@@ -100,11 +104,7 @@ class Overview {
     }
   };
 
-  start = (): (() => void) => {
-    void this.poll();
-    const timer = setInterval(() => void this.poll(), POLL_MS);
-    return () => clearInterval(timer);
-  };
+  start = (): (() => void) => repeat(this.poll, POLL_MS);
 }
 
 export const overview = new Overview();

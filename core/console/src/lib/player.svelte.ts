@@ -1,7 +1,7 @@
 // Keeps one picture on screen: connects, notices when it stands still, connects again. What follows
 // from what is `playing.ts`; here are the browser, the router and the clock.
 
-import { after, BEGINNING, type Happened, type PlayState } from './playing';
+import { after, BEGINNING, type Happened, type PlayState, type Told } from './playing';
 import { Refusal, Viewer } from './whep';
 
 export interface Stats {
@@ -19,6 +19,8 @@ export interface Stats {
 const CLOCK_MS = 15_000;
 /** Pictures are held back for what belongs on them by so much at most. */
 const LONGEST_HOLD_MS = 300;
+/** How long the router gets to say whether it knows a session. */
+const ASK_MS = 5000;
 const VIDEO_CLOCK_KHZ = 90;
 
 export class Player {
@@ -39,6 +41,7 @@ export class Player {
   private endpoint = '';
   private clock: { rtp: number; at: number; asked: number } | null = null;
   private held = 0;
+  private asking = false;
   private timers: ReturnType<typeof setInterval>[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
   private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null = null;
@@ -72,7 +75,8 @@ export class Player {
     for (const one of todo) {
       if (one.do === 'connect') void this.connect();
       else if (one.do === 'close') this.close();
-      else this.wait(one.ms);
+      else if (one.do === 'wait') this.wait(one.ms);
+      else void this.ask();
     }
   }
 
@@ -90,8 +94,11 @@ export class Player {
   private async connect(): Promise<void> {
     const video = this.video;
     if (!video) return;
-    clearTimeout(this.retryTimer);
-    const viewer = new Viewer(this.endpoint, (cause) => this.happened({ is: 'failed', cause }));
+    const viewer = new Viewer(
+      this.endpoint,
+      (cause) => this.happened({ is: 'failed', cause }),
+      (silent) => this.happened({ is: 'silent', silent }),
+    );
     this.viewer?.close();
     this.viewer = viewer;
     this.before = null;
@@ -164,9 +171,32 @@ export class Player {
     this.viewer?.hold(null);
   }
 
-  /** The router says that the camera is live again. */
-  hurry(): void {
-    this.happened({ is: 'told' });
+  /** What the router says, as often as it does. */
+  told(told: Told): void {
+    this.happened({ is: 'told', told });
+  }
+
+  /** Asks the router whether it knows the session. */
+  private async ask(): Promise<void> {
+    const viewer = this.viewer;
+    // An attempt that is not answered yet has no session.
+    const number = viewer?.number ?? null;
+    if (number === null || this.asking) return;
+    this.asking = true;
+    const known = await this.knows(number);
+    this.asking = false;
+    if (known === false && this.viewer === viewer) this.happened({ is: 'forgotten' });
+  }
+
+  /** Null if it does not say. */
+  private async knows(number: string): Promise<boolean | null> {
+    const signal = AbortSignal.timeout(ASK_MS);
+    const answer = await fetch(`/api/v1/sessions/${number}`, { signal }).catch(() => null);
+    if (answer?.status === 404) return false;
+    if (!answer?.ok) return null;
+    // A router that was started anew counts its sessions anew: the number may be another viewer's.
+    const session = (await answer.json().catch(() => null)) as { commune: string; camera: string } | null;
+    return session && this.endpoint.startsWith(`/${session.commune}/${session.camera}/`);
   }
 
   private async measure(): Promise<void> {

@@ -1,5 +1,7 @@
 // What the router says about a commune's plugins, asked for every two seconds while the page is open.
 
+import { inTurn, repeat } from './repeat';
+
 export interface RunStatus {
   state: 'starting' | 'running' | 'probation' | 'suspended' | 'refused';
   generation: number;
@@ -59,6 +61,12 @@ export interface Review {
 }
 
 const POLL_MS = 2000;
+/** Whoever takes longer does not answer. */
+const ANSWER_MS = 5000;
+
+async function get(path: string): Promise<Response | null> {
+  return fetch(path, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => null);
+}
 
 /** What went wrong, in the router's words. */
 async function refusal(response: Response): Promise<string> {
@@ -84,18 +92,23 @@ export class Plugins {
     return `/api/v1/communes/${this.commune}/plugins${plugin && `/${plugin}`}`;
   }
 
-  poll = async (): Promise<void> => {
-    const response = await fetch(this.#path()).catch(() => null);
+  // In turn: an answer from before a change does not take the place of one from after it.
+  poll = inTurn(async (): Promise<void> => {
+    const response = await get(this.#path());
     if (!response?.ok) return;
     this.list = (await response.json()) as Plugin[];
     this.known = true;
     await this.#pollLog();
-  };
+  });
 
   async #pollLog(): Promise<void> {
-    if (this.opened === null) return;
-    const response = await fetch(this.#path(this.opened)).catch(() => null);
-    if (response?.ok) this.log = ((await response.json()) as { log: Line[] }).log;
+    const plugin = this.opened;
+    if (plugin === null) return;
+    const response = await get(this.#path(plugin));
+    if (!response?.ok) return;
+    const { log } = (await response.json()) as { log: Line[] };
+    // Another one may have been opened in the meantime.
+    if (this.opened === plugin) this.log = log;
   }
 
   open = (plugin: string): void => {
@@ -152,9 +165,5 @@ export class Plugins {
     return why === null ? response : null;
   }
 
-  start = (): (() => void) => {
-    void this.poll();
-    const timer = setInterval(() => void this.poll(), POLL_MS);
-    return () => clearInterval(timer);
-  };
+  start = (): (() => void) => repeat(this.poll, POLL_MS);
 }

@@ -54,6 +54,8 @@ export class Viewer {
   constructor(
     private readonly endpoint: string,
     private readonly lost: (cause: string) => void,
+    /** Nothing comes from the router any more, or something comes again. */
+    private readonly silent: (silent: boolean) => void = () => undefined,
   ) {
     this.connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.connection.ontrack = (event) => this.stream.addTrack(event.track);
@@ -66,6 +68,7 @@ export class Viewer {
     this.connection.onconnectionstatechange = () => {
       const state = this.connection.connectionState;
       if (state === 'connected') this.timing.connected ??= performance.now() - this.began;
+      if (state === 'connected' || state === 'disconnected') this.silent(state === 'disconnected');
       if (state === 'failed') this.fail(this.timing.connected === null ? 'udp' : 'lost');
       if (state === 'closed') this.fail('lost');
     };
@@ -144,6 +147,8 @@ export class Viewer {
 
   /** Ends the session; the router is told, even if the page is being left. */
   close(): void {
+    // Once: a second end would not wait for the router.
+    if (this.closed) return;
     this.closed = true;
     this.connection.onconnectionstatechange = null;
     void this.end();
