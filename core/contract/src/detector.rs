@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use serde::Serialize;
 use taimat_base::{CameraId, CameraKey};
+use utoipa::ToSchema;
 
 use crate::detection::{Detection, UnixMicros};
 use crate::failure::Failure;
@@ -22,7 +23,7 @@ pub struct About {
 }
 
 /// What a detector needs to see.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Want {
     /// Width that it works at; 0 leaves the choice to the host.
     pub width: u32,

@@ -192,7 +192,7 @@ pub(crate) fn check(bytes: &[u8], trusted: &[PublicKey]) -> Result<Package, Load
 }
 
 /// What a component imports and exports, as names.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct Surface {
     /// Interfaces it imports.
     pub imports: Vec<String>,

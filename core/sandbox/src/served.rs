@@ -11,7 +11,7 @@ use crate::host::HostState;
 use crate::host::log::{Level, line};
 
 /// A version of the contract. Patch versions of one are compatible in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub enum Served {
     /// 0.1: `want` without history.
     #[serde(rename = "0.1")]

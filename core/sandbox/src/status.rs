@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 use taimat_base::CameraId;
 use taimat_contract::{Cause, UnixMicros, Want};
+use utoipa::ToSchema;
 
 use crate::host::log::{Line, Tail};
 use crate::load::Surface;
@@ -13,7 +14,7 @@ use crate::metrics::PluginMetrics;
 use crate::served::Served;
 
 /// How a plugin is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PluginState {
     /// The commune has switched it off.
@@ -27,7 +28,7 @@ pub enum PluginState {
 }
 
 /// How a plugin is doing at a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
     /// The first instance is being made.
@@ -65,7 +66,7 @@ impl RunState {
 }
 
 /// What is known about a plugin at a camera.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RunStatus {
     /// How it is doing.
     pub state: RunState,
@@ -82,7 +83,7 @@ pub struct RunStatus {
 }
 
 /// Something that went wrong.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LastError {
     /// When.
     pub at: UnixMicros,
@@ -91,7 +92,7 @@ pub struct LastError {
 }
 
 /// What is known about a plugin.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PluginStatus {
     /// Its name.
     pub name: String,
@@ -107,13 +108,14 @@ pub struct PluginStatus {
     /// What went wrong last.
     pub last_error: Option<LastError>,
     /// How it is doing at each camera.
+    #[schema(value_type = BTreeMap<String, RunStatus>)]
     pub cameras: BTreeMap<CameraId, RunStatus>,
     /// What it uses.
     pub usage: Usage,
 }
 
 /// What is known about a component.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ComponentStatus {
     /// Its own name.
     pub name: String,
@@ -138,7 +140,7 @@ pub struct ComponentStatus {
 }
 
 /// What a plugin uses and has done since the router started.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Usage {
     /// Instances.
     pub instances: i64,
@@ -153,6 +155,7 @@ pub struct Usage {
     /// Frames not looked at.
     pub frames_skipped: u64,
     /// Instances ended, by cause.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub ended: BTreeMap<&'static str, u64>,
 }
 

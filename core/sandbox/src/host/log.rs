@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 use taimat_base::{CameraKey, clock, text};
 use taimat_contract::UnixMicros;
+use utoipa::ToSchema;
 
 use super::Shared;
 use crate::limits::Bucket;
@@ -17,7 +18,7 @@ const KEPT: usize = 200;
 const LINE_BYTES: usize = 1024;
 
 /// How important a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Every step.
@@ -33,7 +34,7 @@ pub enum Level {
 }
 
 /// A line that a plugin wrote, or the host about it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Line {
     /// When.
     pub at: UnixMicros,
