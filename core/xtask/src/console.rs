@@ -18,6 +18,8 @@ pub(crate) fn build(always: bool) -> anyhow::Result<()> {
         "index.html",
         "package-lock.json",
         "vite.config.ts",
+        "types.mjs",
+        "../api/openapi.json",
     ];
     let newest = sources.iter().filter_map(|s| newest(&folder.join(s))).max();
     if !always && built.is_some() && built >= newest {

@@ -1,17 +1,10 @@
 // What plugins see on one camera, drawn on the picture that they saw it in.
 
-import { marksAt, type Mark, type Rect, type Seen } from './marks';
+import type { components } from './api';
+import { marksAt, type Mark, type Seen } from './marks';
 import type { Player } from './player.svelte';
 
-interface Detection {
-  kind: string;
-  /** Microseconds since 1970, by the router's clock. */
-  at: number;
-  confidence: number;
-  regions: Rect[];
-  track: number | null;
-  text: string;
-}
+type Detection = components['schemas']['Detection'];
 
 interface Arrived extends Seen {
   arrived: number;
@@ -36,10 +29,7 @@ export class Detections {
   follow = (commune: string, camera: string): (() => void) => {
     const events = new EventSource(`/api/v1/communes/${commune}/detections?camera=${camera}`);
     events.onmessage = (event) => {
-      const seen = JSON.parse(event.data as string) as {
-        plugin: string;
-        detections: Detection[];
-      };
+      const seen = JSON.parse(event.data as string) as components['schemas']['Seen'];
       this.#take(seen.plugin, seen.detections);
     };
     this.player.onshown = this.#show;

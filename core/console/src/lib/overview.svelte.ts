@@ -1,56 +1,13 @@
 // What the router says about its cameras, asked for every two seconds.
 
+import type { components } from './api';
 import { repeat } from './repeat';
 
-export interface NoSound {
-  /** A word from a closed set. */
-  reason: string;
-  /** More about it, in English. */
-  detail: string;
-}
-
-export interface Profile {
-  profile: 'main' | 'sub';
-  state: 'idle' | 'connecting' | 'live' | 'stalled' | 'offline';
-  since: number;
-  cause: string | null;
-  detail: string | null;
-  retry_at: number | null;
-  picture_age: number | null;
-  codec: string | null;
-  width: number | null;
-  height: number | null;
-  audio: string | null;
-  bits_per_second: number;
-  frames_per_second: number;
-  keyframe_interval: number | null;
-  viewers: number;
-  reconnects: [string, number][];
-  transport: string | null;
-  no_sound: NoSound | null;
-  /** What the camera does that no standard says: a word, and how often it was seen. */
-  quirks: Record<string, number>;
-}
-
-export interface Camera {
-  id: string;
-  title: string;
-  on_demand: boolean;
-  profiles: Profile[];
-}
-
-export interface Commune {
-  id: string;
-  name: string;
-  time_zone: string;
-  cameras: Camera[];
-}
-
-export interface Problem {
-  place: string;
-  message: string;
-  hint: string | null;
-}
+type Answer = components['schemas']['Overview'];
+export type Commune = components['schemas']['CommuneView'];
+export type Camera = components['schemas']['CameraView'];
+export type Profile = components['schemas']['ProfileView'];
+export type Problem = components['schemas']['ConfigProblem'];
 
 export interface Placed {
   commune: Commune;
@@ -89,11 +46,7 @@ export class Overview {
     try {
       const response = await fetch('/api/v1/overview', { signal: AbortSignal.timeout(ANSWER_MS) });
       if (!response.ok) throw new Error(String(response.status));
-      const answer = (await response.json()) as {
-        now: number;
-        communes: Commune[];
-        problems: Problem[];
-      };
+      const answer = (await response.json()) as Answer;
       this.communes = answer.communes;
       this.problems = answer.problems;
       this.now = answer.now;

@@ -1,8 +1,11 @@
 // Keeps one picture on screen: connects, notices when it stands still, connects again. What follows
 // from what is `playing.ts`; here are the browser, the router and the clock.
 
+import type { components } from './api';
 import { after, BEGINNING, type Happened, type PlayState, type Told } from './playing';
 import { Refusal, Viewer } from './whep';
+
+type Session = components['schemas']['SessionInfo'];
 
 export interface Stats {
   /** Estimated delay between the router and the screen, in ms. */
@@ -152,7 +155,7 @@ export class Player {
     if (viewer.number === null || (this.clock && now - this.clock.asked < CLOCK_MS)) return;
     const answer = await fetch(`/api/v1/sessions/${viewer.number}`).catch(() => null);
     if (!answer?.ok || this.viewer !== viewer) return;
-    const session = (await answer.json()) as { clock: { rtp: number; at: number } | null };
+    const session = (await answer.json()) as Session;
     if (session.clock) this.clock = { ...session.clock, asked: now };
   }
 
@@ -195,7 +198,7 @@ export class Player {
     if (answer?.status === 404) return false;
     if (!answer?.ok) return null;
     // A router that was started anew counts its sessions anew: the number may be another viewer's.
-    const session = (await answer.json().catch(() => null)) as { commune: string; camera: string } | null;
+    const session = (await answer.json().catch(() => null)) as Session | null;
     return session && this.endpoint.startsWith(`/${session.commune}/${session.camera}/`);
   }
 

@@ -1,12 +1,14 @@
 // Whether one picture plays, and what is done when it does not: a machine without a browser, a network
 // or a clock of its own. `player.svelte.ts` tells it what happens and does what it says.
 
+import type { components } from './api';
+
 export type PlayState = 'connecting' | 'live' | 'stalled' | 'offline';
 
 /** What the router says of a camera's profile, or that it says nothing. */
 export interface Told {
   readonly reachable: boolean;
-  readonly state: 'idle' | 'connecting' | 'live' | 'stalled' | 'offline' | null;
+  readonly state: components['schemas']['ProfileView']['state'] | null;
 }
 
 export interface Playing {

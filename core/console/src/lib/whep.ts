@@ -1,5 +1,7 @@
 // A WHEP viewer (draft-ietf-wish-whep-04): one camera, one peer connection.
 
+import type { components } from './api';
+
 export interface Refused {
   cause: string;
   /** What the router says, for the log. */
@@ -24,11 +26,8 @@ export class Refusal extends Error {
   }
 }
 
-interface Problem {
-  type?: string;
-  detail?: string;
-  cause?: string;
-}
+/** What refuses may be another server than the router. */
+type Problem = Partial<components['schemas']['ProblemJson']>;
 
 /** The cause that a refusal's problem+json stands for. */
 function causeOf(status: number, problem: Problem): string {
