@@ -1,9 +1,11 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
-import { defineConfig } from 'vite';
+import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   plugins: [svelte()],
   build: { target: 'es2022', assetsInlineLimit: 0, reportCompressedSize: true },
+  // `npm run unit`: what needs no browser.
+  test: { include: ['src/**/*.test.ts'] },
   server: {
     // `npm run dev` beside a running router.
     proxy: {

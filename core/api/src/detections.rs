@@ -6,12 +6,13 @@ use serde::Serialize;
 use taimat_base::{CameraKey, PluginId};
 use taimat_contract::{Detection, DetectionSink};
 use tokio::sync::broadcast;
+use utoipa::ToSchema;
 
 /// Messages kept for a reader that is late: some seconds of a busy commune.
 const KEPT: usize = 1024;
 
 /// What a plugin saw on a camera.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Seen {
     /// The commune.
     pub commune: String,

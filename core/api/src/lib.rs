@@ -5,6 +5,7 @@
 //! Not here: what a request means. That is asked of `egress`, `hub` and the [`Directory`].
 
 mod admin;
+mod description;
 mod detections;
 mod directory;
 mod guard;
@@ -23,6 +24,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use admin::{Admin, AdminError};
+pub use description::description;
 pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
 pub use problem::ProblemJson;
@@ -50,6 +52,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/{commune}/{camera}/whep/{token}", session)
         .merge(routes::rest::routes())
         .merge(routes::plugins::routes())
+        .merge(description::routes())
         .route("/metrics", get(routes::ops::metrics))
         .route("/healthz", get(routes::ops::healthz))
         .route("/readyz", get(routes::ops::readyz))

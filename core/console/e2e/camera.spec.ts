@@ -19,10 +19,26 @@ const NOW = 1_699_972_200;
 
 function profile(change: Partial<Profile>): Profile {
   return {
-    profile: 'main', state: 'live', since: NOW - 60, cause: null, detail: null, retry_at: null,
-    picture_age: 0.1, codec: 'H.264', width: 640, height: 360, audio: null, bits_per_second: 1e6,
-    frames_per_second: 15, keyframe_interval: 2, viewers: 0, reconnects: [], transport: 'tcp',
-    no_sound: null, quirks: {}, ...change,
+    profile: 'main',
+    state: 'live',
+    since: NOW - 60,
+    cause: null,
+    detail: null,
+    retry_at: null,
+    picture_age: 0.1,
+    codec: 'H.264',
+    width: 640,
+    height: 360,
+    audio: null,
+    bits_per_second: 1e6,
+    frames_per_second: 15,
+    keyframe_interval: 2,
+    viewers: 0,
+    reconnects: [],
+    transport: 'tcp',
+    no_sound: null,
+    quirks: {},
+    ...change,
   };
 }
 
@@ -33,7 +49,10 @@ async function open(page: Page, change: Partial<Profile>, path = '#/camera/thu/c
     if (pathname === '/api/v1/overview') {
       const camera = { id: 'cho', title: 'Chợ', on_demand: false, profiles: [profile(change)] };
       const commune = {
-        id: 'thu', name: 'Phường Thử Nghiệm', time_zone: 'Asia/Ho_Chi_Minh', cameras: [camera],
+        id: 'thu',
+        name: 'Phường Thử Nghiệm',
+        time_zone: 'Asia/Ho_Chi_Minh',
+        cameras: [camera],
       };
       return route.fulfill({ json: { now: NOW, version: '0', communes: [commune], problems: [] } });
     }
@@ -51,7 +70,10 @@ async function open(page: Page, change: Partial<Profile>, path = '#/camera/thu/c
 test('a fault is said with what the router knows of it, on the wall without', async ({ page }) => {
   const detail = 'no H.264 key frame in 20 s; shorten the camera’s keyframe interval';
   const broken: Partial<Profile> = {
-    state: 'offline', cause: 'no_keyframe', detail, retry_at: NOW + 20,
+    state: 'offline',
+    cause: 'no_keyframe',
+    detail,
+    retry_at: NOW + 20,
   };
   await open(page, broken);
   const cover = page.getByRole('status');

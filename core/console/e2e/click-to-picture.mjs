@@ -55,7 +55,7 @@ async function view(endpoint) {
   await done;
   // Live is where pictures come at the camera's pace: the newest ones tell where each would be.
   const last = frames[frames.length - 1];
-  const behind = frames.map((f) => f.at - last.at - (((f.rtp - last.rtp) | 0) / 90));
+  const behind = frames.map((f) => f.at - last.at - ((f.rtp - last.rtp) | 0) / 90);
   const settled = behind.findIndex((_, i) => behind.slice(i).every((b) => Math.abs(b) < 60));
   times.live = frames[settled]?.at ?? null;
   pc.close();
@@ -66,13 +66,29 @@ async function view(endpoint) {
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'],
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--autoplay-policy=no-user-gesture-required',
+  ],
 });
 console.log('keyframes every | answered | connected | first picture | live (ms: median / p95)');
 for (const interval of [1, 4, 10]) {
   const camera = await start([
-    'simulate', '--listen', '127.0.0.1:0', '--cameras', '1', '--scenes', 'street', '--sub-size', 'none',
-    '--keyframe-interval', `${interval}s`,
+    'simulate',
+    '--listen',
+    '127.0.0.1:0',
+    '--cameras',
+    '1',
+    '--scenes',
+    'street',
+    '--sub-size',
+    'none',
+    '--keyframe-interval',
+    `${interval}s`,
   ]);
   const address = /rtsp:\/\/([^/]+)\//.exec(camera.line)[1];
   const folder = join(mkdtempSync(join(tmpdir(), 'taimat-')), 'bench');
@@ -82,7 +98,14 @@ for (const interval of [1, 4, 10]) {
     `[commune]\nname = "x"\n[camera.a]\nmain = "rtsp://${address}/camera-1/main"\n`,
   );
   const router = await start([
-    'serve', folder, '--http', '127.0.0.1:0', '--rtsp', '127.0.0.1:0', '--rtc', '127.0.0.1:0',
+    'serve',
+    folder,
+    '--http',
+    '127.0.0.1:0',
+    '--rtsp',
+    '127.0.0.1:0',
+    '--rtc',
+    '127.0.0.1:0',
   ]);
   const page = await browser.newPage();
   await page.goto(`${router.line.replace('console: ', '')}healthz`);
@@ -99,7 +122,9 @@ for (const interval of [1, 4, 10]) {
     const at = (share) => Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]);
     return `${at(0.5)} / ${at(0.95)}`;
   };
-  console.log([`${interval} s`, show('answered'), show('connected'), show('picture'), show('live')].join(' | '));
+  console.log(
+    [`${interval} s`, show('answered'), show('connected'), show('picture'), show('live')].join(' | '),
+  );
   await page.close();
   router.child.kill();
   camera.child.kill();

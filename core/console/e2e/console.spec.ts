@@ -181,6 +181,26 @@ test('the router restarts: the page says so and connects again by itself', async
   await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live', { timeout: 40_000 });
 });
 
+test('the router crashes: nobody says goodbye, and pictures are back as soon as it is', async ({ page }) => {
+  const address = new URL(router.page).host;
+  await page.goto(router.page);
+  // Once with a page that notices that nobody answers, once with a router that is back before that.
+  for (const away of [5000, 0]) {
+    await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
+    await router.stop('SIGKILL');
+    if (away > 0) {
+      await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'stalled', { timeout: 3000 });
+      await expect(picture(page, 'cho').getByTestId('cause')).toHaveText('Máy chủ không trả lời.');
+      await page.waitForTimeout(away);
+    }
+    router = await new Router().start(commune, address);
+    if (away === 0) await expect(picture(page, 'cho')).not.toHaveAttribute('data-state', 'live');
+    // The browser alone would take half a minute.
+    await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live', { timeout: 12_000 });
+  }
+  await rises(page, 'cho');
+});
+
 test('no camera yet: how to add one', async ({ page }) => {
   const empty = new Commune();
   empty.write('[commune]\nname = "Xã Mới"\n');
@@ -196,9 +216,7 @@ test('sound passes through as the camera sends it', async ({ page }) => {
   for (const audio of ['opus', 'pcma']) {
     const camera = await new GstCamera({ audio }).start();
     const other = new Commune();
-    other.write(
-      `[commune]\nname = "x"\n[camera.nha]\nmain = "${camera.url}"\naudio = true\n`,
-    );
+    other.write(`[commune]\nname = "x"\n[camera.nha]\nmain = "${camera.url}"\naudio = true\n`);
     const own = await new Router().start(other);
     await page.goto(own.page);
     await expect(picture(page, 'nha')).toHaveAttribute('data-state', 'live');

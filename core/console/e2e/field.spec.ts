@@ -25,36 +25,39 @@ function pictures(clip: string): Buffer[] {
 
 /** The picture on screen, averaged down as ffmpeg's area filter does. */
 async function shown(page: Page): Promise<number[] | null> {
-  return page.locator('.picture video').first().evaluate(
-    async (video: HTMLVideoElement, [width, height]) => {
-      if (video.videoWidth === 0 || !width || !height) return null;
-      await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
-      const canvas = document.createElement('canvas');
-      canvas.width = video.videoWidth;
-      canvas.height = video.videoHeight;
-      const context = canvas.getContext('2d');
-      if (!context) return null;
-      context.drawImage(video, 0, 0);
-      const full = context.getImageData(0, 0, canvas.width, canvas.height).data;
-      const [stepX, stepY] = [canvas.width / width, canvas.height / height];
-      const small: number[] = [];
-      for (let y = 0; y < height; y += 1) {
-        for (let x = 0; x < width; x += 1) {
-          let sum = 0;
-          for (let v = Math.floor(y * stepY); v < (y + 1) * stepY; v += 1) {
-            for (let u = Math.floor(x * stepX); u < (x + 1) * stepX; u += 1) {
-              const at = (v * canvas.width + u) * 4;
-              const [red, green, blue] = full.subarray(at, at + 3);
-              sum += 0.299 * (red ?? 0) + 0.587 * (green ?? 0) + 0.114 * (blue ?? 0);
+  return page
+    .locator('.picture video')
+    .first()
+    .evaluate(
+      async (video: HTMLVideoElement, [width, height]) => {
+        if (video.videoWidth === 0 || !width || !height) return null;
+        await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+        const canvas = document.createElement('canvas');
+        canvas.width = video.videoWidth;
+        canvas.height = video.videoHeight;
+        const context = canvas.getContext('2d');
+        if (!context) return null;
+        context.drawImage(video, 0, 0);
+        const full = context.getImageData(0, 0, canvas.width, canvas.height).data;
+        const [stepX, stepY] = [canvas.width / width, canvas.height / height];
+        const small: number[] = [];
+        for (let y = 0; y < height; y += 1) {
+          for (let x = 0; x < width; x += 1) {
+            let sum = 0;
+            for (let v = Math.floor(y * stepY); v < (y + 1) * stepY; v += 1) {
+              for (let u = Math.floor(x * stepX); u < (x + 1) * stepX; u += 1) {
+                const at = (v * canvas.width + u) * 4;
+                const [red, green, blue] = full.subarray(at, at + 3);
+                sum += 0.299 * (red ?? 0) + 0.587 * (green ?? 0) + 0.114 * (blue ?? 0);
+              }
             }
+            small.push(sum / (stepX * stepY));
           }
-          small.push(sum / (stepX * stepY));
         }
-      }
-      return small;
-    },
-    [WIDTH, HEIGHT],
-  );
+        return small;
+      },
+      [WIDTH, HEIGHT],
+    );
 }
 
 /** How alike two pictures are, whatever range and gain their conversions gave them: 1 is the same. */
@@ -98,7 +101,10 @@ test('a fifth of the cameras of the field is right in Chromium, or named', async
       }
       const live = await expect(picture)
         .toHaveAttribute('data-state', 'live', { timeout: 20_000 })
-        .then(() => true, () => false);
+        .then(
+          () => true,
+          () => false,
+        );
       if (!live) {
         wrong.push(`${name}: ${(await picture.getAttribute('data-state')) ?? 'gone'}`);
         continue;

@@ -25,8 +25,18 @@ export class GstCamera {
 
   async start(): Promise<this> {
     const settings = {
-      video: 'h264', audio: null, auth: null, transport: 'both', width: 640, height: 360,
-      rate: 15, keyframe_interval: 15, b_frames: false, kbit: 600, port: this.port, ...this.options,
+      video: 'h264',
+      audio: null,
+      auth: null,
+      transport: 'both',
+      width: 640,
+      height: 360,
+      rate: 15,
+      keyframe_interval: 15,
+      b_frames: false,
+      kbit: 600,
+      port: this.port,
+      ...this.options,
     };
     const script = join(root, 'core/testkit/src/gst_camera.py');
     this.process = spawn('/usr/bin/python3', ['-u', script, JSON.stringify(settings)], {
@@ -87,8 +97,7 @@ export class Commune {
 
   cameras(list: [string, string, string][]): void {
     const sections = list.map(
-      ([id, title, url]) =>
-        `[camera.${id}]\ntitle = "${title}"\nmain = "${url}"\nstall-timeout = "1500ms"\n`,
+      ([id, title, url]) => `[camera.${id}]\ntitle = "${title}"\nmain = "${url}"\nstall-timeout = "1500ms"\n`,
     );
     this.write(`[commune]\nname = "Phường Thử Nghiệm"\n\n${sections.join('\n')}`);
   }
@@ -120,9 +129,9 @@ export class Router {
     return this;
   }
 
-  async stop(): Promise<void> {
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const ended = new Promise((resolve) => this.process?.once('exit', resolve));
-    this.process?.kill('SIGTERM');
+    this.process?.kill(signal);
     await ended;
   }
 }

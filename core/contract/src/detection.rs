@@ -4,9 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use taimat_base::text;
+use utoipa::ToSchema;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, ToSchema,
+)]
 pub struct UnixMicros(pub i64);
 
 impl From<SystemTime> for UnixMicros {
@@ -30,7 +33,7 @@ impl UnixMicros {
 }
 
 /// A pair for what the records have no field for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Attribute {
     /// Up to 64 bytes.
     pub key: String,
@@ -39,7 +42,7 @@ pub struct Attribute {
 }
 
 /// A rectangle in fractions of the picture, from the top left.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
 pub struct Rect {
     /// Left edge.
     pub x: f32,
@@ -94,7 +97,7 @@ pub enum Severity {
 }
 
 /// What a detector saw at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Detection {
     /// What was seen: 1 to 32 of a-z, 0-9 and `-`.
     pub kind: String,

@@ -160,7 +160,7 @@ pub struct Delivery {
 }
 
 /// What a detector needs to see.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Want {
     /// Width that it works at; 0 leaves the choice to the host.
     pub width: u32,

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use taimat_contract::Kind;
 use taimat_contract::package::Requests;
+use utoipa::ToSchema;
 
 use crate::kinds;
 use crate::limits::Limits;
@@ -12,7 +13,7 @@ use crate::load_error::LoadError;
 use crate::spec::{Grant, PluginSpec};
 
 /// What there is to know about a file before it is loaded.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Review {
     /// Its own name.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct Review {
 }
 
 /// One thing that a plugin asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ask {
     /// What, as a commune writes it into the plugin's `grant`.
     pub line: String,

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use taimat_base::{CameraId, PluginId};
 use taimat_contract::{UnixMicros, Want};
+use utoipa::ToSchema;
 
 use crate::states::{PluginState, RunState};
 use crate::surface::Surface;
 use crate::version::ContractVersion;
 
 /// What is known about a plugin at a camera.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct RunStatus {
     /// How it is doing.
     pub state: RunState,
@@ -28,7 +29,7 @@ pub struct RunStatus {
 }
 
 /// Something that went wrong.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct LastError {
     /// When.
     pub at: UnixMicros,
@@ -37,9 +38,10 @@ pub struct LastError {
 }
 
 /// What is known about a plugin.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PluginStatus {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: PluginId,
     /// How it is doing.
     pub state: PluginState,
@@ -53,13 +55,14 @@ pub struct PluginStatus {
     /// What went wrong last.
     pub last_error: Option<LastError>,
     /// How it is doing at each camera.
+    #[schema(value_type = BTreeMap<String, RunStatus>)]
     pub cameras: BTreeMap<CameraId, RunStatus>,
     /// What it uses.
     pub usage: Usage,
 }
 
 /// What is known about a component.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ComponentStatus {
     /// Its own name.
     pub name: String,
@@ -84,7 +87,7 @@ pub struct ComponentStatus {
 }
 
 /// What a plugin uses and has done since the router started.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
 pub struct Usage {
     /// Instances.
     pub instances: i64,
@@ -99,5 +102,6 @@ pub struct Usage {
     /// Frames not looked at.
     pub frames_skipped: u64,
     /// Instances ended, by cause.
+    #[schema(value_type = BTreeMap<String, u64>)]
     pub ended: BTreeMap<&'static str, u64>,
 }

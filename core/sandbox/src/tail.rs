@@ -13,7 +13,7 @@ const KEPT: usize = 200;
 const LINE_BYTES: usize = 1024;
 
 /// How important a line is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// Every step.
@@ -29,7 +29,7 @@ pub enum Level {
 }
 
 /// A line that a plugin wrote, or the host about it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Line {
     /// When.
     pub at: UnixMicros,

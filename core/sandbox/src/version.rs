@@ -1,7 +1,7 @@
 //! The versions of the contract that are served.
 
 /// A version of the contract. Patch versions of one are compatible in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub enum ContractVersion {
     /// 0.1: `want` without history.
     #[serde(rename = "0.1")]

@@ -18,15 +18,15 @@ pub(crate) fn build(always: bool) -> anyhow::Result<()> {
         "index.html",
         "package-lock.json",
         "vite.config.ts",
+        "types.mjs",
+        "../api/openapi.json",
     ];
     let newest = sources.iter().filter_map(|s| newest(&folder.join(s))).max();
     if !always && built.is_some() && built >= newest {
         return Ok(());
     }
     say("building the console");
-    run(command("npm")
-        .args(["run", "--silent", "build"])
-        .current_dir(&folder))
+    script("build")
 }
 
 fn install(folder: &Path) -> anyhow::Result<()> {
@@ -58,6 +58,25 @@ fn newest(path: &Path) -> Option<SystemTime> {
     list.filter_map(|entry| newest(&entry.ok()?.path()))
         .chain(own)
         .max()
+}
+
+/// Form and mistakes of the sources.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    script("lint")
+}
+
+/// The tests that need no browser.
+pub(crate) fn unit() -> anyhow::Result<()> {
+    script("unit")
+}
+
+/// One of the scripts of `package.json`, with what it needs.
+fn script(name: &str) -> anyhow::Result<()> {
+    let folder = root()?.join(FOLDER);
+    install(&folder)?;
+    run(command("npm")
+        .args(["run", "--silent", name])
+        .current_dir(&folder))
 }
 
 /// The tests in Chromium, against the binary of the dev profile.

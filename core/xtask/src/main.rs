@@ -30,7 +30,7 @@ enum Chore {
         #[arg(long)]
         light: bool,
     },
-    /// Format, clippy with warnings as errors, documentation, layers, the contract
+    /// Format, clippy with warnings as errors, the console's sources, documentation, layers, the contract
     Lint,
     /// Check licences, bans and sources of all dependencies (installs cargo-deny)
     Deny,
@@ -127,12 +127,16 @@ fn test(light: bool) -> anyhow::Result<()> {
             .args(["test", "rules", "alerts_test.yml"])
             .current_dir(&ops),
     )?;
+    say("the console without a browser");
+    console::unit()?;
     say("the console in Chromium");
     console::end_to_end()
 }
 
 fn lint() -> anyhow::Result<()> {
     console::build(false)?;
+    say("the console's sources");
+    console::lint()?;
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
         "clippy",

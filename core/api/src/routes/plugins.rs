@@ -19,6 +19,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::admin::AdminError;
+use crate::detections::Seen;
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
 
@@ -26,10 +27,8 @@ use crate::state::ApiState;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PluginView {
     #[serde(flatten)]
-    #[schema(value_type = Object)]
     status: PluginStatus,
     /// The newest lines of its log, the oldest first.
-    #[schema(value_type = Vec<Object>)]
     log: Vec<Line>,
 }
 
@@ -107,7 +106,7 @@ fn commune(state: &ApiState, id: &str) -> Result<CommuneId, ProblemJson> {
 #[utoipa::path(
     get,
     path = "/api/v1/communes/{commune}/plugins",
-    responses((status = 200, body = [Object]), (status = 404, body = ProblemJson))
+    responses((status = 200, body = [PluginStatus]), (status = 404, body = ProblemJson))
 )]
 async fn list(
     State(state): State<ApiState>,
@@ -190,7 +189,7 @@ async fn upload(
     path = "/api/v1/communes/{commune}/plugins/{plugin}/review",
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
-        (status = 200, body = Object), (status = 404, body = ProblemJson),
+        (status = 200, body = Review), (status = 404, body = ProblemJson),
         (status = 422, body = ProblemJson), (status = 503, body = ProblemJson)
     )
 )]
@@ -313,7 +312,10 @@ async fn change(
     get,
     path = "/api/v1/communes/{commune}/detections",
     params(("camera" = Option<String>, Query, description = "this camera only")),
-    responses((status = 200, content_type = "text/event-stream"), (status = 404, body = ProblemJson))
+    responses(
+        (status = 200, body = Seen, content_type = "text/event-stream", description = "the data of each event"),
+        (status = 404, body = ProblemJson)
+    )
 )]
 async fn detections(
     State(state): State<ApiState>,

@@ -1,15 +1,15 @@
-//! `/api/v1`: communes, cameras with their live state, viewer sessions, and this API's description.
+//! `/api/v1`: communes, cameras with their live state, and viewer sessions.
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Serialize, Serializer};
 use taimat_base::{CameraKey, CommuneId, Profile, clock};
 use taimat_egress::webrtc::{EndReason, SessionInfo};
-use taimat_hub::{Channel, ChannelKey};
+use taimat_hub::{Channel, ChannelKey, SourceState};
 use taimat_media::Quirks;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{OpenApi, ToSchema};
 
 use super::whep::key;
@@ -29,9 +29,11 @@ pub(crate) struct NoSoundView {
 /// One encoding of a camera, live.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProfileView {
-    /// `main` or `sub`.
+    /// Which one.
+    #[schema(schema_with = profiles)]
     profile: &'static str,
-    /// `idle`, `connecting`, `live`, `stalled` or `offline`.
+    /// How it is doing.
+    #[schema(schema_with = states)]
     state: &'static str,
     /// Since when, in seconds since 1970.
     since: f64,
@@ -122,14 +124,6 @@ pub(crate) struct Overview {
     problems: Vec<ConfigProblem>,
 }
 
-/// A viewer session.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SessionView {
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    info: SessionInfo,
-}
-
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/overview", get(overview))
@@ -139,16 +133,11 @@ pub(crate) fn routes() -> Router<ApiState> {
         .route("/api/v1/communes/{commune}/cameras/{camera}", get(camera))
         .route("/api/v1/sessions", get(sessions))
         .route("/api/v1/sessions/{id}", get(session).delete(end_session))
-        .route("/api/v1/openapi.json", get(openapi))
 }
 
-/// The API's description.
+/// What is described here.
 #[derive(OpenApi)]
 #[openapi(
-    info(
-        title = "Taimat",
-        description = "Media router for neighbourhood cameras"
-    ),
     paths(
         overview,
         communes,
@@ -161,14 +150,22 @@ pub(crate) fn routes() -> Router<ApiState> {
     ),
     components(schemas(ProblemJson))
 )]
-struct Description;
+pub(crate) struct Description;
 
-async fn openapi() -> Response {
-    let json = HeaderValue::from_static("application/json");
-    let mut description = Description::openapi();
-    description.merge(super::plugins::Description::openapi());
-    let body = description.to_json().unwrap_or_default();
-    ([(header::CONTENT_TYPE, json)], body).into_response()
+fn profiles() -> Object {
+    words(Profile::ALL.map(Profile::as_str))
+}
+
+fn states() -> Object {
+    words(SourceState::ALL.map(SourceState::as_str))
+}
+
+/// A word from a closed set.
+fn words<const N: usize>(words: [&'static str; N]) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words))
+        .build()
 }
 
 /// Everything at once
@@ -253,32 +250,24 @@ async fn camera(
 }
 
 /// Viewer sessions, oldest first
-#[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = [SessionView])))]
-async fn sessions(State(state): State<ApiState>) -> Json<Vec<SessionView>> {
-    Json(
-        state
-            .whep
-            .sessions()
-            .into_iter()
-            .map(|info| SessionView { info })
-            .collect(),
-    )
+#[utoipa::path(get, path = "/api/v1/sessions", responses((status = 200, body = [SessionInfo])))]
+async fn sessions(State(state): State<ApiState>) -> Json<Vec<SessionInfo>> {
+    Json(state.whep.sessions())
 }
 
 /// One viewer session; its number is the `taimat-session` of the answer to its offer
 #[utoipa::path(
     get,
     path = "/api/v1/sessions/{id}",
-    responses((status = 200, body = SessionView), (status = 404, body = ProblemJson))
+    responses((status = 200, body = SessionInfo), (status = 404, body = ProblemJson))
 )]
 async fn session(
     State(state): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<Json<SessionView>, ProblemJson> {
+) -> Result<Json<SessionInfo>, ProblemJson> {
     let id: Option<u64> = id.parse().ok();
-    let all = state.whep.sessions().into_iter();
-    all.map(|info| SessionView { info })
-        .find(|session| Some(session.info.id) == id)
+    let mut all = state.whep.sessions().into_iter();
+    all.find(|session| Some(session.id) == id)
         .map(Json)
         .ok_or_else(|| ProblemJson::not_found("such session"))
 }
@@ -411,16 +400,5 @@ mod tests {
             serde_json::to_string(&Said(quirks)).unwrap(),
             r#"{"stray_bytes":3,"long_groups":1}"#
         );
-    }
-
-    #[test]
-    fn the_description_says_what_is_known_of_a_source() {
-        let description = serde_json::to_value(Description::openapi()).unwrap();
-        let schemas = &description["components"]["schemas"];
-        let profile = &schemas["ProfileView"]["properties"];
-        assert_eq!(profile["quirks"]["additionalProperties"]["type"], "integer");
-        assert!(profile["transport"].is_object());
-        assert!(profile["no_sound"].is_object());
-        assert!(schemas["NoSoundView"]["properties"]["reason"].is_object());
     }
 }

@@ -1,17 +1,10 @@
 // What plugins see on one camera, drawn on the picture that they saw it in.
 
-import { marksAt, type Mark, type Rect, type Seen } from './marks';
+import type { components } from './api';
+import { marksAt, type Mark, type Seen } from './marks';
 import type { Player } from './player.svelte';
 
-interface Detection {
-  kind: string;
-  /** Microseconds since 1970, by the router's clock. */
-  at: number;
-  confidence: number;
-  regions: Rect[];
-  track: number | null;
-  text: string;
-}
+type Detection = components['schemas']['Detection'];
 
 interface Arrived extends Seen {
   arrived: number;
@@ -26,6 +19,8 @@ export class Detections {
   marks = $state.raw<Mark[]>([]);
   /** How much older what is drawn is than the picture it is drawn on, in ms; null when not known. */
   behind = $state<number | null>(null);
+  // Not on screen: what is, is chosen from it at every picture.
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity
   #seen = new Map<string, Arrived[]>();
 
   constructor(private readonly player: Player) {}
@@ -34,10 +29,7 @@ export class Detections {
   follow = (commune: string, camera: string): (() => void) => {
     const events = new EventSource(`/api/v1/communes/${commune}/detections?camera=${camera}`);
     events.onmessage = (event) => {
-      const seen = JSON.parse(event.data as string) as {
-        plugin: string;
-        detections: Detection[];
-      };
+      const seen = JSON.parse(event.data as string) as components['schemas']['Seen'];
       this.#take(seen.plugin, seen.detections);
     };
     this.player.onshown = this.#show;
@@ -55,15 +47,13 @@ export class Detections {
   #take(plugin: string, detections: Detection[]): void {
     const at = Math.max(...detections.map((d) => d.at));
     const marks = detections.flatMap((detection) =>
-      detection.regions.map(
-        (rect): Mark => ({
-          rect,
-          kind: detection.kind,
-          text: detection.text,
-          // A track is one thing only where it has one place.
-          track: detection.regions.length === 1 ? detection.track : null,
-        }),
-      ),
+      detection.regions.map((rect): Mark => ({
+        rect,
+        kind: detection.kind,
+        text: detection.text,
+        // A track is one thing only where it has one place.
+        track: detection.regions.length === 1 ? detection.track : null,
+      })),
     );
     const list = this.#seen.get(plugin) ?? [];
     list.push({ at, arrived: performance.now(), marks });

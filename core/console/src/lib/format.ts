@@ -3,7 +3,7 @@
 export function clockTime(seconds: number, zone: string, language: string): string {
   const date = new Date(seconds * 1000);
   const locale = language === 'vi' ? 'vi-VN' : 'en-GB';
-  const sameDay = Date.now() - date.getTime() < 20 * 3600 * 1000;
+  const sameDay = Math.abs(Date.now() - date.getTime()) < 20 * 3600 * 1000;
   const options: Intl.DateTimeFormatOptions = sameDay
     ? { hour: '2-digit', minute: '2-digit' }
     : { day: '2-digit', month: '2-digit', hour: '2-digit', minute: '2-digit' };

@@ -21,9 +21,7 @@ class I18n {
 
   /** The text for a word, its {parts} filled in. */
   t = (word: Word, parts: Record<string, string | number> = {}): string =>
-    catalogue[this.language][word].replace(/\{(\w+)\}/g, (_, name: string) =>
-      String(parts[name] ?? ''),
-    );
+    catalogue[this.language][word].replace(/\{(\w+)\}/g, (_, name: string) => String(parts[name] ?? ''));
 
   /** The sentence for a cause from the API. */
   cause = (cause: string | null | undefined): string =>

@@ -1,12 +1,9 @@
 // Where what was seen is at a moment: a detector looks at a few pictures a second, and what moves
 // goes on moving between them.
 
-export interface Rect {
-  x: number;
-  y: number;
-  width: number;
-  height: number;
-}
+import type { components } from './api';
+
+export type Rect = components['schemas']['Rect'];
 
 export interface Mark {
   rect: Rect;

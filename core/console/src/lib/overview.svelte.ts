@@ -1,54 +1,13 @@
 // What the router says about its cameras, asked for every two seconds.
 
-export interface NoSound {
-  /** A word from a closed set. */
-  reason: string;
-  /** More about it, in English. */
-  detail: string;
-}
+import type { components } from './api';
+import { repeat } from './repeat';
 
-export interface Profile {
-  profile: 'main' | 'sub';
-  state: 'idle' | 'connecting' | 'live' | 'stalled' | 'offline';
-  since: number;
-  cause: string | null;
-  detail: string | null;
-  retry_at: number | null;
-  picture_age: number | null;
-  codec: string | null;
-  width: number | null;
-  height: number | null;
-  audio: string | null;
-  bits_per_second: number;
-  frames_per_second: number;
-  keyframe_interval: number | null;
-  viewers: number;
-  reconnects: [string, number][];
-  transport: string | null;
-  no_sound: NoSound | null;
-  /** What the camera does that no standard says: a word, and how often it was seen. */
-  quirks: Record<string, number>;
-}
-
-export interface Camera {
-  id: string;
-  title: string;
-  on_demand: boolean;
-  profiles: Profile[];
-}
-
-export interface Commune {
-  id: string;
-  name: string;
-  time_zone: string;
-  cameras: Camera[];
-}
-
-export interface Problem {
-  place: string;
-  message: string;
-  hint: string | null;
-}
+type Answer = components['schemas']['Overview'];
+export type Commune = components['schemas']['CommuneView'];
+export type Camera = components['schemas']['CameraView'];
+export type Profile = components['schemas']['ProfileView'];
+export type Problem = components['schemas']['ConfigProblem'];
 
 export interface Placed {
   commune: Commune;
@@ -57,8 +16,10 @@ export interface Placed {
 }
 
 const POLL_MS = 2000;
+/** Whoever takes longer does not answer. */
+const ANSWER_MS = 5000;
 
-class Overview {
+export class Overview {
   communes = $state.raw<Commune[]>([]);
   problems = $state.raw<Problem[]>([]);
   /** Whether an answer has come at all. */
@@ -83,13 +44,9 @@ class Overview {
 
   poll = async (): Promise<void> => {
     try {
-      const response = await fetch('/api/v1/overview', { signal: AbortSignal.timeout(5000) });
+      const response = await fetch('/api/v1/overview', { signal: AbortSignal.timeout(ANSWER_MS) });
       if (!response.ok) throw new Error(String(response.status));
-      const answer = (await response.json()) as {
-        now: number;
-        communes: Commune[];
-        problems: Problem[];
-      };
+      const answer = (await response.json()) as Answer;
       this.communes = answer.communes;
       this.problems = answer.problems;
       this.now = answer.now;
@@ -100,11 +57,7 @@ class Overview {
     }
   };
 
-  start = (): (() => void) => {
-    void this.poll();
-    const timer = setInterval(() => void this.poll(), POLL_MS);
-    return () => clearInterval(timer);
-  };
+  start = (): (() => void) => repeat(this.poll, POLL_MS);
 }
 
 export const overview = new Overview();

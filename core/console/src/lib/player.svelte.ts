@@ -1,8 +1,11 @@
-// Keeps one picture on screen: connects, notices when it stands still, connects again.
+// Keeps one picture on screen: connects, notices when it stands still, connects again. What follows
+// from what is `playing.ts`; here are the browser, the router and the clock.
 
+import type { components } from './api';
+import { after, BEGINNING, type Happened, type PlayState, type Told } from './playing';
 import { Refusal, Viewer } from './whep';
 
-export type PlayState = 'connecting' | 'live' | 'stalled' | 'offline';
+type Session = components['schemas']['SessionInfo'];
 
 export interface Stats {
   /** Estimated delay between the router and the screen, in ms. */
@@ -15,51 +18,46 @@ export interface Stats {
   height: number | null;
 }
 
-const STALL_MS = 1500;
-const FIRST_RETRY_MS = 1000;
-const LONGEST_RETRY_MS = 15_000;
 /** How often the session's clock is asked for: cameras' clocks drift by less than a picture in it. */
 const CLOCK_MS = 15_000;
 /** Pictures are held back for what belongs on them by so much at most. */
 const LONGEST_HOLD_MS = 300;
+/** How long the router gets to say whether it knows a session. */
+const ASK_MS = 5000;
 const VIDEO_CLOCK_KHZ = 90;
 
 export class Player {
   state = $state<PlayState>('connecting');
   cause = $state<string | null>(null);
   stats = $state.raw<Stats | null>(null);
-  /** When the next attempt is made, in ms of performance.now(). */
-  retryAt = $state<number | null>(null);
   connected = $state<number | null>(null);
   picture = $state<number | null>(null);
-  hasAudio = $state(false);
   /** When the picture that is on screen was captured, in microseconds since 1970 by the router's
    * clock; null while that is not known, or nobody asks. */
   shownAt: number | null = null;
   /** Called with every picture that is shown. */
   onshown: (() => void) | null = null;
 
+  private playing = BEGINNING;
   private viewer: Viewer | null = null;
   private video: HTMLVideoElement | null = null;
   private endpoint = '';
-  private failures = 0;
-  private lastFrame = 0;
   private clock: { rtp: number; at: number; asked: number } | null = null;
   private held = 0;
+  private asking = false;
   private timers: ReturnType<typeof setInterval>[] = [];
   private retryTimer: ReturnType<typeof setTimeout> | undefined;
-  private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null =
-    null;
+  private before: { bytes: number; frames: number; lost: number; packets: number; at: number } | null = null;
 
   /** Shows the camera at `endpoint` in `video` until the returned function is called. */
   attach(video: HTMLVideoElement, endpoint: string): () => void {
     this.video = video;
     this.endpoint = endpoint;
     this.timers = [
-      setInterval(() => this.watch(), 250),
+      setInterval(() => this.happened({ is: 'tick' }), 250),
       setInterval(() => void this.measure(), 1000),
     ];
-    void this.connect();
+    this.happened({ is: 'attached' });
     return () => this.detach();
   }
 
@@ -72,12 +70,38 @@ export class Player {
     this.video = null;
   }
 
+  private happened(what: Happened): void {
+    const { playing, todo } = after(this.playing, what, performance.now(), Math.random());
+    this.playing = playing;
+    this.state = playing.state;
+    this.cause = playing.cause;
+    for (const one of todo) {
+      if (one.do === 'connect') void this.connect();
+      else if (one.do === 'close') this.close();
+      else if (one.do === 'wait') this.wait(one.ms);
+      else void this.ask();
+    }
+  }
+
+  private wait(ms: number): void {
+    clearTimeout(this.retryTimer);
+    this.retryTimer = setTimeout(() => this.happened({ is: 'due' }), ms);
+  }
+
+  private close(): void {
+    this.viewer?.close();
+    this.viewer = null;
+    this.stats = null;
+  }
+
   private async connect(): Promise<void> {
     const video = this.video;
     if (!video) return;
-    this.retryAt = null;
-    if (this.state !== 'offline' && this.state !== 'stalled') this.state = 'connecting';
-    const viewer = new Viewer(this.endpoint, (cause) => this.failed(cause));
+    const viewer = new Viewer(
+      this.endpoint,
+      (cause) => this.happened({ is: 'failed', cause }),
+      (silent) => this.happened({ is: 'silent', silent }),
+    );
     this.viewer?.close();
     this.viewer = viewer;
     this.before = null;
@@ -94,7 +118,8 @@ export class Player {
       void video.play().catch(() => undefined);
     } catch (error) {
       if (this.viewer === viewer) {
-        this.failed(error instanceof Refusal ? error.refused.cause : 'other');
+        const cause = error instanceof Refusal ? error.refused.cause : 'other';
+        this.happened({ is: 'failed', cause });
       }
     }
   }
@@ -103,16 +128,12 @@ export class Player {
   private frames(video: HTMLVideoElement, viewer: Viewer): void {
     const shown: VideoFrameRequestCallback = (_now, picture) => {
       if (this.viewer !== viewer) return;
-      this.lastFrame = performance.now();
       viewer.pictured();
       if (this.state !== 'live') {
-        this.state = 'live';
-        this.cause = null;
-        this.failures = 0;
         this.connected = viewer.timing.connected;
         this.picture = viewer.timing.picture;
-        this.hasAudio = viewer.stream.getAudioTracks().some((t) => !t.muted);
       }
+      this.happened({ is: 'shown' });
       this.shownAt = this.captured(picture.rtpTimestamp);
       this.onshown?.();
       video.requestVideoFrameCallback(shown);
@@ -134,7 +155,7 @@ export class Player {
     if (viewer.number === null || (this.clock && now - this.clock.asked < CLOCK_MS)) return;
     const answer = await fetch(`/api/v1/sessions/${viewer.number}`).catch(() => null);
     if (!answer?.ok || this.viewer !== viewer) return;
-    const session = (await answer.json()) as { clock: { rtp: number; at: number } | null };
+    const session = (await answer.json()) as Session;
     if (session.clock) this.clock = { ...session.clock, asked: now };
   }
 
@@ -153,35 +174,32 @@ export class Player {
     this.viewer?.hold(null);
   }
 
-  /** A picture that stands still is not shown as live. */
-  private watch(): void {
-    if (this.state === 'live' && performance.now() - this.lastFrame > STALL_MS) {
-      this.state = 'stalled';
-      this.cause = 'stalled';
-    }
+  /** What the router says, as often as it does. */
+  told(told: Told): void {
+    this.happened({ is: 'told', told });
   }
 
-  private failed(cause: string): void {
-    this.viewer?.close();
-    this.viewer = null;
-    this.state = 'offline';
-    this.cause = cause;
-    this.stats = null;
-    this.failures += 1;
-    const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (this.failures - 1), LONGEST_RETRY_MS);
-    const wait = ceiling * (0.5 + Math.random() / 2);
-    this.retryAt = performance.now() + wait;
-    clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => void this.connect(), wait);
+  /** Asks the router whether it knows the session. */
+  private async ask(): Promise<void> {
+    const viewer = this.viewer;
+    // An attempt that is not answered yet has no session.
+    const number = viewer?.number ?? null;
+    if (number === null || this.asking) return;
+    this.asking = true;
+    const known = await this.knows(number);
+    this.asking = false;
+    if (known === false && this.viewer === viewer) this.happened({ is: 'forgotten' });
   }
 
-  /** The router says that the camera is live again: no reason to wait. */
-  hurry(): void {
-    if (this.state === 'offline' && this.retryAt !== null) {
-      clearTimeout(this.retryTimer);
-      this.failures = 0;
-      void this.connect();
-    }
+  /** Null if it does not say. */
+  private async knows(number: string): Promise<boolean | null> {
+    const signal = AbortSignal.timeout(ASK_MS);
+    const answer = await fetch(`/api/v1/sessions/${number}`, { signal }).catch(() => null);
+    if (answer?.status === 404) return false;
+    if (!answer?.ok) return null;
+    // A router that was started anew counts its sessions anew: the number may be another viewer's.
+    const session = (await answer.json().catch(() => null)) as Session | null;
+    return session && this.endpoint.startsWith(`/${session.commune}/${session.camera}/`);
   }
 
   private async measure(): Promise<void> {
@@ -190,26 +208,23 @@ export class Player {
     if (!viewer || !connection || this.state !== 'live') return;
     if (this.onshown) void this.synchronize(viewer);
     const report = await connection.getStats();
-    let trip = 0;
-    for (const entry of report.values()) {
-      if (entry.type === 'candidate-pair' && entry.nominated) {
-        trip = entry.currentRoundTripTime ?? 0;
-      }
-    }
-    for (const entry of report.values()) {
-      if (entry.type !== 'inbound-rtp' || entry.kind !== 'video') continue;
+    const entries = Array.from(report.values() as Iterable<RTCStats>);
+    const pairs = entries.filter((entry) => entry.type === 'candidate-pair') as RTCIceCandidatePairStats[];
+    const trip = pairs.findLast((pair) => pair.nominated)?.currentRoundTripTime ?? 0;
+    const streams = entries.filter((entry) => entry.type === 'inbound-rtp') as RTCInboundRtpStreamStats[];
+    for (const stream of streams.filter((one) => one.kind === 'video')) {
       const now = {
-        bytes: entry.bytesReceived as number,
-        frames: entry.framesDecoded as number,
-        lost: entry.packetsLost as number,
-        packets: entry.packetsReceived as number,
-        at: entry.timestamp as number,
+        bytes: stream.bytesReceived ?? 0,
+        frames: stream.framesDecoded ?? 0,
+        lost: stream.packetsLost ?? 0,
+        packets: stream.packetsReceived ?? 0,
+        at: stream.timestamp,
       };
       const before = this.before;
       this.before = now;
-      const emitted = entry.jitterBufferEmittedCount as number;
-      const buffered = emitted > 0 ? (entry.jitterBufferDelay as number) / emitted : 0;
-      const decoded = now.frames > 0 ? (entry.totalDecodeTime as number) / now.frames : 0;
+      const emitted = stream.jitterBufferEmittedCount ?? 0;
+      const buffered = emitted > 0 ? (stream.jitterBufferDelay ?? 0) / emitted : 0;
+      const decoded = now.frames > 0 ? (stream.totalDecodeTime ?? 0) / now.frames : 0;
       const seconds = before ? (now.at - before.at) / 1000 : 0;
       const packets = before ? now.packets - before.packets : 0;
       const lost = before ? Math.max(0, now.lost - before.lost) : 0;
@@ -218,8 +233,8 @@ export class Player {
         bitsPerSecond: before && seconds > 0 ? ((now.bytes - before.bytes) * 8) / seconds : null,
         framesPerSecond: before && seconds > 0 ? (now.frames - before.frames) / seconds : null,
         loss: before && packets + lost > 0 ? lost / (packets + lost) : null,
-        width: (entry.frameWidth as number | undefined) ?? null,
-        height: (entry.frameHeight as number | undefined) ?? null,
+        width: stream.frameWidth ?? null,
+        height: stream.frameHeight ?? null,
       };
     }
   }

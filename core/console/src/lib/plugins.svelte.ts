@@ -1,68 +1,26 @@
 // What the router says about a commune's plugins, asked for every two seconds while the page is open.
 
-export interface RunStatus {
-  state: 'starting' | 'running' | 'probation' | 'suspended' | 'refused';
-  generation: number;
-  frames: number;
-  detections: number;
-  failures: number;
-}
+import type { components } from './api';
+import { inTurn, repeat } from './repeat';
 
-export interface Plugin {
-  name: string;
-  state: 'disabled' | 'loading' | 'running' | 'refused';
-  change_refused: boolean;
-  generation: number;
-  component: {
-    name: string;
-    version: string;
-    digest: string;
-    signer: string | null;
-    bytes: number;
-    contract: string;
-    memory_limit_bytes: number;
-    call_limit_ms: number;
-    cpu_share: number;
-  } | null;
-  last_error: { at: number; text: string } | null;
-  cameras: Record<string, RunStatus>;
-  usage: {
-    instances: number;
-    memory_bytes: number;
-    cpu_seconds: number;
-    calls: number;
-    detections: number;
-    frames_skipped: number;
-    ended: Record<string, number>;
-  };
-}
-
-export interface Line {
-  at: number;
-  level: 'trace' | 'debug' | 'info' | 'warn' | 'error';
-  camera: string;
-  text: string;
-}
-
+export type Plugin = components['schemas']['PluginStatus'];
+export type Line = components['schemas']['Line'];
 /** What a file would be as a plugin, before it is loaded. */
-export interface Review {
-  name: string;
-  version: string;
-  summary: string;
-  license: string;
-  signer: string | null;
-  digest: string;
-  bytes: number;
-  asks: { line: string; granted: string | null }[];
-  memory_limit_bytes: number;
-  call_limit_ms: number;
-}
+export type Review = components['schemas']['Review'];
 
 const POLL_MS = 2000;
+/** Whoever takes longer does not answer. */
+const ANSWER_MS = 5000;
+
+async function get(path: string): Promise<Response | null> {
+  return fetch(path, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => null);
+}
 
 /** What went wrong, in the router's words. */
 async function refusal(response: Response): Promise<string> {
-  const problem = (await response.json().catch(() => null)) as { detail?: string } | null;
+  const problem = (await response.json().catch(() => null)) as Partial<
+    components['schemas']['ProblemJson']
+  > | null;
   return problem?.detail ?? `${response.status} ${response.statusText}`;
 }
 
@@ -84,18 +42,23 @@ export class Plugins {
     return `/api/v1/communes/${this.commune}/plugins${plugin && `/${plugin}`}`;
   }
 
-  poll = async (): Promise<void> => {
-    const response = await fetch(this.#path()).catch(() => null);
+  // In turn: an answer from before a change does not take the place of one from after it.
+  poll = inTurn(async (): Promise<void> => {
+    const response = await get(this.#path());
     if (!response?.ok) return;
     this.list = (await response.json()) as Plugin[];
     this.known = true;
     await this.#pollLog();
-  };
+  });
 
   async #pollLog(): Promise<void> {
-    if (this.opened === null) return;
-    const response = await fetch(this.#path(this.opened)).catch(() => null);
-    if (response?.ok) this.log = ((await response.json()) as { log: Line[] }).log;
+    const plugin = this.opened;
+    if (plugin === null) return;
+    const response = await get(this.#path(plugin));
+    if (!response?.ok) return;
+    const { log } = (await response.json()) as components['schemas']['PluginView'];
+    // Another one may have been opened in the meantime.
+    if (this.opened === plugin) this.log = log;
   }
 
   open = (plugin: string): void => {
@@ -152,9 +115,5 @@ export class Plugins {
     return why === null ? response : null;
   }
 
-  start = (): (() => void) => {
-    void this.poll();
-    const timer = setInterval(() => void this.poll(), POLL_MS);
-    return () => clearInterval(timer);
-  };
+  start = (): (() => void) => repeat(this.poll, POLL_MS);
 }

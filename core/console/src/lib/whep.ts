@@ -1,5 +1,7 @@
 // A WHEP viewer (draft-ietf-wish-whep-04): one camera, one peer connection.
 
+import type { components } from './api';
+
 export interface Refused {
   cause: string;
   /** What the router says, for the log. */
@@ -24,11 +26,8 @@ export class Refusal extends Error {
   }
 }
 
-interface Problem {
-  type?: string;
-  detail?: string;
-  cause?: string;
-}
+/** What refuses may be another server than the router. */
+type Problem = Partial<components['schemas']['ProblemJson']>;
 
 /** The cause that a refusal's problem+json stands for. */
 function causeOf(status: number, problem: Problem): string {
@@ -54,6 +53,8 @@ export class Viewer {
   constructor(
     private readonly endpoint: string,
     private readonly lost: (cause: string) => void,
+    /** Nothing comes from the router any more, or something comes again. */
+    private readonly silent: (silent: boolean) => void = () => undefined,
   ) {
     this.connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.connection.ontrack = (event) => this.stream.addTrack(event.track);
@@ -66,6 +67,7 @@ export class Viewer {
     this.connection.onconnectionstatechange = () => {
       const state = this.connection.connectionState;
       if (state === 'connected') this.timing.connected ??= performance.now() - this.began;
+      if (state === 'connected' || state === 'disconnected') this.silent(state === 'disconnected');
       if (state === 'failed') this.fail(this.timing.connected === null ? 'udp' : 'lost');
       if (state === 'closed') this.fail('lost');
     };
@@ -144,6 +146,8 @@ export class Viewer {
 
   /** Ends the session; the router is told, even if the page is being left. */
   close(): void {
+    // Once: a second end would not wait for the router.
+    if (this.closed) return;
     this.closed = true;
     this.connection.onconnectionstatechange = null;
     void this.end();

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use taimat_base::{SessionId, clock};
+use utoipa::ToSchema;
 
 use crate::metrics::ConnectFailure;
 
@@ -76,7 +77,7 @@ pub(crate) struct SessionFigures {
 }
 
 /// What ties the video's RTP time to the clock on the wall, as the newest sender report does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct SessionClock {
     /// RTP time, 90 kHz.
     pub rtp: u32,
@@ -85,7 +86,7 @@ pub struct SessionClock {
 }
 
 /// A session as the API shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct SessionInfo {
     /// Number within this run of the router.
     pub id: u64,

@@ -98,14 +98,12 @@ export const en = {
   quirk_wrong_length: 'Announces another length for its answers than they have.',
   quirk_wrong_cseq: 'Numbers its answers wrongly, or not at all.',
   quirk_asks_us: 'Sends requests to the router while it streams.',
-  quirk_wrong_base:
-    'Names a base address that leads nowhere; the address from commune.toml is used.',
+  quirk_wrong_base: 'Names a base address that leads nowhere; the address from commune.toml is used.',
   quirk_redirects: 'Sends the router on to another address of its own.',
   quirk_odd_session: 'Gives no session where there has to be one, or another one than before.',
   quirk_silent_keep_alive:
     'Does not answer what keeps the session alive. If it disconnects again and again, try another “keep-alive” in commune.toml.',
-  quirk_other_transport:
-    'Answers with another transport, other channels or other ports than were asked for.',
+  quirk_other_transport: 'Answers with another transport, other channels or other ports than were asked for.',
   quirk_transport_refused:
     'Refuses the transport that is tried first, or sends nothing by it. “transport” in commune.toml, set to the one that serves, saves the detour.',
   quirk_odd_description: 'Has lines in its description (SDP) that say nothing that is understood.',
@@ -115,8 +113,7 @@ export const en = {
   quirk_several_videos:
     'Offers several videos at one address, such as a second lens. “track” in commune.toml chooses another than the first.',
   quirk_back_channel: 'Takes sound for its loudspeaker; that is not used.',
-  quirk_unsupported_sound:
-    'Offers sound in a form that is not carried. Set its sound to G.711 or AAC.',
+  quirk_unsupported_sound: 'Offers sound in a form that is not carried. Set its sound to G.711 or AAC.',
   quirk_refused_sound:
     'Describes sound and then refuses it. Switch its microphone on, or see whether this user may listen.',
   quirk_unconfigured_sound:
@@ -130,8 +127,7 @@ export const en = {
   quirk_floods:
     'Sends more than a camera’s share of the processor allows, so it is read more slowly and its pictures come late. Lower its frame rate or its bitrate.',
   quirk_early_marker: 'Marks the end of a picture before it is there.',
-  quirk_no_marker:
-    'Does not mark the end of a picture, so each one is shown only when the next begins.',
+  quirk_no_marker: 'Does not mark the end of a picture, so each one is shown only when the next begins.',
   quirk_odd_timestamps: 'Gives one picture several times, or several pictures one.',
   quirk_start_codes: 'Puts start codes into packets, where they do not belong.',
   quirk_odd_fragments: 'Cuts pictures into packets wrongly: ends are missing, or types do not fit.',

@@ -1,7 +1,7 @@
-import { expect, test } from '@playwright/test';
-import { marksAt, type Mark, type Seen } from '../src/lib/marks';
+import { expect, test } from 'vitest';
+import { marksAt, type Mark, type Seen } from './marks';
 
-// Without a browser: where marks are between the pictures that a detector has looked at.
+// Where marks are between the pictures that a detector has looked at.
 
 const mark = (x: number, y: number, size = 0.1, rest: Partial<Mark> = {}): Mark => ({
   rect: { x, y, width: size, height: size },
@@ -46,4 +46,17 @@ test('one picture alone, pictures far apart and none at all', () => {
   expect(places([seen(0, mark(0.1, 0.2)), seen(2000, mark(0.2, 0.2))], 900)).toEqual([0.1]);
   // Pictures in which nothing was seen are not told of: what was seen last stays where it was.
   expect(places([seen(0, mark(0.1, 0.2)), seen(200)], 80)).toEqual([0.1]);
+});
+
+test('what is of another kind or has another name is another thing', () => {
+  const kinds = [seen(0, mark(0.1, 0.2)), seen(200, mark(0.12, 0.2, 0.1, { kind: 'change' }))];
+  expect(places(kinds, 80)).toEqual([0.1]);
+  const names = [seen(0, mark(0.1, 0.2, 0.1, { text: 'a' })), seen(200, mark(0.12, 0.2, 0.1, { text: 'b' }))];
+  expect(places(names, 80)).toEqual([0.1]);
+});
+
+test('the picture that was looked at is told, and its marks are not changed', () => {
+  const list = [seen(0, mark(0.1, 0.5)), seen(200, mark(0.18, 0.5))];
+  expect(marksAt(list, 120_000)?.at).toBe(200_000);
+  expect(list[1]?.marks[0]?.rect.x).toBe(0.18);
 });
