@@ -238,6 +238,7 @@ impl Router {
             http_addr,
             stop,
         });
+        let loaded = communes.clone();
         router.apply(communes).await;
         let app = taimat_api::router(state);
         router.http.spawn("http", tracing::Span::none(), |stop| {
@@ -247,7 +248,7 @@ impl Router {
         router
             .background
             .spawn("reload", tracing::Span::none(), |stop| {
-                reload_until(watched, folders, stop)
+                reload_until(watched, folders, loaded, stop)
             });
         tracing::info!(
             http = %router.http_addr,
@@ -349,8 +350,14 @@ impl Router {
     }
 }
 
-/// Reloads what changes until stopped.
-async fn reload_until(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop) {
+/// Reloads what changes until stopped. What was loaded at the start may have changed before it was
+/// watched.
+async fn reload_until(
+    router: Arc<Router>,
+    folders: Vec<PathBuf>,
+    loaded: Vec<Commune>,
+    stop: Stop,
+) {
     let mut folders = match Folders::watch(folders) {
         Ok(folders) => folders,
         Err(error) => {
@@ -358,6 +365,12 @@ async fn reload_until(router: Arc<Router>, folders: Vec<PathBuf>, stop: Stop) {
             return;
         }
     };
+    if config::load(folders.paths()).ok() == Some(loaded) {
+        // A component may have changed all the same.
+        router.sandbox.refresh();
+    } else {
+        router.reload(folders.paths()).await;
+    }
     loop {
         tokio::select! {
             () = stop.cancelled() => return,

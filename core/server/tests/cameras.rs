@@ -328,3 +328,19 @@ async fn a_changed_file_is_live_and_touches_only_what_changed() {
     assert_eq!(bench.metric("taimat_config_problems", "").await, 0.0);
     assert_eq!(bench.metric("taimat_camera_frames_total", "cau").await, 0.0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_while_the_router_starts_is_taken_over() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("thu");
+    write_commune(&folder, &[]).unwrap();
+    let options = Options::on_loopback(vec![folder.clone()]);
+    let communes = config::load(&options.folders).unwrap();
+    // Before anybody watches the folder.
+    write_commune(&folder, &[("late", main_only("rtsp://127.0.0.1:1/none"))]).unwrap();
+    let router = Router::start(options, communes).await.unwrap();
+    let camera = CameraKey::new("thu".parse().unwrap(), "late".parse().unwrap());
+    let key = ChannelKey::new(camera, Profile::Main);
+    eventually("the camera is there", LIMIT, async || router.hub().get(&key)).await;
+    router.stop().await;
+}
