@@ -8,6 +8,9 @@
 mod common;
 
 use common::{Bench, LIMIT, main_only};
+use taimat_base::{CameraKey, Profile};
+use taimat_hub::ChannelKey;
+use taimat_server::{Options, Router, config};
 use taimat_testkit::gstreamer::{PASSWORD, write_commune};
 use taimat_testkit::{ClientOptions, GstCamera, GstOptions, WhepClient, eventually};
 
