@@ -344,6 +344,9 @@ async fn what_changes_while_the_router_starts_is_taken_over() {
     let router = Router::start(options, communes).await.unwrap();
     let camera = CameraKey::new("thu".parse().unwrap(), "late".parse().unwrap());
     let key = ChannelKey::new(camera, Profile::Main);
-    eventually("the camera is there", LIMIT, async || router.hub().get(&key)).await;
+    eventually("the camera is there", LIMIT, async || {
+        router.hub().get(&key)
+    })
+    .await;
     router.stop().await;
 }
