@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{Seldom, clock};
@@ -18,6 +19,9 @@ use super::connection;
 use super::shared::{Mounts, RtspShared};
 use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
+
+/// Before the next connection is taken when none can be: descriptors have to become free first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How RTSP is served.
 #[derive(Debug, Clone)]
@@ -93,7 +97,7 @@ async fn accept(
     stop: Stop,
 ) {
     let open = Arc::new(AtomicUsize::new(0));
-    let mut full = Seldom::default();
+    let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -103,8 +107,10 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, typically: wait for some to be free again.
-                tracing::warn!(%error, "accepting an RTSP connection");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                if let Some(unsaid) = refused.say(clock::now()) {
+                    tracing::warn!(%error, unsaid, "accepting an RTSP connection");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };

@@ -37,7 +37,7 @@ pub enum Direction {
     SendOnly,
     /// ONVIF: from the camera.
     RecvOnly,
-    /// None for now.
+    /// Neither from the camera nor to it (RFC 8866, section 6.7.4).
     Inactive,
 }
 
