@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{CameraKey, clock};
 use taimat_hub::{ChannelKey, FaultCause, Hub};
 
 pub use probe::{Finding, probe};
@@ -34,6 +35,7 @@ pub use taimat_rtsp::keepalive::{KeepAliveBy, KeepAliveSpec};
 pub use tls::hex;
 
 use metrics::SourceFamilies;
+use share::CameraShare;
 use supervisor::Supervisor;
 
 /// How long a source gets to say goodbye to its camera.
@@ -42,6 +44,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(3);
 struct RunningSource {
     spec: SourceSpec,
     tasks: Tasks,
+    share: CameraShare,
 }
 
 /// All sources that run.
@@ -100,12 +103,19 @@ impl Ingest {
             }
         }
         let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        let mut shares: HashMap<CameraKey, CameraShare> = running
+            .values()
+            .map(|source| (source.spec.key.camera.clone(), source.share.clone()))
+            .collect();
         for (key, spec) in wanted {
-            running.insert(key, self.start(spec));
+            let share = shares
+                .entry(key.camera.clone())
+                .or_insert_with(|| CameraShare::new(clock::now()));
+            running.insert(key, self.start(spec, share.clone()));
         }
     }
 
-    fn start(&self, spec: SourceSpec) -> RunningSource {
+    fn start(&self, spec: SourceSpec, share: CameraShare) -> RunningSource {
         let former = self.hub.get(&spec.key);
         if former.is_some_and(|channel| channel.limits() != spec.limits) {
             // A ring has the size that it was made with; its readers come back to the new one.
@@ -120,9 +130,9 @@ impl Ingest {
             profile = %spec.key.profile
         );
         let metrics = self.metrics.of(&spec.key);
-        let supervisor = Supervisor::new(spec.clone(), channel, metrics);
+        let supervisor = Supervisor::new(spec.clone(), channel, metrics, share.clone());
         tasks.spawn("source", span, |stop| supervisor.run(stop));
-        RunningSource { spec, tasks }
+        RunningSource { spec, tasks, share }
     }
 
     /// Brings the gauges that follow from the channels' state up to date; called before metrics are

@@ -1,15 +1,16 @@
-//! What one source may take of the processor: whatever a camera sends, it pays for it by being read
-//! more slowly, and no other camera does.
+//! What one camera may take of the processor, with all its profiles: whatever it sends, it pays for
+//! it by being read more slowly, and no other camera does.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use taimat_base::{clock, cpu};
 use tokio::time::Sleep;
 
-/// A source may take one part in so many of a core. A camera of 4 Mbit/s takes a tenth of that.
+/// A camera may take one part in so many of a core. One of 4 Mbit/s takes a tenth of that.
 const PART: u32 = 16;
 /// What it may have saved up: a sign-in by TLS, a key picture of megabytes.
 const SAVED: Duration = Duration::from_millis(200);
@@ -19,8 +20,8 @@ const PICTURE: Duration = Duration::from_micros(400);
 
 /// An account of CPU time.
 #[derive(Debug)]
-pub(crate) struct Share {
-    /// What may be used before the source has to wait.
+struct Share {
+    /// What may be used before the camera has to wait.
     credit: Duration,
     /// What it has used without having it.
     debt: Duration,
@@ -28,7 +29,7 @@ pub(crate) struct Share {
 }
 
 impl Share {
-    pub(crate) fn new(now: Instant) -> Self {
+    fn new(now: Instant) -> Self {
         Self {
             credit: SAVED,
             debt: Duration::ZERO,
@@ -51,6 +52,21 @@ impl Share {
     }
 }
 
+/// The account of a camera, which its profiles have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct CameraShare(Arc<Mutex<Share>>);
+
+impl CameraShare {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(Arc::new(Mutex::new(Share::new(now))))
+    }
+
+    fn spend(&self, used: Duration, pictures: u64, now: Instant) -> Option<Duration> {
+        let mut share = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        share.spend(used, pictures, now)
+    }
+}
+
 /// Who keeps the books of a source.
 pub(crate) trait Books {
     /// Pictures that the source has sent until now.
@@ -61,19 +77,19 @@ pub(crate) trait Books {
     fn waits(&self, wait: Duration);
 }
 
-/// A source's work, which stands still while its share is used up: bytes that are not read stay in
+/// A source's work, which stands still while its camera's share is used up: bytes that are not read stay in
 /// the camera, datagrams that are not read are lost.
 ///
 /// What the work does between two of its awaits it does at once: it has to yield now and then.
 pub(crate) struct OnShare<'a, F, B> {
     work: Pin<Box<F>>,
-    share: &'a mut Share,
+    share: &'a CameraShare,
     books: B,
     wait: Option<Pin<Box<Sleep>>>,
 }
 
 impl<'a, F, B> OnShare<'a, F, B> {
-    pub(crate) fn new(share: &'a mut Share, books: B, work: F) -> Self {
+    pub(crate) fn new(share: &'a CameraShare, books: B, work: F) -> Self {
         Self {
             work: Box::pin(work),
             share,
@@ -186,22 +202,40 @@ mod tests {
         }
     }
 
+    /// Uses 6 ms of the processor so many times.
+    async fn works(times: u32) {
+        for _ in 0..times {
+            work(Duration::from_millis(6));
+            tokio::task::yield_now().await;
+        }
+    }
+
     #[tokio::test]
     async fn who_works_without_end_is_held_to_its_share() {
-        let (counted, mut share) = (Counted::default(), Share::new(clock::now()));
+        let (counted, share) = (Counted::default(), CameraShare::new(clock::now()));
         let begun = clock::now();
-        let works = async {
-            for _ in 0..50 {
-                work(Duration::from_millis(6));
-                tokio::task::yield_now().await;
-            }
-        };
-        OnShare::new(&mut share, &counted, works).await;
+        OnShare::new(&share, &counted, works(50)).await;
         let (used, took) = (counted.used.get(), clock::now() - begun);
         assert!(used >= Duration::from_millis(300), "{used:?}");
         assert!(counted.waits.get() > 0);
         // What it used beyond what it had saved, it earned.
         let last = Duration::from_millis(10);
+        assert!(took >= (used - SAVED - last) * PART, "{used:?} in {took:?}");
+    }
+
+    #[tokio::test]
+    async fn two_profiles_of_a_camera_have_one_share() {
+        let (main, sub) = (Counted::default(), Counted::default());
+        let share = CameraShare::new(clock::now());
+        let other = share.clone();
+        let begun = clock::now();
+        tokio::join!(
+            OnShare::new(&share, &main, works(25)),
+            OnShare::new(&other, &sub, works(25)),
+        );
+        let (used, took) = (main.used.get() + sub.used.get(), clock::now() - begun);
+        assert!(main.waits.get() > 0 && sub.waits.get() > 0);
+        let last = Duration::from_millis(20);
         assert!(took >= (used - SAVED - last) * PART, "{used:?} in {took:?}");
     }
 }

@@ -17,7 +17,7 @@ use crate::metrics::{SourceMetrics, rounded};
 use crate::pipeline::{Event, Timelines};
 use crate::retry::{Next, Retry};
 use crate::rtsp::{self, Sink};
-use crate::share::{Books, OnShare, Share};
+use crate::share::{Books, CameraShare, OnShare};
 use crate::source::{Mode, SourceSpec, redactor};
 
 pub(crate) struct Supervisor {
@@ -26,7 +26,7 @@ pub(crate) struct Supervisor {
     metrics: SourceMetrics,
     timelines: Timelines,
     retry: Retry,
-    share: Share,
+    share: CameraShare,
     redactor: Redactor,
 }
 
@@ -178,15 +178,20 @@ fn note(channel: &Channel, metrics: &SourceMetrics, quirk: Quirk) {
 }
 
 impl Supervisor {
-    pub(crate) fn new(spec: SourceSpec, channel: Arc<Channel>, metrics: SourceMetrics) -> Self {
+    pub(crate) fn new(
+        spec: SourceSpec,
+        channel: Arc<Channel>,
+        metrics: SourceMetrics,
+        share: CameraShare,
+    ) -> Self {
         let redactor = redactor(&spec);
         Self {
             retry: Retry::new(&spec),
-            share: Share::new(clock::now()),
             timelines: Timelines::new(spec.clock),
             spec,
             channel,
             metrics,
+            share,
             redactor,
         }
     }
@@ -254,7 +259,7 @@ impl Supervisor {
             metrics: &self.metrics,
         };
         let attempt = rtsp::receive(spec, &plan, timelines, &mut sink, until);
-        let result = OnShare::new(&mut self.share, books, attempt).await;
+        let result = OnShare::new(&self.share, books, attempt).await;
         let live_since = sink.live_since;
         if sink.let_in {
             self.retry.let_in();
