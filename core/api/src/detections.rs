@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use taimat_base::{CameraKey, PluginId};
-use taimat_contract::{Detection, DetectionSink};
+use taimat_contract::{Detected, Detection, DetectionSink};
 use tokio::sync::broadcast;
 use utoipa::ToSchema;
 
@@ -42,15 +41,15 @@ impl Detections {
 }
 
 impl DetectionSink for Detections {
-    fn publish(&self, camera: &CameraKey, plugin: &PluginId, detections: &[Detection]) {
+    fn publish(&self, detected: &Detected<'_>) {
         if self.0.receiver_count() == 0 {
             return;
         }
         let seen = Seen {
-            commune: camera.commune.to_string(),
-            camera: camera.camera.to_string(),
-            plugin: plugin.to_string(),
-            detections: detections.to_vec(),
+            commune: detected.camera.commune.to_string(),
+            camera: detected.camera.camera.to_string(),
+            plugin: detected.plugin.to_string(),
+            detections: detected.detections.to_vec(),
         };
         // The last reader may have gone in the meantime.
         let _readers = self.0.send(Arc::new(seen));

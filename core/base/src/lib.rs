@@ -1,10 +1,11 @@
 //! Words that all rooms share: identifiers, units, the clock, CPU time, supervised tasks, configuration
-//! problems, redaction, restraint in logs, text of others, files and a metrics helper.
+//! problems, redaction, restraint in logs, allowances, text of others, files and a metrics helper.
 //!
 //! Owner: everyone. Cost: nothing here runs on the packet path except [`clock::now`].
 //! Not here: anything that knows what a camera sends, or how it is stored or shown.
 
 pub mod backoff;
+pub mod bucket;
 pub mod clock;
 pub mod cpu;
 pub mod files;

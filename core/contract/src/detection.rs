@@ -2,13 +2,24 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use taimat_base::text;
 use utoipa::ToSchema;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 pub struct UnixMicros(pub i64);
 
@@ -23,6 +34,12 @@ impl From<SystemTime> for UnixMicros {
 }
 
 impl UnixMicros {
+    /// How much later than `earlier` it is; nothing if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        let micros = self.0.saturating_sub(earlier.0);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
     /// This much later.
     pub fn after(self, span: Duration) -> Self {
         Self(
@@ -33,7 +50,7 @@ impl UnixMicros {
 }
 
 /// A pair for what the records have no field for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attribute {
     /// Up to 64 bytes.
     pub key: String,
@@ -42,7 +59,7 @@ pub struct Attribute {
 }
 
 /// A rectangle in fractions of the picture, from the top left.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Rect {
     /// Left edge.
     pub x: f32,
@@ -83,7 +100,9 @@ impl Rect {
 }
 
 /// How much attention something deserves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth keeping.
@@ -96,8 +115,23 @@ pub enum Severity {
     Alarm,
 }
 
+impl Severity {
+    /// All of them, the least first.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Notice, Self::Warning, Self::Alarm];
+
+    /// Its word in configuration and API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Alarm => "alarm",
+        }
+    }
+}
+
 /// What a detector saw at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Detection {
     /// What was seen: 1 to 32 of a-z, 0-9 and `-`.
     pub kind: String,

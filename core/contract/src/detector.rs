@@ -41,8 +41,21 @@ pub trait Detector: Send + Debug {
     async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure>;
 }
 
+/// What a plugin saw on a camera.
+#[derive(Debug, Clone, Copy)]
+pub struct Detected<'a> {
+    /// Where.
+    pub camera: &'a CameraKey,
+    /// Who saw it.
+    pub plugin: &'a PluginId,
+    /// What.
+    pub detections: &'a [Detection],
+    /// The frame that was looked at, if there was one.
+    pub frame: Option<&'a Delivery>,
+}
+
 /// Where detections go. Must not wait: a detector is never held back by who reads.
 pub trait DetectionSink: Send + Sync + Debug {
-    /// What a plugin saw on a camera.
-    fn publish(&self, camera: &CameraKey, plugin: &PluginId, detections: &[Detection]);
+    /// Takes what a plugin saw.
+    fn publish(&self, detected: &Detected<'_>);
 }

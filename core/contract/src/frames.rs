@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use taimat_base::{CameraId, CameraKey};
 
-use crate::detection::UnixMicros;
+use crate::detection::{Rect, UnixMicros};
 
 /// Names a frame. Rises by one with every frame that is delivered to a detector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -148,6 +148,8 @@ pub trait Frames: Send + Sync + Debug {
         width: u32,
         quality: u8,
     ) -> Result<Vec<u8>, FrameError>;
+    /// A JPEG for people, as large as there is, with frames drawn around `marks`.
+    fn still(&self, id: FrameId, marks: &[Rect]) -> Result<Vec<u8>, FrameError>;
 }
 
 /// A frame on its way to a detector, with the ones before it.

@@ -12,7 +12,7 @@ pub mod frames;
 pub mod package;
 
 pub use detection::{Attribute, BadDetection, Detection, Rect, Severity, UnixMicros};
-pub use detector::{About, DetectionSink, Detector};
+pub use detector::{About, Detected, DetectionSink, Detector};
 pub use failure::{Cause, Failure, PluginError};
 pub use frames::{
     CellStats, Delivery, FrameError, FrameId, FrameInfo, FrameReader, FrameSource, Frames, Plane,

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::bucket::Bucket;
 use crate::limits::Limits;
+use taimat_base::bucket::Bucket;
 
 /// Names of own metrics.
 const MAX_NAMES: usize = 32;

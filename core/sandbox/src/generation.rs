@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::bucket::Bucket;
 use crate::host::InstanceContext;
 use crate::load::Loaded;
 use crate::spec::Grant;
+use taimat_base::bucket::Bucket;
 
 /// CPU time that a plugin has left, in seconds: all its instances together.
 pub(crate) type CpuShare = Arc<Mutex<Bucket>>;

@@ -8,7 +8,6 @@
 
 mod bindings;
 mod board;
-mod bucket;
 mod budget;
 pub mod compile;
 mod cpu;

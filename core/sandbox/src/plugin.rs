@@ -10,7 +10,6 @@ use taimat_contract::package::PackageDigest;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::board::StatusBoard;
-use crate::bucket::Bucket;
 use crate::generation::{CpuShare, Generation};
 use crate::host::InstanceContext;
 use crate::kinds;
@@ -25,6 +24,7 @@ use crate::spec::PluginSpec;
 use crate::states::{PluginState, RunState};
 use crate::status::{ComponentStatus, LastError};
 use crate::tail::{Level, line};
+use taimat_base::bucket::Bucket;
 
 /// How soon to look again at a file that is being written.
 const WRITING: Duration = Duration::from_millis(200);

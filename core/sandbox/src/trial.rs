@@ -9,7 +9,6 @@ use taimat_base::{CameraKey, CommuneId, PluginId};
 use taimat_contract::{Delivery, Detection, Detector, Failure, UnixMicros, Want};
 use wasmtime::component::Component;
 
-use crate::bucket::Bucket;
 use crate::budget::Budget;
 use crate::compile::CompileError;
 use crate::engine::TickingEngine;
@@ -25,6 +24,7 @@ use crate::metrics::{PluginFamilies, PluginMetrics};
 use crate::spec::Grant;
 use crate::surface::Surface;
 use crate::tail::{Line, Tail};
+use taimat_base::bucket::Bucket;
 
 /// Why a plugin can not be tried out.
 #[derive(Debug, thiserror::Error)]

@@ -120,7 +120,11 @@ async fn every_camera_is_shown_or_named_truly_and_keeps_its_secrets() {
     // Once more at the end: of a long table a log often keeps only a part.
     let missed: Vec<String> = rows
         .iter()
-        .flat_map(|row| row.misses.iter().map(|miss| format!("{}: {miss}", row.name)))
+        .flat_map(|row| {
+            row.misses
+                .iter()
+                .map(|miss| format!("{}: {miss}", row.name))
+        })
         .collect();
     assert!(
         missed.is_empty(),

@@ -23,7 +23,7 @@ use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, clock};
 use taimat_contract::{
-    Delivery, Detection, DetectionSink, FrameReader, FrameSource, UnixMicros, Want,
+    Delivery, Detected, DetectionSink, FrameReader, FrameSource, UnixMicros, Want,
 };
 use taimat_media::VideoCodec;
 use taimat_sandbox::compile::{Caps, Where};
@@ -325,13 +325,7 @@ impl FrameSource for Nothing {
 }
 
 impl DetectionSink for Nothing {
-    fn publish(
-        &self,
-        _camera: &CameraKey,
-        _plugin: &taimat_base::PluginId,
-        _detections: &[Detection],
-    ) {
-    }
+    fn publish(&self, _detected: &Detected<'_>) {}
 }
 
 fn rss_kib() -> f64 {

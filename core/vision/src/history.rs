@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taimat_contract::{CellStats, FrameError, FrameId, FrameInfo, Frames, Plane, Region};
+use taimat_contract::{CellStats, FrameError, FrameId, FrameInfo, Frames, Plane, Rect, Region};
 
 use crate::kernels::{self, Source};
 use crate::picture::Picture;
@@ -11,6 +11,8 @@ use crate::picture::Picture;
 const MAX_ANSWER: usize = 4 << 20;
 /// Cells of a grid at most.
 const MAX_CELLS: u32 = 4096;
+/// Of a picture for people: a plate can still be read.
+const STILL_QUALITY: u8 = 85;
 
 /// A picture with its name.
 #[derive(Debug)]
@@ -166,18 +168,37 @@ impl Frames for History {
         let height = u64::from(region.height) * u64::from(width) / u64::from(region.width);
         let height = u32::try_from(height.max(1)).map_err(|_large| FrameError::TooLarge)?;
         let (width, height) = bounded(width, height, 3)?;
-        let pixels = colours(picture, region, width, height);
-        let mut jpeg = Vec::new();
-        let encoder = jpeg_encoder::Encoder::new(&mut jpeg, quality.clamp(1, 100));
-        let size = (u16::try_from(width), u16::try_from(height));
-        let (Ok(width), Ok(height)) = size else {
-            return Err(FrameError::TooLarge);
-        };
-        encoder
-            .encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb)
-            .map_err(|_sizes_were_checked| FrameError::OutOfRange)?;
-        Ok(jpeg)
+        encoded(
+            &colours(picture, region, width, height),
+            width,
+            height,
+            quality,
+        )
     }
+
+    fn still(&self, id: FrameId, marks: &[Rect]) -> Result<Vec<u8>, FrameError> {
+        let picture = &self.find(id)?.picture;
+        let (width, height) = (picture.width, picture.height);
+        let whole = Region::whole(width as u32, height as u32);
+        let mut pixels = colours(picture, whole, width, height);
+        for mark in marks {
+            kernels::outline(&mut pixels, width, height, *mark);
+        }
+        encoded(&pixels, width, height, STILL_QUALITY)
+    }
+}
+
+fn encoded(pixels: &[u8], width: usize, height: usize, quality: u8) -> Result<Vec<u8>, FrameError> {
+    let mut jpeg = Vec::new();
+    let encoder = jpeg_encoder::Encoder::new(&mut jpeg, quality.clamp(1, 100));
+    let size = (u16::try_from(width), u16::try_from(height));
+    let (Ok(width), Ok(height)) = size else {
+        return Err(FrameError::TooLarge);
+    };
+    encoder
+        .encode(pixels, width, height, jpeg_encoder::ColorType::Rgb)
+        .map_err(|_sizes_were_checked| FrameError::OutOfRange)?;
+    Ok(jpeg)
 }
 
 #[cfg(test)]
@@ -258,5 +279,25 @@ mod tests {
         };
         let jpeg = history.jpeg(FrameId(8), Some(region), 16, 80).unwrap();
         assert!(jpeg.starts_with(&[0xFF, 0xD8, 0xFF]) && jpeg.ends_with(&[0xFF, 0xD9]));
+    }
+
+    #[test]
+    fn a_still_shows_where_something_was_seen() {
+        let history = history();
+        let mark = |x, y, width, height| Rect {
+            x,
+            y,
+            width,
+            height,
+        };
+        let plain = history.still(FrameId(8), &[]).unwrap();
+        assert!(plain.starts_with(&[0xFF, 0xD8, 0xFF]));
+        let marked = history.still(FrameId(8), &[mark(0.25, 0.25, 0.5, 0.5)]);
+        assert_ne!(marked.unwrap(), plain);
+        // At the edges, and of no size, it is drawn as far as it goes.
+        for odd in [mark(0.0, 0.0, 1.0, 1.0), mark(1.0, 1.0, 0.0, 0.0)] {
+            history.still(FrameId(8), &[odd; 64]).unwrap();
+        }
+        assert_eq!(history.still(FrameId(5), &[]), Err(FrameError::Expired));
     }
 }

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use taimat_contract::Rect;
+
 /// A region of a plane.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
@@ -273,6 +275,41 @@ pub fn rgb(y: &[u8], cb: &[u8], cr: &[u8]) -> Vec<u8> {
         pixel[2] = clamp(luma + 132_201 * blue);
     }
     out
+}
+
+/// Draws a frame around a part of an RGB picture: yellow, with a dark edge so that it is seen on
+/// anything.
+pub fn outline(pixels: &mut [u8], width: usize, height: usize, mark: Rect) {
+    const EDGE: [u8; 3] = [20, 20, 20];
+    const LINE: [u8; 3] = [255, 214, 10];
+    if width == 0 || height == 0 {
+        return;
+    }
+    let at = |part: f32, size: usize| ((part * size as f32) as usize).min(size - 1);
+    let thick = (width / 320).max(1);
+    let (left, top) = (at(mark.x, width), at(mark.y, height));
+    let right = at(mark.x + mark.width, width);
+    let bottom = at(mark.y + mark.height, height);
+    let mut fill = |xs: Range<usize>, ys: Range<usize>, colour: [u8; 3]| {
+        for y in ys.start..ys.end.min(height) {
+            let row = &mut pixels[y * width * 3..(y + 1) * width * 3];
+            for pixel in row.chunks_exact_mut(3).take(xs.end).skip(xs.start) {
+                pixel.copy_from_slice(&colour);
+            }
+        }
+    };
+    // The dark edge lies around the line.
+    for (thick, colour) in [(thick * 2, EDGE), (thick, LINE)] {
+        let (l, t) = (
+            left.saturating_sub(thick / 2),
+            top.saturating_sub(thick / 2),
+        );
+        let (r, b) = (right + thick / 2, bottom + thick / 2);
+        fill(l..r + 1, t..t + thick, colour);
+        fill(l..r + 1, b.saturating_sub(thick)..b + 1, colour);
+        fill(l..l + thick, t..b + 1, colour);
+        fill(r.saturating_sub(thick)..r + 1, t..b + 1, colour);
+    }
 }
 
 #[cfg(test)]

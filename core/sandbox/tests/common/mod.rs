@@ -14,10 +14,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, PluginId, clock};
+use taimat_base::{CameraKey, clock};
 use taimat_contract::{
-    Delivery, Detection, DetectionSink, FrameId, FrameInfo, FrameReader, FrameSource, UnixMicros,
-    Want,
+    Delivery, Detected, Detection, DetectionSink, FrameId, FrameInfo, FrameReader, FrameSource,
+    UnixMicros, Want,
 };
 use taimat_sandbox::compile::Where;
 use taimat_sandbox::limits::LimitSettings;
@@ -111,10 +111,14 @@ impl Feed {
 pub(crate) struct Seen(Mutex<BTreeMap<(String, String), Vec<Detection>>>);
 
 impl DetectionSink for Seen {
-    fn publish(&self, camera: &CameraKey, plugin: &PluginId, detections: &[Detection]) {
-        let key = (camera.camera.to_string(), plugin.to_string());
+    fn publish(&self, detected: &Detected<'_>) {
+        let key = (
+            detected.camera.camera.to_string(),
+            detected.plugin.to_string(),
+        );
         let mut all = self.0.lock().unwrap();
-        all.entry(key).or_default().extend_from_slice(detections);
+        let seen = all.entry(key).or_default();
+        seen.extend_from_slice(detected.detections);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use taimat_base::clock;
 use taimat_base::tasks::Stop;
-use taimat_contract::{Delivery, Detection, Detector, FrameReader, UnixMicros, Want};
+use taimat_contract::{Delivery, Detected, Detection, Detector, FrameReader, UnixMicros, Want};
 
 use super::instance::ReadyDetector;
 use crate::probation::Given;
@@ -82,7 +82,7 @@ impl DetectorRunner {
             let called = share.spend(guest.detector.on_frame(delivery)).await;
             self.seat.set(|status| status.frames += 1);
             match self.seat.judge(Given::Frame, called) {
-                Answer::Given(detections) => self.publish(detections),
+                Answer::Given(detections) => self.publish(detections, Some(delivery)),
                 Answer::Again => continue,
                 Answer::None => {}
             }
@@ -102,11 +102,11 @@ impl DetectorRunner {
         let called = share.spend(guest.detector.on_tick(now)).await;
         // The next tick is soon enough for the one before.
         if let Answer::Given(detections) = self.seat.judge(Given::Tick, called) {
-            self.publish(detections);
+            self.publish(detections, None);
         }
     }
 
-    fn publish(&self, detections: Vec<Detection>) {
+    fn publish(&self, detections: Vec<Detection>, frame: Option<&Delivery>) {
         let (now, budget) = (clock::now(), self.seat.budget());
         let all = detections.len();
         let mut kept = detections;
@@ -120,9 +120,12 @@ impl DetectorRunner {
         context.metrics.detections.inc_by(kept.len() as u64);
         self.seat
             .set(|status| status.detections += kept.len() as u64);
-        context
-            .sink
-            .publish(self.seat.place(), &context.plugin, &kept);
+        context.sink.publish(&Detected {
+            camera: self.seat.place(),
+            plugin: &context.plugin,
+            detections: &kept,
+            frame,
+        });
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Lets so many through a second, with bursts.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bucket {
+pub struct Bucket {
     rate: f64,
     burst: f64,
     level: f64,
@@ -12,7 +12,8 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(rate: f64, burst: f64) -> Self {
+    /// Full, for `burst` at once and `rate` a second.
+    pub fn new(rate: f64, burst: f64) -> Self {
         Self {
             rate,
             burst,
@@ -22,7 +23,7 @@ impl Bucket {
     }
 
     /// Another rate and burst. The first burst is there at once; later ones have to be earned.
-    pub(crate) fn limit(&mut self, rate: f64, burst: f64) {
+    pub fn limit(&mut self, rate: f64, burst: f64) {
         if self.burst == 0.0 {
             *self = Self::new(rate, burst);
             return;
@@ -40,7 +41,7 @@ impl Bucket {
     }
 
     /// Takes one, if there is one.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
+    pub fn take(&mut self, now: Instant) -> bool {
         self.fill(now);
         let there = self.level >= 1.0;
         if there {
@@ -50,13 +51,13 @@ impl Bucket {
     }
 
     /// Takes any amount; what is overdrawn has to be waited for.
-    pub(crate) fn spend(&mut self, amount: f64, now: Instant) {
+    pub fn spend(&mut self, amount: f64, now: Instant) {
         self.fill(now);
         self.level -= amount;
     }
 
     /// Whether there is anything.
-    pub(crate) fn has_some(&mut self, now: Instant) -> bool {
+    pub fn has_some(&mut self, now: Instant) -> bool {
         self.fill(now);
         self.level > 0.0
     }
@@ -65,7 +66,7 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use taimat_base::clock;
+    use crate::clock;
 
     #[test]
     fn a_bucket_fills_again() {

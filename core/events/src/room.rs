@@ -1,0 +1,436 @@
+//! The room's task: takes detections, groups them, has them written, and watches the house.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+
+use rand::RngExt;
+use taimat_base::metrics::Registry;
+use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{CameraKey, CommuneId, PluginId, Seldom, clock};
+use taimat_contract::{Delivery, Detected, Detection, DetectionSink, Rect, UnixMicros};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use crate::event::{EventId, HOUSE};
+use crate::grouping::{Change, Grouping, Subject, Taken};
+use crate::house::{Condition, House};
+use crate::metrics::EventMetrics;
+use crate::rules::EventRules;
+use crate::store::{Answer, EventPicture, EventStore, Keep, StoreError, Write};
+
+/// Answers of detectors that may wait: some seconds of two hundred cameras. What comes beyond is
+/// counted and is part of no event.
+const WAITING: usize = 1024;
+/// Answers that are looked at together.
+const TOGETHER: usize = 256;
+/// Frames that may wait for becoming a picture: each is up to some megabytes. An event that is opened
+/// meanwhile has none.
+const FRAMES: usize = 24;
+/// How often it is looked for what is over.
+const TICK: Duration = Duration::from_millis(500);
+/// How often it is looked for what is to be let go.
+const LET_GO: Duration = Duration::from_secs(60);
+
+/// What a commune's file says about events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommuneEvents {
+    /// What is kept.
+    pub keep: Keep,
+    /// When detections are an event, by plugin.
+    pub plugins: HashMap<PluginId, EventRules>,
+}
+
+/// Says what is the case that should not be, for what is not seen from here.
+pub trait Conditions: Send + Sync + std::fmt::Debug {
+    /// All of it, now. Does not wait.
+    fn conditions(&self) -> Vec<Condition>;
+}
+
+type Configured = Arc<HashMap<CommuneId, CommuneEvents>>;
+
+/// What a detector answered, on its way.
+#[derive(Debug)]
+struct Batch {
+    subject: Subject,
+    detections: Vec<Detection>,
+    frame: Option<(Delivery, OwnedSemaphorePermit)>,
+}
+
+/// The events of all communes.
+#[derive(Debug)]
+pub struct Events {
+    store: Arc<EventStore>,
+    batches: mpsc::Sender<Batch>,
+    frames: Arc<Semaphore>,
+    configured: RwLock<Configured>,
+    metrics: EventMetrics,
+    room: Mutex<Option<Room>>,
+}
+
+impl Events {
+    /// Over a store; [`Events::run`] brings it to life.
+    ///
+    /// # Errors
+    /// If a metric's name is taken.
+    pub fn new(
+        store: Arc<EventStore>,
+        registry: &Registry,
+    ) -> Result<Self, taimat_base::metrics::Error> {
+        let (batches, waiting) = mpsc::channel(WAITING);
+        Ok(Self {
+            store,
+            batches,
+            frames: Arc::new(Semaphore::new(FRAMES)),
+            configured: RwLock::default(),
+            metrics: EventMetrics::register(registry)?,
+            room: Mutex::new(Some(Room::new(waiting))),
+        })
+    }
+
+    /// The events on disk.
+    pub fn store(&self) -> &Arc<EventStore> {
+        &self.store
+    }
+
+    /// From now on it is as the communes' files say.
+    pub fn configure(&self, communes: Vec<CommuneEvents>) {
+        let all = communes.into_iter().map(|c| (c.keep.commune.clone(), c));
+        let all = Arc::new(all.collect());
+        *self.configured.write().unwrap_or_else(|e| e.into_inner()) = all;
+    }
+
+    fn configured(&self) -> Configured {
+        let configured = self.configured.read().unwrap_or_else(|e| e.into_inner());
+        Arc::clone(&configured)
+    }
+
+    /// Starts the task, once. What the house sees of itself is asked of `conditions`.
+    pub fn run(self: &Arc<Self>, tasks: &Tasks, conditions: Arc<dyn Conditions>) {
+        let room = self.room.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(room) = room {
+            let events = Arc::clone(self);
+            tasks.spawn("events", tracing::info_span!("events"), |stop| async move {
+                room.run(&events, &*conditions, stop).await;
+            });
+        }
+    }
+
+    /// Notes who dealt with an event.
+    ///
+    /// # Errors
+    /// As [`EventStore::answer`].
+    pub async fn answer(
+        &self,
+        id: EventId,
+        who: &str,
+        answer: Answer,
+    ) -> Result<crate::log::Told, StoreError> {
+        let told = self.store.answer(id, who, answer, now()).await?;
+        if answer != Answer::TakenBack {
+            let wrong = if answer == Answer::FalseAlarm {
+                "true"
+            } else {
+                "false"
+            };
+            let labels = [told.event.commune.as_str(), &told.event.plugin, wrong];
+            self.metrics.answers.with_label_values(&labels).inc();
+        }
+        Ok(told)
+    }
+}
+
+fn now() -> UnixMicros {
+    UnixMicros::from(clock::wall())
+}
+
+fn name() -> EventId {
+    EventId::new(clock::wall(), rand::rng().random())
+}
+
+impl DetectionSink for Events {
+    fn publish(&self, detected: &Detected<'_>) {
+        let frame = detected.frame.and_then(|delivery| {
+            let permit = Arc::clone(&self.frames).try_acquire_owned().ok()?;
+            Some((delivery.clone(), permit))
+        });
+        let batch = Batch {
+            subject: Subject {
+                camera: detected.camera.clone(),
+                plugin: detected.plugin.clone(),
+            },
+            detections: detected.detections.to_vec(),
+            frame,
+        };
+        if self.batches.try_send(batch).is_err() {
+            let busy = self.metrics.held_back.with_label_values(&["busy"]);
+            busy.inc_by(detected.detections.len() as u64);
+        }
+    }
+}
+
+/// What the task owns.
+#[derive(Debug)]
+struct Room {
+    waiting: mpsc::Receiver<Batch>,
+    groupings: HashMap<Subject, Grouping>,
+    house: House,
+    /// Changes of events on disk that could not be written: the newest of each.
+    unwritten: HashMap<EventId, Change>,
+    failing: Seldom,
+    let_go: Instant,
+}
+
+/// A change, and the frame that shows it.
+type Seen = (Change, Option<Delivery>);
+
+impl Room {
+    fn new(waiting: mpsc::Receiver<Batch>) -> Self {
+        Self {
+            waiting,
+            groupings: HashMap::new(),
+            house: House::default(),
+            unwritten: HashMap::new(),
+            failing: Seldom::default(),
+            let_go: clock::now(),
+        }
+    }
+
+    async fn run(mut self, events: &Events, conditions: &dyn Conditions, stop: Stop) {
+        self.resume(events).await;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut batches = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {
+                    let changes = self.passes(conditions);
+                    self.write(events, changes).await;
+                    self.let_go(events).await;
+                }
+                taken = self.waiting.recv_many(&mut batches, TOGETHER) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    self.take(events, &mut batches).await;
+                }
+            }
+        }
+        // What came before the end is part of it.
+        self.waiting.close();
+        while self.waiting.recv_many(&mut batches, TOGETHER).await > 0 {
+            self.take(events, &mut batches).await;
+        }
+    }
+
+    /// Goes on with the events that were open when the router stopped.
+    async fn resume(&mut self, events: &Events) {
+        let store = Arc::clone(&events.store);
+        let open = tokio::task::spawn_blocking(move || store.open_events()).await;
+        let open = match open {
+            Ok(Ok(open)) => open,
+            Ok(Err(error)) => return tracing::error!(%error, "open events can not be read"),
+            Err(_panicked) => return,
+        };
+        let (configured, now, wall) = (events.configured(), clock::now(), now());
+        events.metrics.open.set(open.len() as i64);
+        for event in open {
+            match (event.plugin.parse(), &event.camera) {
+                _ if event.plugin == HOUSE => self.house.resume(&event, now),
+                (Ok(plugin), Some(camera)) => {
+                    let rule = rules(&configured, &event.commune, &plugin).of(camera, &event.kind);
+                    let camera = CameraKey::new(event.commune.clone(), camera.clone());
+                    let subject = Subject { camera, plugin };
+                    let ago = wall.since(event.last);
+                    self.grouping(subject).resume(&event, rule, ago, now);
+                }
+                _ => tracing::warn!(event = %event.id, "an open event belongs to nobody"),
+            }
+        }
+    }
+
+    fn grouping(&mut self, subject: Subject) -> &mut Grouping {
+        let new = || Grouping::new(subject.clone());
+        self.groupings.entry(subject.clone()).or_insert_with(new)
+    }
+
+    async fn take(&mut self, events: &Events, batches: &mut Vec<Batch>) {
+        let configured = events.configured();
+        let now = clock::now();
+        let mut seen: Vec<Seen> = Vec::new();
+        // Kept until the pictures are made: they say how many frames are in memory.
+        let mut permits = Vec::new();
+        for batch in batches.drain(..) {
+            let subject = batch.subject;
+            let rules = rules(&configured, &subject.camera.commune, &subject.plugin);
+            let camera = subject.camera.camera.clone();
+            let delivery = batch.frame.map(|(delivery, permit)| {
+                permits.push(permit);
+                delivery
+            });
+            let grouping = self.grouping(subject);
+            for detection in batch.detections {
+                let rule = rules.of(&camera, &detection.kind);
+                let (taken, change) = grouping.seen(detection, rule, now, name);
+                match taken {
+                    Taken::Grouped => {}
+                    Taken::Rests => events.metrics.held_back.with_label_values(&["rest"]).inc(),
+                    Taken::TooMany => events.metrics.held_back.with_label_values(&["many"]).inc(),
+                }
+                seen.extend(change.map(|change| (change, delivery.clone())));
+            }
+        }
+        self.write(events, seen).await;
+        drop(permits);
+    }
+
+    /// What follows from the time, and from what is the case.
+    fn passes(&mut self, conditions: &dyn Conditions) -> Vec<Seen> {
+        let now = clock::now();
+        let mut changes = Vec::new();
+        self.groupings
+            .retain(|_, grouping| grouping.passes(now, &mut changes));
+        let house = conditions.conditions();
+        changes.extend(self.house.look(house, now, self::now(), name));
+        changes.into_iter().map(|change| (change, None)).collect()
+    }
+
+    async fn write(&mut self, events: &Events, seen: Vec<Seen>) {
+        if seen.is_empty() && self.unwritten.is_empty() {
+            return;
+        }
+        for (change, _) in &seen {
+            // The newer one says all that the older one would.
+            if let Some(id) = change.of_former() {
+                self.unwritten.remove(&id);
+            }
+        }
+        let former = self.unwritten.values().cloned().map(|c| (c, None));
+        let all: Vec<Seen> = former.chain(seen).collect();
+        let writes = pictured(all).await;
+        let (begun, tried) = (clock::now(), writes.clone());
+        match events.store.write(writes, now()).await {
+            Ok(()) => {
+                events.metrics.write_failing.set(0);
+                self.unwritten.clear();
+                let took = clock::now().saturating_duration_since(begun);
+                events.metrics.commit.observe(took.as_secs_f64());
+                count(&events.metrics, &tried);
+            }
+            Err(error) => {
+                events.metrics.write_failing.set(1);
+                if let Some(unsaid) = self.failing.say(clock::now()) {
+                    tracing::error!(%error, unsaid, "events can not be written down");
+                }
+                self.not_written(&events.metrics, tried);
+            }
+        }
+    }
+
+    fn not_written(&mut self, metrics: &EventMetrics, tried: Vec<Write>) {
+        for write in tried {
+            match write.change {
+                Change::Opened(event) => {
+                    metrics.not_kept.inc();
+                    self.house.forget(event.id);
+                    for grouping in self.groupings.values_mut() {
+                        grouping.forget(event.id);
+                    }
+                }
+                Change::Touched(..) => {}
+                Change::Updated(id, _) | Change::Closed(id, _) => {
+                    self.unwritten.insert(id, write.change);
+                }
+            }
+        }
+    }
+
+    async fn let_go(&mut self, events: &Events) {
+        let now = clock::now();
+        if now.saturating_duration_since(self.let_go) < LET_GO {
+            return;
+        }
+        self.let_go = now;
+        for commune in events.configured().values() {
+            match events.store.let_go(commune.keep.clone(), self::now()).await {
+                // Soon again, so that others are written in between.
+                Ok(true) => self.let_go = now.checked_sub(LET_GO).unwrap_or(now),
+                Ok(false) => {}
+                Err(error) => {
+                    if let Some(unsaid) = self.failing.say(now) {
+                        tracing::error!(%error, unsaid, "old events can not be let go");
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn rules(configured: &Configured, commune: &CommuneId, plugin: &PluginId) -> EventRules {
+    let commune = configured.get(commune);
+    let rules = commune.and_then(|commune| commune.plugins.get(plugin));
+    rules.cloned().unwrap_or_default()
+}
+
+fn count(metrics: &EventMetrics, written: &[Write]) {
+    let now = now();
+    for write in written {
+        match &write.change {
+            Change::Opened(event) => {
+                metrics.opened(event.commune.as_str(), &event.kind);
+                metrics.open.inc();
+                if event.plugin != HOUSE {
+                    metrics.delay.observe(now.since(event.last).as_secs_f64());
+                    if write.picture.is_none() {
+                        metrics.without_picture.inc();
+                    }
+                }
+            }
+            Change::Closed(..) => metrics.open.dec(),
+            Change::Updated(..) => {}
+            Change::Touched(..) => continue,
+        }
+        metrics.changes.inc();
+    }
+}
+
+/// Makes the pictures, beside the tasks that must not wait.
+async fn pictured(seen: Vec<Seen>) -> Vec<Write> {
+    let bare = |change: Change| Write {
+        change,
+        picture: None,
+    };
+    if seen.iter().all(|(_, frame)| frame.is_none()) {
+        return seen.into_iter().map(|(change, _)| bare(change)).collect();
+    }
+    let changes: Vec<Change> = seen.iter().map(|(change, _)| change.clone()).collect();
+    let made = tokio::task::spawn_blocking(move || {
+        seen.into_iter()
+            .map(|(change, frame)| Write {
+                picture: frame.and_then(|frame| picture(&frame, &change)),
+                change,
+            })
+            .collect()
+    });
+    // An event without its picture is better than none.
+    made.await
+        .unwrap_or_else(|_panicked| changes.into_iter().map(bare).collect())
+}
+
+fn picture(frame: &Delivery, change: &Change) -> Option<EventPicture> {
+    let best = match change {
+        Change::Opened(event) => &event.best,
+        Change::Updated(_, course) => &course.best,
+        Change::Closed(..) | Change::Touched(..) => return None,
+    };
+    // The best moment may be one of before.
+    if best.at != frame.info.at {
+        return None;
+    }
+    let still = |marks: &[Rect]| frame.frames.still(frame.info.id, marks).ok();
+    Some(EventPicture {
+        plain: still(&[])?,
+        marked: still(&best.regions)?,
+    })
+}

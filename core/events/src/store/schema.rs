@@ -1,0 +1,149 @@
+//! The tables, and opening the file that they are in.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rusqlite::{Connection, ErrorCode};
+use taimat_base::clock;
+
+use super::StoreError;
+
+/// Which tables these are. A file of a later router is not touched.
+const VERSION: i32 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE event (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        commune TEXT NOT NULL,
+        camera TEXT,
+        kind TEXT NOT NULL,
+        plugin TEXT NOT NULL,
+        severity INTEGER NOT NULL,
+        phase INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        began INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        ended INTEGER,
+        best TEXT NOT NULL,
+        detections INTEGER NOT NULL,
+        picture INTEGER NOT NULL DEFAULT 0,
+        answered_by TEXT,
+        answered_at INTEGER,
+        false_alarm INTEGER NOT NULL DEFAULT 0,
+        assigned TEXT,
+        silenced INTEGER NOT NULL DEFAULT 0,
+        extra TEXT NOT NULL DEFAULT '[]'
+    );
+    CREATE INDEX event_of_commune ON event (commune, id);
+    CREATE INDEX event_of_camera ON event (commune, camera, id);
+    CREATE INDEX event_open ON event (commune) WHERE ended IS NULL;
+    CREATE INDEX event_ended ON event (ended) WHERE ended IS NOT NULL;
+    CREATE TABLE log (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        event INTEGER NOT NULL REFERENCES event ON DELETE CASCADE,
+        revision INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        what TEXT NOT NULL
+    );
+    CREATE INDEX log_of_event ON log (event);
+    CREATE TABLE picture (
+        event INTEGER NOT NULL REFERENCES event ON DELETE CASCADE,
+        marked INTEGER NOT NULL,
+        jpeg BLOB NOT NULL,
+        PRIMARY KEY (event, marked)
+    );
+    CREATE TABLE silence (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        commune TEXT NOT NULL,
+        camera TEXT,
+        kind TEXT,
+        until INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        why TEXT NOT NULL,
+        made INTEGER NOT NULL
+    );
+    CREATE VIRTUAL TABLE event_text USING fts5(
+        text, content='', contentless_delete=1, tokenize='unicode61 remove_diacritics 2'
+    );
+";
+
+/// A commit is on the disk when it returns: whoever is told of an event can rely on it.
+const SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA busy_timeout = 2000;
+    PRAGMA wal_autocheckpoint = 500;
+    PRAGMA journal_size_limit = 8388608;
+";
+
+/// Opens the file for writing, and makes the tables if there are none. What can not be read as a
+/// database is put aside, and its new name is returned too.
+pub(super) fn open(file: &Path) -> Result<(Connection, Option<PathBuf>), StoreError> {
+    let opened = || Connection::open(file).and_then(prepared);
+    match opened() {
+        Ok(connection) => Ok((checked(connection)?, None)),
+        Err(error) if is_damaged(&error) => {
+            let aside = set_aside(file, clock::wall()).map_err(StoreError::Aside)?;
+            Ok((checked(opened()?)?, Some(aside)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens the file for reading.
+pub(super) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.execute_batch("PRAGMA busy_timeout = 2000; PRAGMA query_only = ON;")?;
+    Ok(connection)
+}
+
+fn prepared(mut connection: Connection) -> rusqlite::Result<Connection> {
+    connection.execute_batch(SETTINGS)?;
+    let all = connection.transaction()?;
+    let version: i32 = all.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 0 {
+        all.execute_batch(TABLES)?;
+        all.pragma_update(None, "user_version", VERSION)?;
+    }
+    all.commit()?;
+    Ok(connection)
+}
+
+fn checked(connection: Connection) -> Result<Connection, StoreError> {
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == VERSION {
+        Ok(connection)
+    } else {
+        Err(StoreError::Newer(version))
+    }
+}
+
+/// Whether the file is no database any more.
+pub(super) fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// Renames the file and what belongs to it, so that somebody may still save something.
+fn set_aside(file: &Path, now: SystemTime) -> std::io::Result<PathBuf> {
+    let seconds = clock::unix_seconds(now).round();
+    let named = |end: &str| {
+        let mut name = OsString::from(file);
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let aside = named(&format!(".damaged-{seconds}"));
+    std::fs::rename(file, &aside)?;
+    for end in ["-wal", "-shm"] {
+        let from = named(end);
+        if from.exists() {
+            std::fs::rename(&from, named(&format!(".damaged-{seconds}{end}")))?;
+        }
+    }
+    Ok(aside)
+}
