@@ -52,6 +52,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/{commune}/{camera}/whep/{token}", session)
         .merge(routes::rest::routes())
         .merge(routes::plugins::routes())
+        .merge(routes::events::routes())
         .merge(description::routes())
         .route("/metrics", get(routes::ops::metrics))
         .route("/healthz", get(routes::ops::healthz))

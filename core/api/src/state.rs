@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use taimat_egress::webrtc::Whep;
+use taimat_events::Events;
 use taimat_hub::Hub;
 use taimat_ingest::Ingest;
 use taimat_sandbox::Sandbox;
@@ -25,6 +26,8 @@ pub struct ApiState {
     pub sandbox: Arc<Sandbox>,
     /// What plugins see.
     pub detections: Arc<Detections>,
+    /// Events.
+    pub events: Arc<Events>,
     /// Who writes configuration.
     pub admin: Arc<dyn Admin>,
     /// What communes and cameras there are.

@@ -159,6 +159,15 @@ impl Event {
     }
 }
 
+/// A picture of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPicture {
+    /// As the camera saw it, a JPEG.
+    pub plain: Vec<u8>,
+    /// With what was detected drawn into it, a JPEG.
+    pub marked: Vec<u8>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! task, one thread that writes, one wait for the disk for all that comes meanwhile.
 //! Not here: what a detection is (`contract`), who is shown what (`api`).
 
+mod error;
 mod event;
 mod grouping;
 mod house;
@@ -14,12 +15,11 @@ mod rules;
 mod silence;
 mod store;
 
-pub use event::{BadEventId, Event, EventAnswer, EventId, HOUSE, Phase};
+pub use error::StoreError;
+pub use event::{BadEventId, Event, EventAnswer, EventId, EventPicture, HOUSE, Phase};
 pub use house::Condition;
 pub use log::{Happening, LogEntry, Story, Told};
 pub use room::{CommuneEvents, Conditions, Events};
 pub use rules::{EventRule, EventRuleChange, EventRules};
 pub use silence::{NewSilence, Silence};
-pub use store::{
-    Answer, EventPage, EventPicture, EventQuery, EventState, EventStore, Keep, Standing, StoreError,
-};
+pub use store::{Answer, EventPage, EventQuery, EventState, EventStore, Keep, Standing};

@@ -11,12 +11,13 @@ use taimat_base::{CameraKey, CommuneId, PluginId, Seldom, clock};
 use taimat_contract::{Delivery, Detected, Detection, DetectionSink, Rect, UnixMicros};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use crate::event::{EventId, HOUSE};
+use crate::error::StoreError;
+use crate::event::{EventId, EventPicture, HOUSE};
 use crate::grouping::{Change, Grouping, Subject, Taken};
 use crate::house::{Condition, House};
 use crate::metrics::EventMetrics;
 use crate::rules::EventRules;
-use crate::store::{Answer, EventPicture, EventStore, Keep, StoreError, Write};
+use crate::store::{Answer, EventStore, Keep, Write};
 
 /// Answers of detectors that may wait: some seconds of two hundred cameras. What comes beyond is
 /// counted and is part of no event.
@@ -28,6 +29,8 @@ const TOGETHER: usize = 256;
 const FRAMES: usize = 24;
 /// How often it is looked for what is over.
 const TICK: Duration = Duration::from_millis(500);
+/// How often the house is looked at.
+const LOOK: Duration = Duration::from_secs(2);
 /// How often it is looked for what is to be let go.
 const LET_GO: Duration = Duration::from_secs(60);
 
@@ -177,6 +180,7 @@ struct Room {
     /// Changes of events on disk that could not be written: the newest of each.
     unwritten: HashMap<EventId, Change>,
     failing: Seldom,
+    looked: Option<Instant>,
     let_go: Instant,
 }
 
@@ -191,6 +195,7 @@ impl Room {
             house: House::default(),
             unwritten: HashMap::new(),
             failing: Seldom::default(),
+            looked: None,
             let_go: clock::now(),
         }
     }
@@ -291,8 +296,12 @@ impl Room {
         let mut changes = Vec::new();
         self.groupings
             .retain(|_, grouping| grouping.passes(now, &mut changes));
-        let house = conditions.conditions();
-        changes.extend(self.house.look(house, now, self::now(), name));
+        let since = |then| now.saturating_duration_since(then) >= LOOK;
+        if self.looked.is_none_or(since) {
+            self.looked = Some(now);
+            let house = conditions.conditions();
+            changes.extend(self.house.look(house, now, self::now(), name));
+        }
         changes.into_iter().map(|change| (change, None)).collect()
     }
 

@@ -6,8 +6,8 @@ use taimat_base::{CameraId, CommuneId};
 use taimat_contract::UnixMicros;
 use utoipa::ToSchema;
 
+use crate::error::StoreError;
 use crate::event::Event;
-use crate::store::StoreError;
 
 /// Silences of a commune at most.
 const MAX_SILENCES: u32 = 200;

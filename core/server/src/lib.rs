@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod config;
+mod house;
 pub mod probe;
 mod reload;
 pub mod report;

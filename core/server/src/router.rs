@@ -13,11 +13,12 @@ use taimat_api::{Access, ApiState, Detections, Directory, Snapshot};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
-use taimat_contract::{DetectionSink, FrameSource};
+use taimat_contract::{Detected, DetectionSink, FrameSource};
 use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
 use taimat_egress::webrtc::{Whep, WhepConfig};
+use taimat_events::{Conditions, EventStore, Events};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
 use taimat_sandbox::compile::Where;
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
+use crate::house::HouseConditions;
 use crate::reload::Folders;
 
 /// Instances of plugins at most, two for one while it is exchanged. Only address space is reserved
@@ -118,23 +120,26 @@ enum StopPhase {
     Rtsp,
     /// Plugins end, then the decoding for them.
     Plugins,
+    /// What plugins saw until then is written down.
+    Events,
     /// Cameras are told TEARDOWN.
     Sources,
 }
 
 impl StopPhase {
-    const ORDER: [Self; 5] = [
+    const ORDER: [Self; 6] = [
         Self::Http,
         Self::Viewers,
         Self::Rtsp,
         Self::Plugins,
+        Self::Events,
         Self::Sources,
     ];
 
     const fn deadline(self) -> Duration {
         match self {
             Self::Http => Duration::from_secs(1),
-            Self::Viewers | Self::Rtsp | Self::Plugins => Duration::from_secs(2),
+            Self::Viewers | Self::Rtsp | Self::Plugins | Self::Events => Duration::from_secs(2),
             Self::Sources => Duration::from_secs(3),
         }
     }
@@ -156,6 +161,9 @@ pub struct Router {
     rtsp: RtspServer,
     vision: Arc<Vision>,
     sandbox: Arc<Sandbox>,
+    events: Arc<Events>,
+    events_task: Tasks,
+    house: Arc<HouseConditions>,
     directory: Arc<Directory>,
     metrics: ConfigMetrics,
     http: Tasks,
@@ -204,13 +212,24 @@ impl Router {
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
         let directory = Arc::new(Directory::default());
         let detections = Arc::new(Detections::default());
-        let (vision, sandbox) = plugins(&options, &hub, &detections, &registry, &stop)?;
+        let events = events(&options, &registry)?;
+        let sink = Arc::new(Sinks {
+            browsers: Arc::clone(&detections),
+            events: Arc::clone(&events),
+        });
+        let (vision, sandbox) = plugins(&options, &hub, sink, &registry, &stop)?;
+        let house = Arc::new(HouseConditions::new(
+            Arc::clone(&hub),
+            Arc::clone(&sandbox),
+            options.data.clone(),
+        ));
         let state = ApiState {
             hub: Arc::clone(&hub),
             ingest: Arc::clone(&ingest),
             whep: Arc::clone(&whep),
             sandbox: Arc::clone(&sandbox),
             detections,
+            events: Arc::clone(&events),
             admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),
             registry,
@@ -231,6 +250,9 @@ impl Router {
             rtsp,
             vision,
             sandbox,
+            events,
+            house,
+            events_task: Tasks::under(&stop),
             directory,
             metrics: config_metrics,
             http: Tasks::under(&stop),
@@ -240,6 +262,8 @@ impl Router {
         });
         let loaded = communes.clone();
         router.apply(communes).await;
+        let house: Arc<dyn Conditions> = Arc::clone(&router.house) as _;
+        router.events.run(&router.events_task, house);
         let app = taimat_api::router(state);
         router.http.spawn("http", tracing::Span::none(), |stop| {
             serve_http(listener, app, stop)
@@ -277,6 +301,11 @@ impl Router {
     /// The plugins.
     pub fn sandbox(&self) -> &Arc<Sandbox> {
         &self.sandbox
+    }
+
+    /// The events.
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
     }
 
     /// The channels.
@@ -319,6 +348,10 @@ impl Router {
             .flat_map(|camera| camera.sources.iter().cloned())
             .collect();
         self.ingest.reconcile(sources).await;
+        // Before the plugins, so that their detections are taken as the files say.
+        let events = communes.iter().map(|c| c.events.events.clone());
+        self.events.configure(events.collect());
+        self.house.configure(&communes);
         let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
         self.sandbox.reconcile(plugins.collect());
         self.metrics.problems.set(0);
@@ -329,7 +362,7 @@ impl Router {
         });
     }
 
-    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, cameras.
+    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, events, cameras.
     pub async fn stop(&self) {
         self.background.stop(Duration::from_secs(1)).await;
         for phase in StopPhase::ORDER {
@@ -342,6 +375,7 @@ impl Router {
                     self.sandbox.stop(phase.deadline() / 2).await;
                     self.vision.stop(phase.deadline() / 2).await;
                 }
+                StopPhase::Events => drop(self.events_task.stop(phase.deadline()).await),
                 StopPhase::Sources => self.ingest.stop(phase.deadline()).await,
             }
         }
@@ -430,18 +464,45 @@ async fn serve_http(listener: TcpListener, app: axum::Router, stop: Stop) {
     }
 }
 
-/// Decoding and plugins.
-fn plugins(
-    options: &Options,
-    hub: &Arc<Hub>,
-    detections: &Arc<Detections>,
-    registry: &Registry,
-    stop: &Stop,
-) -> anyhow::Result<(Arc<Vision>, Arc<Sandbox>)> {
+/// Everybody who wants to know what plugins see.
+#[derive(Debug)]
+struct Sinks {
+    browsers: Arc<Detections>,
+    events: Arc<Events>,
+}
+
+impl DetectionSink for Sinks {
+    fn publish(&self, detected: &Detected<'_>) {
+        self.browsers.publish(detected);
+        self.events.publish(detected);
+    }
+}
+
+/// The events in the data folder, which is made if it is not there.
+fn events(options: &Options, registry: &Registry) -> anyhow::Result<Arc<Events>> {
     if let Some(data) = &options.data {
         std::fs::create_dir_all(data)
             .with_context(|| format!("the data folder {}", data.display()))?;
     }
+    let (store, damaged) =
+        EventStore::open(options.data.as_deref()).context("opening the events")?;
+    if let Some(aside) = damaged {
+        tracing::error!(
+            aside = %aside.display(),
+            "the events' file was damaged; it was put aside, and a new one was begun"
+        );
+    }
+    Ok(Arc::new(Events::new(Arc::new(store), registry)?))
+}
+
+/// Decoding and plugins.
+fn plugins(
+    options: &Options,
+    hub: &Arc<Hub>,
+    sink: Arc<Sinks>,
+    registry: &Registry,
+    stop: &Stop,
+) -> anyhow::Result<(Arc<Vision>, Arc<Sandbox>)> {
     let vision = Vision::start(Arc::clone(hub), 0, registry, stop)?;
     let config = SandboxConfig {
         threads: 0,
@@ -450,7 +511,6 @@ fn plugins(
         data: options.data.clone(),
     };
     let source: Arc<dyn FrameSource> = Arc::clone(&vision) as _;
-    let sink: Arc<dyn DetectionSink> = Arc::clone(detections) as _;
     let sandbox = Sandbox::start(config, source, sink, registry, stop)?;
     Ok((vision, Arc::new(sandbox)))
 }

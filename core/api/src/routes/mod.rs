@@ -1,6 +1,7 @@
 //! The handlers, by subject.
 
 pub(crate) mod console;
+pub(crate) mod events;
 pub(crate) mod ops;
 pub(crate) mod plugins;
 pub(crate) mod rest;

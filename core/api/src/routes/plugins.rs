@@ -94,7 +94,8 @@ fn plugin_id(id: &str) -> Result<PluginId, ProblemJson> {
         .map_err(|_bad_letters| ProblemJson::not_found("such plugin"))
 }
 
-fn commune(state: &ApiState, id: &str) -> Result<CommuneId, ProblemJson> {
+/// The commune of that name.
+pub(super) fn commune(state: &ApiState, id: &str) -> Result<CommuneId, ProblemJson> {
     let snapshot = state.directory.snapshot();
     let found = snapshot.communes.iter().find(|c| c.id.as_str() == id);
     found

@@ -9,12 +9,11 @@ mod rows;
 mod schema;
 mod writer;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use taimat_base::text;
+use taimat_base::{CommuneId, text};
 use taimat_contract::UnixMicros;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -22,7 +21,8 @@ use tokio::sync::broadcast;
 pub use query::{EventPage, EventQuery, EventState, Standing};
 pub use retention::Keep;
 
-use crate::event::{Event, EventAnswer, EventId, Phase};
+use crate::error::StoreError;
+use crate::event::{Event, EventAnswer, EventId, EventPicture, Phase};
 use crate::grouping::Change;
 use crate::log::{Happening, Story, Told};
 use crate::silence::{NewSilence, Silence};
@@ -39,46 +39,6 @@ const MAX_COMMENT: usize = 2_000;
 /// Comments, answers and the like of one event.
 const MAX_ENTRIES: u32 = 1_000;
 
-/// Why something about events did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database says no: a full disk, a damaged file.
-    #[error("the events' database: {0}")]
-    Database(#[from] rusqlite::Error),
-    /// The file was written by a later router.
-    #[error("the events' database is of version {0}, this router knows none later than 1")]
-    Newer(i32),
-    /// A damaged file could not be put aside.
-    #[error("the events' database is damaged, and can not be put aside: {0}")]
-    Aside(io::Error),
-    /// The thread that writes, or the place for the file.
-    #[error("the events' database can not be opened: {0}")]
-    Io(#[from] io::Error),
-    /// Something of ours can not be written as JSON.
-    #[error("an event can not be written down: {0}")]
-    Unwritable(serde_json::Error),
-    /// There is no such event.
-    #[error("there is no such event")]
-    Unknown,
-    /// What a person said is not what it should be.
-    #[error("{0}")]
-    Refused(String),
-    /// More is waiting to be written than is good.
-    #[error("too much waits to be written")]
-    Busy,
-    /// The router stops.
-    #[error("the router stops")]
-    Stopped,
-}
-
-impl StoreError {
-    /// Whether the disk has no room.
-    pub fn is_full(&self) -> bool {
-        matches!(self, Self::Database(e)
-            if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
-    }
-}
-
 /// The events on disk.
 #[derive(Debug)]
 pub struct EventStore {
@@ -88,15 +48,6 @@ pub struct EventStore {
     readers: Mutex<Vec<Connection>>,
     /// Where the file is, if nothing is to be kept.
     _passing: Option<TempDir>,
-}
-
-/// A picture of an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EventPicture {
-    /// As the camera saw it, a JPEG.
-    pub plain: Vec<u8>,
-    /// With what was detected drawn into it, a JPEG.
-    pub marked: Vec<u8>,
 }
 
 impl EventStore {
@@ -328,6 +279,31 @@ impl EventStore {
         })
     }
 
+    /// A page of a commune's events.
+    ///
+    /// # Errors
+    /// If the disk says no. Waits for the disk.
+    pub fn events(&self, commune: &CommuneId, query: &EventQuery) -> Result<EventPage, StoreError> {
+        self.read(|from| query::page(from, commune, query))
+    }
+
+    /// What was told after an entry, in order, some at once. An event that was let go since is left
+    /// out; each event is as it is now.
+    ///
+    /// # Errors
+    /// If the disk says no. Waits for the disk.
+    pub fn told_after(&self, seq: u64) -> Result<Vec<Told>, StoreError> {
+        self.read(|from| query::told_after(from, seq))
+    }
+
+    /// How many events of a commune are open, and how many nobody has dealt with.
+    ///
+    /// # Errors
+    /// If the disk says no. Waits for the disk.
+    pub fn standing(&self, commune: &CommuneId) -> Result<Standing, StoreError> {
+        self.read(|from| query::standing(from, commune))
+    }
+
     /// Events that are open.
     pub(crate) fn open_events(&self) -> Result<Vec<Event>, StoreError> {
         self.read(|from| {
@@ -361,11 +337,7 @@ impl EventStore {
     ///
     /// # Errors
     /// If the disk says no.
-    pub async fn end_silence(
-        &self,
-        commune: &taimat_base::CommuneId,
-        number: u64,
-    ) -> Result<bool, StoreError> {
+    pub async fn end_silence(&self, commune: &CommuneId, number: u64) -> Result<bool, StoreError> {
         let commune = commune.clone();
         let write = move |to: &Connection, _: &mut Vec<Told>| Silence::remove(to, &commune, number);
         self.writer.run(write).await

@@ -8,7 +8,7 @@ use taimat_contract::Severity;
 use utoipa::{IntoParams, ToSchema};
 
 use super::rows::{self, COLUMNS};
-use super::{EventStore, StoreError};
+use crate::error::StoreError;
 use crate::event::{Event, EventId};
 use crate::log::Told;
 
@@ -129,75 +129,62 @@ fn newest(from: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(seq).unwrap_or(0))
 }
 
-impl EventStore {
-    /// A page of a commune's events.
-    ///
-    /// # Errors
-    /// If the disk says no. Waits for the disk.
-    pub fn events(&self, commune: &CommuneId, query: &EventQuery) -> Result<EventPage, StoreError> {
-        let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-        let (conditions, mut values) = query.conditions(commune);
-        values.push(Value::from(i64::from(limit) + 1));
-        let select = format!(
-            "SELECT {COLUMNS} FROM event WHERE {} ORDER BY id DESC LIMIT ?",
-            conditions.join(" AND ")
-        );
-        self.read(|from| {
-            // Before the events: who follows from there may be told one twice, but misses none.
-            let seq = newest(from)?;
-            let mut all = from.prepare_cached(&select)?;
-            let all = all.query_map(params_from_iter(values), rows::event)?;
-            let mut events = all.collect::<Result<Vec<Event>, _>>()?;
-            let more = events.len() > limit as usize;
-            events.truncate(limit as usize);
-            let next = events.last().filter(|_| more).map(|event| event.id);
-            Ok(EventPage { events, next, seq })
-        })
-    }
+/// A page of a commune's events.
+pub(super) fn page(
+    from: &Connection,
+    commune: &CommuneId,
+    query: &EventQuery,
+) -> Result<EventPage, StoreError> {
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let (conditions, mut values) = query.conditions(commune);
+    values.push(Value::from(i64::from(limit) + 1));
+    let select = format!(
+        "SELECT {COLUMNS} FROM event WHERE {} ORDER BY id DESC LIMIT ?",
+        conditions.join(" AND ")
+    );
+    // Before the events: who follows from there may be told one twice, but misses none.
+    let seq = newest(from)?;
+    let mut all = from.prepare_cached(&select)?;
+    let all = all.query_map(params_from_iter(values), rows::event)?;
+    let mut events = all.collect::<Result<Vec<Event>, _>>()?;
+    let more = events.len() > limit as usize;
+    events.truncate(limit as usize);
+    let next = events.last().filter(|_| more).map(|event| event.id);
+    Ok(EventPage { events, next, seq })
+}
 
-    /// What was told after an entry, in order, some at once. An event that was let go since is left
-    /// out; each event is as it is now.
-    ///
-    /// # Errors
-    /// If the disk says no. Waits for the disk.
-    pub fn told_after(&self, seq: u64) -> Result<Vec<Told>, StoreError> {
-        let select = format!(
-            "SELECT {COLUMNS}, seq, log.revision, at, what FROM log JOIN event \
-             ON number = log.event WHERE seq > ?1 ORDER BY seq LIMIT ?2"
-        )
-        .replace("revision, began", "event.revision, began");
-        self.read(|from| {
-            let mut all = from.prepare_cached(&select)?;
-            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-            let all = all.query_map([seq, i64::from(CATCH_UP)], |row| {
-                Ok(Told {
-                    event: rows::event(row)?,
-                    entry: rows::entry(row, 20)?,
-                })
-            })?;
-            Ok(all.collect::<Result<_, _>>()?)
+/// What was told after an entry, some at once.
+pub(super) fn told_after(from: &Connection, seq: u64) -> Result<Vec<Told>, StoreError> {
+    let columns: Vec<String> = COLUMNS.split(", ").map(|c| format!("event.{c}")).collect();
+    let select = format!(
+        "SELECT {}, seq, log.revision, at, what FROM log JOIN event ON number = log.event \
+         WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        columns.join(", ")
+    );
+    let mut all = from.prepare_cached(&select)?;
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    let all = all.query_map([seq, i64::from(CATCH_UP)], |row| {
+        Ok(Told {
+            event: rows::event(row)?,
+            entry: rows::entry(row, 20)?,
         })
-    }
+    })?;
+    Ok(all.collect::<Result<_, _>>()?)
+}
 
-    /// How many events of a commune are open, by kind, and how many nobody has dealt with.
-    ///
-    /// # Errors
-    /// If the disk says no. Waits for the disk.
-    pub fn standing(&self, commune: &CommuneId) -> Result<Standing, StoreError> {
-        self.read(|from| {
-            let count = |sql: &str| -> rusqlite::Result<u64> {
-                from.prepare_cached(sql)?
-                    .query_row([commune.as_str()], |row| row.get(0))
-            };
-            Ok(Standing {
-                open: count("SELECT count(*) FROM event WHERE commune = ?1 AND ended IS NULL")?,
-                unanswered: count(
-                    "SELECT count(*) FROM event WHERE commune = ?1 AND answered_by IS NULL \
-                     AND silenced = 0 AND severity >= 1",
-                )?,
-            })
-        })
-    }
+/// How many events of a commune stand out.
+pub(super) fn standing(from: &Connection, commune: &CommuneId) -> Result<Standing, StoreError> {
+    let count = |sql: &str| -> rusqlite::Result<u64> {
+        from.prepare_cached(sql)?
+            .query_row([commune.as_str()], |row| row.get(0))
+    };
+    Ok(Standing {
+        open: count("SELECT count(*) FROM event WHERE commune = ?1 AND ended IS NULL")?,
+        unanswered: count(
+            "SELECT count(*) FROM event WHERE commune = ?1 AND answered_by IS NULL \
+             AND silenced = 0 AND severity >= 1",
+        )?,
+    })
 }
 
 /// How many events stand out.

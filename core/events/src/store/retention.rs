@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
 
-use super::StoreError;
+use crate::error::StoreError;
 
 /// Events that are let go at once: others wait meanwhile.
 const AT_ONCE: u32 = 200;

@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use taimat_base::{CameraId, CommuneId};
 use taimat_contract::{Severity, UnixMicros};
 
-use super::{EventPicture, StoreError};
-use crate::event::{Event, EventAnswer, EventId, Phase};
+use crate::error::StoreError;
+use crate::event::{Event, EventAnswer, EventId, EventPicture, Phase};
 use crate::grouping::Course;
 use crate::log::{Happening, LogEntry, Told};
 

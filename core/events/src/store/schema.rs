@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, ErrorCode};
 use taimat_base::clock;
 
-use super::StoreError;
+use crate::error::StoreError;
 
 /// Which tables these are. A file of a later router is not touched.
 const VERSION: i32 = 1;

@@ -115,7 +115,7 @@ async fn what_is_told_is_on_the_disk_and_still_there_after_a_restart() {
     assert_eq!(story.event, told.event);
     assert!(story.event.picture);
     assert_eq!(after.picture(id(1), true).unwrap(), [2; 3]);
-    assert_eq!(after.open_events().unwrap(), [told.event.clone()]);
+    assert_eq!(after.open_events().unwrap(), vec![told.event.clone()]);
 }
 
 #[tokio::test]
@@ -375,7 +375,7 @@ async fn nobody_is_told_of_what_is_silenced() {
     store.write(vec![opened(&event(3))], at(11)).await.unwrap();
     let silenced = |number| store.story(id(number)).unwrap().event.silenced;
     assert_eq!([1, 2, 3].map(silenced), [true, false, false]);
-    assert_eq!(store.silences(at(6)).unwrap(), [made.clone()]);
+    assert_eq!(store.silences(at(6)).unwrap(), vec![made.clone()]);
     assert_eq!(store.silences(at(10)).unwrap(), []);
     let elsewhere = "hoa-lac".parse().unwrap();
     assert!(!store.end_silence(&elsewhere, made.number).await.unwrap());

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use super::StoreError;
+use crate::error::StoreError;
 use crate::log::Told;
 
 /// What waits to be written at most; who has more waits for it.

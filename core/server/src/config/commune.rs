@@ -8,6 +8,7 @@ use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
 use super::camera::{self, Camera};
+use super::events::{self, EventSettings};
 use super::reader::{Reader, Section};
 
 /// A commune as its folder says it.
@@ -23,6 +24,8 @@ pub struct Commune {
     pub cameras: Vec<Camera>,
     /// Its plugins.
     pub plugins: Vec<PluginSpec>,
+    /// What it says about events.
+    pub events: EventSettings,
 }
 
 /// Reads a commune's file. Returns everything that is wrong with it, not the first only.
@@ -45,7 +48,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         name: "the file".into(),
         span: None,
     };
-    reader.only(&root, &["commune", "camera", "plugin"]);
+    reader.only(&root, &["commune", "camera", "plugin", "events"]);
     let about = reader.section(&root, "commune", "[commune]".into());
     let (mut name, mut zone, mut keys) = (String::new(), String::new(), Vec::new());
     match about {
@@ -65,6 +68,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         Some(section) => super::plugin::read(&mut reader, &section, &id, &ids, &keys),
         None => Vec::new(),
     };
+    let events = events::read(&mut reader, &root, &id);
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
@@ -72,6 +76,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
             time_zone: zone,
             cameras,
             plugins,
+            events,
         })
     } else {
         reader.problems.sort();

@@ -2,6 +2,7 @@
 
 pub(crate) mod camera;
 pub mod commune;
+mod events;
 mod plugin;
 mod reader;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use taimat_base::{Place, Problem};
 
 pub use commune::{Commune, parse};
+pub use events::EventSettings;
 
 /// The file that makes a folder a commune.
 pub const FILE: &str = "commune.toml";

@@ -39,6 +39,11 @@ pub(super) fn read<'a>(
                 continue;
             }
         };
+        if name.as_str() == taimat_events::HOUSE {
+            let hint = "events of the router itself bear this name; choose another";
+            reader.problem(span, format!("plugin name {key:?} is taken"), hint);
+            continue;
+        }
         let Some(section) = reader.section(section, key, format!("[plugin.{key}]")) else {
             continue;
         };
@@ -65,6 +70,8 @@ fn read_one<'a>(
         "grant",
         "limit",
         "enabled",
+        // Read in `events.rs`.
+        "events",
     ];
     reader.only(section, &known);
     let example = format!("\"plugins/{name}.wasm\"");
