@@ -99,6 +99,15 @@ impl From<Refusal> for ProblemJson {
                     detail,
                 )
             },
+            Refusal::Overloaded => Self {
+                retry_after_seconds: Some(1),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "overloaded",
+                    "Too much to do",
+                    detail,
+                )
+            },
             Refusal::UnknownSession => Self::new(
                 StatusCode::NOT_FOUND,
                 "no-session",

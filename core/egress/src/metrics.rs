@@ -17,6 +17,8 @@ pub enum ConnectFailure {
     NotLive,
     /// Too many sessions.
     Full,
+    /// The sender thread could not be told.
+    Overloaded,
     /// No answer to connectivity checks: UDP is blocked, or the address is wrong.
     Ice,
     /// Connectivity was there, and the handshake did not finish.
@@ -25,11 +27,12 @@ pub enum ConnectFailure {
 
 impl ConnectFailure {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::BadOffer,
         Self::Codec,
         Self::NotLive,
         Self::Full,
+        Self::Overloaded,
         Self::Ice,
         Self::Dtls,
     ];
@@ -41,6 +44,7 @@ impl ConnectFailure {
             Self::Codec => "codec",
             Self::NotLive => "not_live",
             Self::Full => "full",
+            Self::Overloaded => "overloaded",
             Self::Ice => "ice",
             Self::Dtls => "dtls",
         }

@@ -1,7 +1,7 @@
-//! What others may know of a session: its state and figures, and why it ended.
+//! What others may know of a session: its state and figures, why it ended, and that it is to end.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -74,6 +74,8 @@ pub(crate) struct SessionFigures {
     rtt_micros: AtomicU32,
     connect_micros: AtomicU64,
     clock: Mutex<Option<SessionClock>>,
+    /// It is to end, says somebody outside its thread.
+    wish: OnceLock<EndReason>,
 }
 
 /// What ties the video's RTP time to the clock on the wall, as the newest sender report does.
@@ -132,7 +134,20 @@ impl SessionFigures {
             rtt_micros: AtomicU32::new(0),
             connect_micros: AtomicU64::new(0),
             clock: Mutex::default(),
+            wish: OnceLock::new(),
         }
+    }
+
+    /// The session is to end. It is kept here, because the queue of the session's thread may have no
+    /// room for it; the first reason stands.
+    pub(super) fn end_with(&self, reason: EndReason) {
+        // Somebody else has said so before.
+        let _stands = self.wish.set(reason);
+    }
+
+    /// Why it is to end, if it is.
+    pub(super) fn wished_end(&self) -> Option<EndReason> {
+        self.wish.get().copied()
     }
 
     /// The handshake is done, `took` after the offer was answered.

@@ -26,6 +26,9 @@ pub enum Refusal {
     /// As many viewers as are served already watch.
     #[error("{0} viewers watch already, more are not served")]
     Full(usize),
+    /// The thread that is to do it has more to do than it can at the moment.
+    #[error("the router has too much to do at the moment")]
+    Overloaded,
     /// There is no such session.
     #[error("there is no such session")]
     UnknownSession,
@@ -48,6 +51,7 @@ impl Refusal {
             Self::Mismatch(_) => Some(ConnectFailure::Codec),
             Self::NotLive(_) => Some(ConnectFailure::NotLive),
             Self::Full(_) => Some(ConnectFailure::Full),
+            Self::Overloaded => Some(ConnectFailure::Overloaded),
             _ => None,
         }
     }

@@ -89,11 +89,12 @@ impl SessionRegistry {
         self.lock().by_token.get(token).map(look)
     }
 
-    /// The thread that owns the session with that number.
-    pub(super) fn thread_of(&self, id: SessionId) -> Option<usize> {
+    /// The thread that owns the session with that number, and its figures.
+    pub(super) fn by_number(&self, id: SessionId) -> Option<(usize, Arc<SessionFigures>)> {
         let registered = self.lock();
         let token = registered.tokens.get(&id)?;
-        registered.by_token.get(token).map(|s| s.thread)
+        let session = registered.by_token.get(token)?;
+        Some((session.thread, Arc::clone(&session.figures)))
     }
 
     /// Its ICE session is another one from now on.
@@ -105,12 +106,15 @@ impl SessionRegistry {
 
     /// All sessions, oldest first.
     pub(super) fn list(&self) -> Vec<SessionInfo> {
-        let mut list: Vec<SessionInfo> = self
+        // Collected first: figures have a lock of their own.
+        let sessions: Vec<(ChannelKey, Arc<SessionFigures>)> = self
             .lock()
             .by_token
             .values()
-            .map(|s| s.figures.info(&s.key))
+            .map(|s| (s.key.clone(), Arc::clone(&s.figures)))
             .collect();
+        let infos = sessions.iter().map(|(key, figures)| figures.info(key));
+        let mut list: Vec<SessionInfo> = infos.collect();
         list.sort_by_key(|s| s.id);
         list
     }
@@ -142,7 +146,7 @@ mod tests {
         registry.add("token b".into(), session(b, 1)).unwrap();
         assert_eq!(registry.check_room(), Err(2));
         assert_eq!(registry.add("token c".into(), session(c, 0)), Err(2));
-        assert_eq!(registry.thread_of(c), None);
+        assert!(registry.by_number(c).is_none());
         registry.forget(a);
         registry.forget(a);
         assert_eq!(registry.find("token a", |s| s.id), None);
@@ -156,7 +160,10 @@ mod tests {
         let registry = SessionRegistry::new(10);
         let id = SessionId::next();
         registry.add("token".into(), session(id, 3)).unwrap();
-        assert_eq!(registry.thread_of(id), Some(3));
+        let found = registry
+            .by_number(id)
+            .map(|(thread, figures)| (thread, figures.id));
+        assert_eq!(found, Some((3, id)));
         registry.set_etag("token", "second");
         registry.set_etag("other", "third");
         let etag = registry.find("token", |s| s.etag.clone());

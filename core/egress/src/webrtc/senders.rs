@@ -1,15 +1,17 @@
 //! The sender threads and the receivers that feed them: started together, ended together.
 //!
-//! Owner: `whep`. Commands go to a thread by its number and never wait for room in its queue.
+//! Owner: `whep`. Commands go to a thread by its number and never wait for room in its queue; only the
+//! end is told again and again, and only until its deadline.
 //! Not here: what a thread does (`worker`), how datagrams find it (`receiver`).
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use taimat_base::clock;
 use taimat_base::tasks::{Stop, Tasks};
 use tokio::sync::oneshot;
 
@@ -21,6 +23,18 @@ use crate::metrics::EgressMetrics;
 
 /// Sender threads at most. A user name fragment has two hexadecimal digits for the thread's number.
 const MAX_THREADS: usize = 64;
+/// While threads are told to end: how soon a full queue is tried again, and a thread that has said its
+/// goodbyes is looked at again.
+const AGAIN: Duration = Duration::from_millis(10);
+
+/// Why a thread was not told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// Its queue is full: it is too busy, and may be less so in a moment.
+    Full,
+    /// It is not there any more.
+    Gone,
+}
 
 /// All sender threads and receivers.
 pub(super) struct Senders {
@@ -83,35 +97,57 @@ impl Senders {
         self.next.fetch_add(1, Ordering::Relaxed) % self.queues.len().max(1)
     }
 
-    /// Tells a thread; false if its queue is full or it has ended.
-    pub(super) fn tell(&self, thread: usize, command: SenderCommand) -> bool {
-        let queue = self.queues.get(thread);
-        queue.is_some_and(|queue| queue.try_send(command).is_ok())
+    /// Tells a thread.
+    pub(super) fn tell(&self, thread: usize, command: SenderCommand) -> Result<(), Untold> {
+        let queue = self.queues.get(thread).ok_or(Untold::Gone)?;
+        queue.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => Untold::Full,
+            TrySendError::Disconnected(_) => Untold::Gone,
+        })
     }
 
-    /// Ends all sessions with a goodbye, then receivers and threads.
+    /// Ends all sessions with a goodbye, then receivers and threads. What has not ended by the
+    /// deadline is left alone: nobody waits for it.
     pub(super) async fn shut_down(&self, deadline: Duration) {
-        let goodbyes: Vec<oneshot::Receiver<()>> = (0..self.queues.len())
-            .filter_map(|thread| {
-                let (done, finished) = oneshot::channel();
-                let told = self.tell(thread, SenderCommand::Shutdown(done));
-                told.then_some(finished)
-            })
-            .collect();
-        let all = async {
-            for goodbye in goodbyes {
-                drop(goodbye.await);
-            }
-        };
-        if tokio::time::timeout(deadline, all).await.is_err() {
-            tracing::warn!("sender threads did not end in time");
-            return;
+        let until = clock::now() + deadline;
+        for goodbye in self.tell_the_end(until).await {
+            // A thread that ends without a goodbye has panicked, and has said so.
+            let _said = tokio::time::timeout_at(until.into(), goodbye).await;
         }
-        self.receivers.stop(deadline).await;
+        let left = until.saturating_duration_since(clock::now());
+        self.receivers.stop(left).await;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(|e| e.into_inner()));
+        while clock::now() < until && !threads.iter().all(JoinHandle::is_finished) {
+            tokio::time::sleep(AGAIN).await;
+        }
         for thread in threads {
-            // A thread that panicked has said so.
-            drop(thread.join());
+            if thread.is_finished() {
+                drop(thread.join());
+            } else {
+                let name = thread.thread().name().unwrap_or("?");
+                tracing::warn!(thread = name, "sender thread did not end in time");
+            }
+        }
+    }
+
+    /// Tells all threads to end, those with a full queue as soon as it has room. Where the goodbyes
+    /// are heard of.
+    async fn tell_the_end(&self, until: Instant) -> Vec<oneshot::Receiver<()>> {
+        let mut goodbyes = Vec::new();
+        let mut untold: Vec<usize> = (0..self.queues.len()).collect();
+        loop {
+            untold.retain(|thread| {
+                let (done, said) = oneshot::channel();
+                let told = self.tell(*thread, SenderCommand::Shutdown(done));
+                if told.is_ok() {
+                    goodbyes.push(said);
+                }
+                told == Err(Untold::Full)
+            });
+            if untold.is_empty() || clock::now() >= until {
+                return goodbyes;
+            }
+            tokio::time::sleep(AGAIN).await;
         }
     }
 }
@@ -120,4 +156,69 @@ fn thread_count(configured: usize) -> usize {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let wanted = if configured == 0 { cores } else { configured };
     wanted.min(MAX_THREADS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::Receiver;
+
+    use taimat_base::SessionId;
+
+    use super::*;
+    use crate::webrtc::info::EndReason;
+
+    const DEADLINE: Duration = Duration::from_secs(2);
+
+    /// One thread, which has a queue for one command, and that one is there.
+    fn busy(threads: Vec<JoinHandle<()>>) -> (Senders, Receiver<SenderCommand>) {
+        let (queue, commands) = sync_channel(1);
+        let senders = Senders {
+            queues: vec![queue],
+            threads: Mutex::new(threads),
+            receivers: Tasks::new(),
+            next: AtomicUsize::new(0),
+        };
+        let command = || SenderCommand::End(SessionId::next(), EndReason::Deleted);
+        assert_eq!(senders.tell(0, command()), Ok(()));
+        assert_eq!(senders.tell(0, command()), Err(Untold::Full));
+        (senders, commands)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_with_a_full_queue_is_told_once_it_has_room() {
+        let (senders, commands) = busy(Vec::new());
+        let begun = clock::now();
+        let thread = async {
+            tokio::time::sleep(DEADLINE / 2).await;
+            assert!(matches!(commands.recv(), Ok(SenderCommand::End(..))));
+            tokio::time::sleep(AGAIN * 2).await;
+            let Ok(SenderCommand::Shutdown(done)) = commands.try_recv() else {
+                panic!("not told");
+            };
+            done.send(()).unwrap();
+        };
+        tokio::join!(senders.shut_down(DEADLINE), thread);
+        assert!(clock::now() - begun < DEADLINE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_that_hangs_is_not_waited_for_beyond_the_deadline() {
+        let (release, held) = sync_channel::<()>(1);
+        let hangs = std::thread::spawn(move || drop(held.recv()));
+        let (senders, _commands) = busy(vec![hangs]);
+        let begun = clock::now();
+        senders.shut_down(DEADLINE).await;
+        let took = clock::now() - begun;
+        assert!((DEADLINE..DEADLINE + AGAIN * 2).contains(&took), "{took:?}");
+        drop(release);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_that_is_gone_is_not_waited_for() {
+        let (senders, commands) = busy(Vec::new());
+        drop(commands);
+        let begun = clock::now();
+        senders.shut_down(DEADLINE).await;
+        assert_eq!(clock::now(), begun);
+    }
 }

@@ -277,6 +277,10 @@ impl ViewerSession {
 
     /// Does what is due.
     pub(crate) fn timeout(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        if let Some(reason) = self.figures.wished_end() {
+            self.end(reason);
+            return;
+        }
         if self.srtp.is_none() {
             if now.saturating_duration_since(self.created) > CONNECT_DEADLINE {
                 let reason = match self.path {

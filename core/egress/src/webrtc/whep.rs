@@ -25,7 +25,7 @@ use super::negotiate::{Agreement, LocalDescription, agree};
 use super::offer::Offer;
 use super::refusal::Refusal;
 use super::registry::{RegisteredSession, SessionRegistry};
-use super::senders::Senders;
+use super::senders::{Senders, Untold};
 use super::session::SessionSeed;
 use super::socket::RtcSocket;
 use super::stun::{IceCredentials, make_pwd, make_ufrag};
@@ -274,10 +274,10 @@ impl Whep {
     }
 
     fn tell(&self, thread: usize, command: SenderCommand) -> Result<(), Refusal> {
-        match self.senders.tell(thread, command) {
-            true => Ok(()),
-            false => Err(Refusal::Internal("the sender thread is overloaded".into())),
-        }
+        self.senders.tell(thread, command).map_err(|why| match why {
+            Untold::Full => Refusal::Overloaded,
+            Untold::Gone => Refusal::Internal("the sender thread has ended".into()),
+        })
     }
 
     /// Takes a fragment (RFC 8840): candidates, or an ICE restart if it has other credentials than
@@ -326,19 +326,30 @@ impl Whep {
 
     /// Ends a session at its viewer's wish. False if there is none of that name.
     pub fn delete(&self, token: &str) -> bool {
-        let found = self.registry.find(token, |s| (s.id, s.thread));
-        found.is_some_and(|(id, thread)| self.end(id, thread, EndReason::Deleted))
+        let known = |s: &RegisteredSession| (s.thread, Arc::clone(&s.figures));
+        let found = self.registry.find(token, known);
+        found
+            .map(|(thread, figures)| self.end(thread, &figures, EndReason::Deleted))
+            .is_some()
     }
 
-    fn end(&self, id: SessionId, thread: usize, reason: EndReason) -> bool {
-        self.senders.tell(thread, SenderCommand::End(id, reason))
-    }
-
-    /// Ends a session by its number.
+    /// Ends a session by its number. False if there is none of that number.
     pub fn end_session(&self, id: u64, reason: EndReason) -> bool {
-        let id = SessionId(id);
-        let thread = self.registry.thread_of(id);
-        thread.is_some_and(|thread| self.end(id, thread, reason))
+        let found = self.registry.by_number(SessionId(id));
+        found
+            .map(|(thread, figures)| self.end(thread, &figures, reason))
+            .is_some()
+    }
+
+    /// The session finds out by itself within seconds; its thread, if it can be told, ends it at once.
+    fn end(&self, thread: usize, figures: &SessionFigures, reason: EndReason) {
+        figures.end_with(reason);
+        let told = self
+            .senders
+            .tell(thread, SenderCommand::End(figures.id, reason));
+        if let Err(why) = told {
+            tracing::debug!(session = %figures.id, ?why, "ends with its next timer");
+        }
     }
 
     /// Whether a session of that name exists, and of which camera it is.
