@@ -10,5 +10,7 @@ pub mod metrics;
 pub mod packets;
 mod report;
 pub mod rtsp;
+#[cfg(test)]
+mod testing;
 pub mod track;
 pub mod webrtc;

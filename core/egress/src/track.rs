@@ -84,7 +84,7 @@ impl Track {
             .push(listener);
     }
 
-    fn wake_all(self: &Arc<Self>) {
+    pub(crate) fn wake_all(self: &Arc<Self>) {
         let mut listeners = self.listeners.lock().unwrap_or_else(|e| e.into_inner());
         listeners.retain(|l| l.wake(self));
     }

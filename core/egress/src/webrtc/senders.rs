@@ -204,7 +204,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_thread_that_hangs_is_not_waited_for_beyond_the_deadline() {
         let (release, held) = sync_channel::<()>(1);
-        let hangs = std::thread::spawn(move || drop(held.recv()));
+        let hangs = std::thread::spawn(move || assert!(held.recv().is_err()));
         let (senders, _commands) = busy(vec![hangs]);
         let begun = clock::now();
         senders.shut_down(DEADLINE).await;

@@ -21,7 +21,8 @@ use crate::metrics::{DropCause, EgressMetrics};
 use crate::packets::PacketBatch;
 use crate::track::Track;
 
-/// The thread wakes at least this often.
+/// The thread wakes at least this often, and looks at its tracks unasked: a wake-up that found its queue
+/// full was dropped, and after a track's end no other one comes.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// What a sender thread is given.
@@ -55,12 +56,14 @@ struct WorkerState<'a> {
     timers: BinaryHeap<Reverse<(Instant, SessionId)>>,
     /// The time for which each session's timer stands in the heap.
     scheduled: HashMap<SessionId, Instant>,
+    /// When it looks at its tracks unasked.
+    look_at: Instant,
 }
 
 impl Worker {
     /// Runs until told to shut down.
     pub(super) fn run(self) {
-        let mut state = WorkerState::new(&self);
+        let mut state = WorkerState::new(&self, clock::thread_now());
         loop {
             let wait = state.idle_time(clock::thread_now());
             match self.commands.recv_timeout(wait) {
@@ -74,13 +77,15 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            state.run_timers();
+            let now = clock::thread_now();
+            state.run_timers(now);
+            state.look_around(now);
         }
     }
 }
 
 impl<'a> WorkerState<'a> {
-    fn new(worker: &'a Worker) -> Self {
+    fn new(worker: &'a Worker, now: Instant) -> Self {
         Self {
             worker,
             out: Outbox::new(&worker.sockets, &worker.metrics),
@@ -90,6 +95,7 @@ impl<'a> WorkerState<'a> {
             feeds: HashMap::new(),
             timers: BinaryHeap::new(),
             scheduled: HashMap::new(),
+            look_at: now + IDLE,
         }
     }
 
@@ -281,8 +287,19 @@ impl<'a> WorkerState<'a> {
         }
     }
 
-    fn run_timers(&mut self) {
-        let now = clock::thread_now();
+    /// Sends what it was not woken for.
+    fn look_around(&mut self, now: Instant) {
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + IDLE;
+        let tracks: Vec<usize> = self.feeds.keys().copied().collect();
+        for track in tracks {
+            self.forward(track);
+        }
+    }
+
+    fn run_timers(&mut self, now: Instant) {
         while let Some(Reverse((at, id))) = self.timers.peek().copied() {
             if at > now {
                 return;
@@ -324,12 +341,13 @@ impl<'a> WorkerState<'a> {
         (self.worker.on_end)(id, reason);
     }
 
+    /// Its viewer may be back from the same address, with a session on another thread: that route stays.
     fn forget_peers(&mut self, id: SessionId) {
         let routes = self.worker.routes.write();
         let mut routes = routes.unwrap_or_else(|e| e.into_inner());
         self.by_peer.retain(|peer, owner| {
             let stays = *owner != id;
-            if !stays {
+            if !stays && routes.get(peer) == Some(&self.worker.index) {
                 routes.remove(peer);
             }
             stays
@@ -359,3 +377,6 @@ impl TrackFeed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
