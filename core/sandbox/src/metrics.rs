@@ -99,13 +99,12 @@ impl PluginFamilies {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut owners = self.owners.lock().unwrap_or_else(|e| e.into_inner());
         owners.insert((commune.clone(), plugin.clone()), number);
-        drop(owners);
         let [commune_label, plugin_label] = [commune.as_str(), plugin.as_str()];
         for cause in Cause::ALL {
             let labels = [commune_label, plugin_label, cause.as_str()];
             let _at_zero = self.ended.with_label_values(&labels);
         }
-        PluginMetrics {
+        let metrics = PluginMetrics {
             series: self.per_plugin.of([commune_label, plugin_label]),
             cameras: RunState::ALL.map(|state| {
                 let labels = [commune_label, plugin_label, state.as_str()];
@@ -116,7 +115,10 @@ impl PluginFamilies {
             number,
             all: Arc::clone(self),
             own: Mutex::default(),
-        }
+        };
+        // Until here: what is left of a former one does not remove series between two of these look-ups.
+        drop(owners);
+        metrics
     }
 }
 
@@ -145,15 +147,15 @@ impl std::ops::Deref for PluginMetrics {
 impl Drop for PluginMetrics {
     /// The commune has the plugin no more: its series end.
     fn drop(&mut self) {
+        let own = std::mem::take(self.own.get_mut().unwrap_or_else(|e| e.into_inner()));
         let (all, labels) = (&self.all, self.labels());
-        {
-            let mut owners = all.owners.lock().unwrap_or_else(|e| e.into_inner());
-            let key = (self.commune.clone(), self.plugin.clone());
-            if owners.get(&key) != Some(&self.number) {
-                return;
-            }
-            owners.remove(&key);
+        // Held to the end: one that comes back meanwhile would lose the series that it has just looked up.
+        let mut owners = all.owners.lock().unwrap_or_else(|e| e.into_inner());
+        let key = (self.commune.clone(), self.plugin.clone());
+        if owners.get(&key) != Some(&self.number) {
+            return;
         }
+        owners.remove(&key);
         all.per_plugin.remove(labels);
         let [commune, plugin] = labels;
         for state in RunState::ALL {
@@ -168,7 +170,7 @@ impl Drop for PluginMetrics {
                     .remove_label_values(&[commune, plugin, cause.as_str()]),
             );
         }
-        for (camera, name) in self.own.lock().unwrap_or_else(|e| e.into_inner()).iter() {
+        for (camera, name) in &own {
             let labels = [commune, plugin, camera.as_str(), name.as_str()];
             drop(all.counts.remove_label_values(&labels));
             drop(all.values.remove_label_values(&labels));
