@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use taimat_base::tasks::Stop;
 use taimat_base::{clock, cpu};
-use tokio::time::Sleep;
+use tokio::time::timeout;
 
 /// A camera may take one part in so many of a core. One of 4 Mbit/s takes a tenth of that.
 const PART: u32 = 16;
@@ -78,22 +79,25 @@ pub(crate) trait Books {
 }
 
 /// A source's work, which stands still while its camera's share is used up: bytes that are not read stay in
-/// the camera, datagrams that are not read are lost.
+/// the camera, datagrams that are not read are lost. It does not stand still once `stop` fires, so that
+/// the camera is told.
 ///
 /// What the work does between two of its awaits it does at once: it has to yield now and then.
 pub(crate) struct OnShare<'a, F, B> {
     work: Pin<Box<F>>,
     share: &'a CameraShare,
     books: B,
-    wait: Option<Pin<Box<Sleep>>>,
+    stop: &'a Stop,
+    wait: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<'a, F, B> OnShare<'a, F, B> {
-    pub(crate) fn new(share: &'a CameraShare, books: B, work: F) -> Self {
+    pub(crate) fn new(share: &'a CameraShare, books: B, stop: &'a Stop, work: F) -> Self {
         Self {
             work: Box::pin(work),
             share,
             books,
+            stop,
             wait: None,
         }
     }
@@ -114,14 +118,16 @@ impl<F: Future, B: Books + Unpin> Future for OnShare<'_, F, B> {
         this.books.used(used);
         let pictures = this.books.pictures() - before;
         let wait = this.share.spend(used, pictures, clock::now());
-        if let (Poll::Pending, Some(wait)) = (&polled, wait) {
+        if let (Poll::Pending, Some(wait), false) = (&polled, wait, this.stop.is_cancelled()) {
             this.books.waits(wait);
-            let mut sleep = Box::pin(tokio::time::sleep(wait));
+            let stopped = this.stop.clone().cancelled_owned();
+            // Whichever comes first.
+            let mut wait = Box::pin(async move { drop(timeout(wait, stopped).await) });
             // It is asked at once, so that it wakes us.
-            if sleep.as_mut().poll(cx).is_ready() {
+            if wait.as_mut().poll(cx).is_ready() {
                 cx.waker().wake_by_ref();
             } else {
-                this.wait = Some(sleep);
+                this.wait = Some(wait);
             }
         }
         polled
@@ -214,7 +220,7 @@ mod tests {
     async fn who_works_without_end_is_held_to_its_share() {
         let (counted, share) = (Counted::default(), CameraShare::new(clock::now()));
         let begun = clock::now();
-        OnShare::new(&share, &counted, works(50)).await;
+        OnShare::new(&share, &counted, &Stop::new(), works(50)).await;
         let (used, took) = (counted.used.get(), clock::now() - begun);
         assert!(used >= Duration::from_millis(300), "{used:?}");
         assert!(counted.waits.get() > 0);
@@ -227,15 +233,36 @@ mod tests {
     async fn two_profiles_of_a_camera_have_one_share() {
         let (main, sub) = (Counted::default(), Counted::default());
         let share = CameraShare::new(clock::now());
-        let other = share.clone();
+        let (other, stop) = (share.clone(), Stop::new());
         let begun = clock::now();
         tokio::join!(
-            OnShare::new(&share, &main, works(25)),
-            OnShare::new(&other, &sub, works(25)),
+            OnShare::new(&share, &main, &stop, works(25)),
+            OnShare::new(&other, &sub, &stop, works(25)),
         );
         let (used, took) = (main.used.get() + sub.used.get(), clock::now() - begun);
         assert!(main.waits.get() > 0 && sub.waits.get() > 0);
         let last = Duration::from_millis(20);
         assert!(took >= (used - SAVED - last) * PART, "{used:?} in {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_to_stop_does_not_wait_for_its_share() {
+        let (counted, share) = (Counted::default(), CameraShare::new(clock::now()));
+        // Ten minutes of the processor are owed: the wait is hours.
+        share.spend(SECOND * 600, 0, clock::now());
+        let (stop, begun) = (Stop::new(), clock::now());
+        let source = async {
+            tokio::task::yield_now().await;
+            stop.cancelled().await;
+            // The goodbye.
+            tokio::time::sleep(SECOND / 2).await;
+        };
+        let stopping = async {
+            tokio::time::sleep(SECOND).await;
+            stop.cancel();
+        };
+        tokio::join!(OnShare::new(&share, &counted, &stop, source), stopping);
+        assert_eq!(counted.waits.get(), 1);
+        assert_eq!(clock::now() - begun, SECOND * 3 / 2);
     }
 }

@@ -259,7 +259,7 @@ impl Supervisor {
             metrics: &self.metrics,
         };
         let attempt = rtsp::receive(spec, &plan, timelines, &mut sink, until);
-        let result = OnShare::new(&self.share, books, attempt).await;
+        let result = OnShare::new(&self.share, books, stop, attempt).await;
         let live_since = sink.live_since;
         if sink.let_in {
             self.retry.let_in();
