@@ -3,6 +3,8 @@
 //! Names follow `taimat_<subject>_<what>_<unit>[_total]`. Labels come from closed sets or from
 //! configuration, never from a viewer, an address or a URL.
 
+mod owners;
+
 use prometheus::core::{Atomic, GenericCounter, GenericCounterVec, GenericGauge, GenericGaugeVec};
 use prometheus::{HistogramOpts, Opts};
 
@@ -10,6 +12,8 @@ pub use prometheus::{
     Counter, CounterVec, Encoder, Error, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter,
     IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
+
+pub use owners::{Owner, Owners};
 
 /// Registers metrics; a name used twice is a mistake in the program and is reported as such.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +90,8 @@ impl Register<'_> {
 }
 
 /// Metrics with a series for each of something, named in one list: the families, one owner's series,
-/// how they are registered, made and removed.
+/// how they are registered, made and removed. Where an owner may go and come back, [`Owners`] says whose
+/// they are.
 ///
 /// ```
 /// use taimat_base::metrics::{Register, Registry};

@@ -20,13 +20,13 @@ mod udp;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, clock};
-use taimat_hub::{ChannelKey, FaultCause, Hub};
+use taimat_hub::{Channel, ChannelKey, FaultCause, Hub};
 
 pub use probe::{Finding, probe};
 pub use source::{AfterRefusal, Credentials, Mode, SourceSpec, Transport, Trust};
@@ -34,17 +34,19 @@ pub use taimat_media::capture::ClockTrust;
 pub use taimat_rtsp::keepalive::{KeepAliveBy, KeepAliveSpec};
 pub use tls::hex;
 
-use metrics::SourceFamilies;
+use metrics::{SourceFamilies, SourceMetrics};
 use share::CameraShare;
 use supervisor::Supervisor;
 
-/// How long a source gets to say goodbye to its camera.
+/// How long sources get to say goodbye to their cameras, all at the same time.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
 
 struct RunningSource {
     spec: SourceSpec,
     tasks: Tasks,
     share: CameraShare,
+    channel: Arc<Channel>,
+    metrics: SourceMetrics,
 }
 
 /// All sources that run.
@@ -81,28 +83,23 @@ impl Ingest {
             .collect();
         let mut leaving = Vec::new();
         {
-            let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+            let mut running = self.running();
             let obsolete: Vec<ChannelKey> = running
                 .iter()
                 .filter(|(key, r)| wanted.get(*key) != Some(&r.spec))
                 .map(|(key, _)| key.clone())
                 .collect();
-            for key in obsolete {
-                if let Some(old) = running.remove(&key) {
-                    old.tasks.stop_signal().cancel();
-                    leaving.push((key, old.tasks));
-                }
-            }
+            leaving.extend(obsolete.into_iter().filter_map(|key| running.remove(&key)));
             wanted.retain(|key, _| !running.contains_key(key));
         }
-        for (key, tasks) in leaving {
-            tasks.stop(STOP_DEADLINE).await;
-            if !wanted.contains_key(&key) {
-                self.hub.remove(&key);
-                self.metrics.forget(&key);
+        end_together(leaving.iter().map(|old| &old.tasks), STOP_DEADLINE).await;
+        for old in leaving {
+            if !wanted.contains_key(&old.spec.key) {
+                self.hub.remove(&old.spec.key);
+                old.metrics.forget();
             }
         }
-        let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
+        let mut running = self.running();
         let mut shares: HashMap<CameraKey, CameraShare> = running
             .values()
             .map(|source| (source.spec.key.camera.clone(), source.share.clone()))
@@ -130,33 +127,79 @@ impl Ingest {
             profile = %spec.key.profile
         );
         let metrics = self.metrics.of(&spec.key);
-        let supervisor = Supervisor::new(spec.clone(), channel, metrics, share.clone());
+        let supervisor = Supervisor::new(
+            spec.clone(),
+            Arc::clone(&channel),
+            metrics.clone(),
+            share.clone(),
+        );
         tasks.spawn("source", span, |stop| supervisor.run(stop));
-        RunningSource { spec, tasks, share }
+        RunningSource {
+            spec,
+            tasks,
+            share,
+            channel,
+            metrics,
+        }
     }
 
     /// Brings the gauges that follow from the channels' state up to date; called before metrics are
     /// read.
     pub fn scrape(&self, now: Instant) {
-        for channel in self.hub.list() {
-            self.metrics.scrape(&channel, now);
+        // Collected first: channels have locks of their own.
+        let sources: Vec<(Arc<Channel>, SourceMetrics)> = self
+            .running()
+            .values()
+            .map(|source| (Arc::clone(&source.channel), source.metrics.clone()))
+            .collect();
+        for (channel, metrics) in sources {
+            metrics.scrape(&channel, now);
         }
     }
 
     /// Ends all sources.
     pub async fn stop(&self, deadline: Duration) {
         self.stop.cancel();
-        let all: Vec<RunningSource> = {
-            let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
-            running.drain().map(|(_, r)| r).collect()
-        };
-        for running in all {
-            running.tasks.stop(deadline).await;
-        }
+        let all: Vec<RunningSource> = self.running().drain().map(|(_, r)| r).collect();
+        end_together(all.iter().map(|source| &source.tasks), deadline).await;
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<ChannelKey, RunningSource>> {
+        self.running.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     /// How often each cause has led to a reconnection of that source.
     pub fn faults(&self, key: &ChannelKey) -> Vec<(FaultCause, u64)> {
-        self.metrics.faults(key)
+        let metrics = self.running().get(key).map(|source| source.metrics.clone());
+        metrics.map_or_else(Vec::new, |metrics| metrics.faults())
+    }
+}
+
+/// Tells all of them to end before it waits for the first: together they get `deadline`.
+async fn end_together(all: impl Iterator<Item = &Tasks> + Clone, deadline: Duration) {
+    all.clone().for_each(|tasks| tasks.stop_signal().cancel());
+    let until = clock::now() + deadline;
+    for tasks in all {
+        let left = until.saturating_duration_since(clock::now());
+        tasks.stop(left).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_do_not_end_have_one_deadline_together() {
+        let all: Vec<Tasks> = (0..10).map(|_| Tasks::new()).collect();
+        for tasks in &all {
+            tasks.spawn("stuck", tracing::Span::none(), |_stop| {
+                std::future::pending::<()>()
+            });
+        }
+        let begun = clock::now();
+        end_together(all.iter(), STOP_DEADLINE).await;
+        let took = clock::now() - begun;
+        assert!(took < STOP_DEADLINE * 2, "{took:?}");
     }
 }

@@ -1,9 +1,12 @@
 //! What is counted about sources.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taimat_base::clock;
-use taimat_base::metrics::{Error, IntCounter, IntCounterVec, IntGaugeVec, Register, Registry};
+use taimat_base::metrics::{
+    Error, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Owner, Owners, Register, Registry,
+};
 use taimat_hub::{Channel, ChannelKey, FaultCause, SourceState};
 use taimat_media::Quirk;
 
@@ -59,16 +62,17 @@ pub(crate) struct SourceFamilies {
     state: IntGaugeVec,
     quirks: IntCounterVec,
     faults: IntCounterVec,
+    owners: Owners<ChannelKey>,
 }
 
 /// One source's part of the metrics, looked up once.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceMetrics {
     series: SourceSeries,
-    faults: Vec<(FaultCause, IntCounter)>,
-    /// Made when one is seen: most cameras have few.
-    quirks: IntCounterVec,
-    key: ChannelKey,
+    states: [(SourceState, IntGauge); SourceState::ALL.len()],
+    faults: [(FaultCause, IntCounter); FaultCause::ALL.len()],
+    all: Arc<SourceFamilies>,
+    owner: Arc<Owner<ChannelKey>>,
 }
 
 impl std::ops::Deref for SourceMetrics {
@@ -80,17 +84,60 @@ impl std::ops::Deref for SourceMetrics {
 }
 
 impl SourceMetrics {
+    /// Made when one is seen: most cameras have few.
     pub(crate) fn quirk(&self, quirk: Quirk, times: u32) {
-        let [commune, camera, profile] = self.key.label_values();
-        self.quirks
-            .with_label_values(&[commune, camera, profile, quirk.as_str()])
-            .inc_by(u64::from(times));
+        self.owner.with(|key| {
+            let l = key.label_values();
+            let labels = [l[0], l[1], l[2], quirk.as_str()];
+            let counter = self.all.quirks.with_label_values(&labels);
+            counter.inc_by(u64::from(times));
+        });
     }
 
     pub(crate) fn fault(&self, cause: FaultCause) {
         if let Some((_, counter)) = self.faults.iter().find(|(c, _)| *c == cause) {
             counter.inc();
         }
+    }
+
+    /// How often each cause has led to a reconnection.
+    pub(crate) fn faults(&self) -> Vec<(FaultCause, u64)> {
+        self.faults
+            .iter()
+            .map(|(c, n)| (*c, n.get()))
+            .filter(|(_, n)| *n > 0)
+            .collect()
+    }
+
+    /// Brings the gauges that follow from the channel's state up to date.
+    pub(crate) fn scrape(&self, channel: &Channel, now: Instant) {
+        let series = &self.series;
+        let state = channel.status().state;
+        for (candidate, gauge) in &self.states {
+            gauge.set(i64::from(*candidate == state));
+        }
+        let up = matches!(state, SourceState::Live | SourceState::Idle);
+        series.up.set(i64::from(up));
+        let rates = channel.rates(now);
+        series.bitrate.set(rates.bits_per_second / 8.0);
+        series.frame_rate.set(rates.frames_per_second);
+        let interval = rates.keyframe_interval_seconds.unwrap_or(0.0);
+        series.keyframe_interval.set(interval);
+        let (ring, gop) = channel.bytes();
+        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        series.ring_bytes.set(whole(ring));
+        series.gop_bytes.set(whole(gop));
+        series.readers.set(whole(channel.readers()));
+        if let Some(received) = channel.last_picture() {
+            let age = now.saturating_duration_since(received);
+            let at = clock::wall().checked_sub(age).unwrap_or(clock::wall());
+            series.last_frame.set(clock::unix_seconds(at));
+        }
+    }
+
+    /// The source is not configured any more: its series end.
+    pub(crate) fn forget(&self) {
+        self.owner.end(|key| self.all.remove(key));
     }
 }
 
@@ -114,65 +161,38 @@ impl SourceFamilies {
                 "Reconnections by cause.",
                 &["commune", "camera", "profile", "cause"],
             )?,
+            owners: Owners::default(),
         })
     }
 
-    pub(crate) fn of(&self, key: &ChannelKey) -> SourceMetrics {
+    /// A source's metrics, until they are forgotten or the source is started anew.
+    pub(crate) fn of(self: &Arc<Self>, key: &ChannelKey) -> SourceMetrics {
         let l = key.label_values();
+        let state = |s: SourceState| {
+            self.state
+                .with_label_values(&[l[0], l[1], l[2], s.as_str()])
+        };
         let cause = |c: FaultCause| {
             self.faults
                 .with_label_values(&[l[0], l[1], l[2], c.as_str()])
         };
+        let (owner, (series, states, faults)) = self.owners.begin(key.clone(), || {
+            (
+                self.per_source.of(l),
+                SourceState::ALL.map(|s| (s, state(s))),
+                FaultCause::ALL.map(|c| (c, cause(c))),
+            )
+        });
         SourceMetrics {
-            series: self.per_source.of(l),
-            faults: FaultCause::ALL.map(|c| (c, cause(c))).to_vec(),
-            quirks: self.quirks.clone(),
-            key: key.clone(),
+            series,
+            states,
+            faults,
+            all: Arc::clone(self),
+            owner: Arc::new(owner),
         }
     }
 
-    pub(crate) fn faults(&self, key: &ChannelKey) -> Vec<(FaultCause, u64)> {
-        let metrics = self.of(key);
-        metrics
-            .faults
-            .iter()
-            .map(|(c, n)| (*c, n.get()))
-            .filter(|(_, n)| *n > 0)
-            .collect()
-    }
-
-    /// Brings the gauges that follow from a channel's state up to date.
-    pub(crate) fn scrape(&self, channel: &Channel, now: Instant) {
-        let l = channel.key().label_values();
-        let series = self.per_source.of(l);
-        let state = channel.status().state;
-        for candidate in SourceState::ALL {
-            let gauge = self
-                .state
-                .with_label_values(&[l[0], l[1], l[2], candidate.as_str()]);
-            gauge.set(i64::from(candidate == state));
-        }
-        let up = matches!(state, SourceState::Live | SourceState::Idle);
-        series.up.set(i64::from(up));
-        let rates = channel.rates(now);
-        series.bitrate.set(rates.bits_per_second / 8.0);
-        series.frame_rate.set(rates.frames_per_second);
-        let interval = rates.keyframe_interval_seconds.unwrap_or(0.0);
-        series.keyframe_interval.set(interval);
-        let (ring, gop) = channel.bytes();
-        let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        series.ring_bytes.set(whole(ring));
-        series.gop_bytes.set(whole(gop));
-        series.readers.set(whole(channel.readers()));
-        if let Some(received) = channel.last_picture() {
-            let age = now.saturating_duration_since(received);
-            let at = clock::wall().checked_sub(age).unwrap_or(clock::wall());
-            series.last_frame.set(clock::unix_seconds(at));
-        }
-    }
-
-    /// Removes a source that is not configured any more.
-    pub(crate) fn forget(&self, key: &ChannelKey) {
+    fn remove(&self, key: &ChannelKey) {
         let l = key.label_values();
         self.per_source.remove(l);
         for state in SourceState::ALL {
@@ -199,4 +219,46 @@ impl SourceFamilies {
 /// How long ago that was, for log lines.
 pub(crate) fn rounded(age: Duration) -> Duration {
     Duration::from_millis(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use taimat_base::{CameraKey, Profile};
+    use taimat_hub::{Hub, Limits};
+
+    use super::*;
+
+    fn stand() -> (Registry, Arc<SourceFamilies>, ChannelKey) {
+        let registry = Registry::new();
+        let families = Arc::new(SourceFamilies::register(&registry).unwrap());
+        let camera = CameraKey::new("thu".parse().unwrap(), "cho".parse().unwrap());
+        (registry, families, ChannelKey::new(camera, Profile::Main))
+    }
+
+    #[test]
+    fn a_source_that_is_gone_gets_no_series_by_what_is_left_of_it() {
+        let (registry, families, key) = stand();
+        let channel = Hub::new().ensure(&key, Limits::default());
+        let metrics = families.of(&key);
+        metrics.scrape(&channel, clock::now());
+        metrics.quirk(Quirk::Floods, 1);
+        assert!(!registry.gather().is_empty());
+        metrics.forget();
+        metrics.scrape(&channel, clock::now());
+        metrics.quirk(Quirk::Floods, 1);
+        metrics.fault(FaultCause::Ended);
+        assert_eq!(metrics.faults(), [(FaultCause::Ended, 1)]);
+        assert!(registry.gather().is_empty());
+    }
+
+    #[test]
+    fn a_source_that_is_started_anew_goes_on_counting() {
+        let (_registry, families, key) = stand();
+        let old = families.of(&key);
+        old.fault(FaultCause::Ended);
+        let new = families.of(&key);
+        old.forget();
+        new.fault(FaultCause::Ended);
+        assert_eq!(families.of(&key).faults(), [(FaultCause::Ended, 2)]);
+    }
 }

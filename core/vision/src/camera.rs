@@ -232,9 +232,3 @@ impl StreamClock {
         self.elapsed
     }
 }
-
-impl Drop for Decoding {
-    fn drop(&mut self) {
-        self.metrics.forget();
-    }
-}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use taimat_base::CameraKey;
-use taimat_base::metrics::{Error, IntCounterVec, Register, Registry};
+use taimat_base::metrics::{Error, IntCounter, IntCounterVec, Owner, Owners, Register, Registry};
 
 use crate::decode::Restart;
 
@@ -28,6 +28,7 @@ taimat_base::series! {
 pub(crate) struct VisionFamilies {
     per_camera: PerCamera,
     restarts: IntCounterVec,
+    owners: Owners<CameraKey>,
 }
 
 impl VisionFamilies {
@@ -40,30 +41,56 @@ impl VisionFamilies {
                 "Decoders started over, by cause.",
                 &["commune", "camera", "cause"],
             )?,
+            owners: Owners::default(),
         })
     }
 
+    /// A camera's metrics, until they are dropped. A camera that is watched again may have two of them
+    /// for a moment; the series are then those of the newer one.
     pub(crate) fn of(self: &Arc<Self>, camera: &CameraKey) -> CameraMetrics {
-        let labels = [camera.commune.as_str(), camera.camera.as_str()];
-        for cause in Restart::ALL {
-            let _at_zero = self
+        let [commune, id] = labels(camera);
+        let restarts = |cause: Restart| {
+            let counter = self
                 .restarts
-                .with_label_values(&[labels[0], labels[1], cause.as_str()]);
-        }
+                .with_label_values(&[commune, id, cause.as_str()]);
+            (cause, counter)
+        };
+        let (owner, (series, restarts)) = self.owners.begin(camera.clone(), || {
+            (
+                self.per_camera.of([commune, id]),
+                Restart::ALL.map(restarts),
+            )
+        });
         CameraMetrics {
-            series: self.per_camera.of(labels),
+            series,
+            restarts,
             all: Arc::clone(self),
-            camera: camera.clone(),
+            owner,
         }
     }
+
+    fn remove(&self, camera: &CameraKey) {
+        let [commune, id] = labels(camera);
+        self.per_camera.remove([commune, id]);
+        for cause in Restart::ALL {
+            let labels = [commune, id, cause.as_str()];
+            // Those that were there.
+            drop(self.restarts.remove_label_values(&labels));
+        }
+    }
+}
+
+fn labels(camera: &CameraKey) -> [&str; 2] {
+    [camera.commune.as_str(), camera.camera.as_str()]
 }
 
 /// One camera's.
 #[derive(Debug)]
 pub(crate) struct CameraMetrics {
     series: CameraSeries,
+    restarts: [(Restart, IntCounter); Restart::ALL.len()],
     all: Arc<VisionFamilies>,
-    camera: CameraKey,
+    owner: Owner<CameraKey>,
 }
 
 impl std::ops::Deref for CameraMetrics {
@@ -75,30 +102,36 @@ impl std::ops::Deref for CameraMetrics {
 }
 
 impl CameraMetrics {
-    fn labels(&self) -> [&str; 2] {
-        [self.camera.commune.as_str(), self.camera.camera.as_str()]
-    }
-
+    /// Decoding started over.
     pub(crate) fn restart(&self, cause: Restart) {
-        let [commune, camera] = self.labels();
-        self.all
-            .restarts
-            .with_label_values(&[commune, camera, cause.as_str()])
-            .inc();
+        if let Some((_, counter)) = self.restarts.iter().find(|(c, _)| *c == cause) {
+            counter.inc();
+        }
     }
 }
 
-impl CameraMetrics {
+impl Drop for CameraMetrics {
     /// Nobody watches the camera any more: its series end.
-    pub(crate) fn forget(&self) {
-        let labels = self.labels();
-        let all = &self.all;
-        // Gone already when a second task of the same camera has ended before.
-        all.per_camera.remove(labels);
-        for cause in Restart::ALL {
-            let _removed =
-                all.restarts
-                    .remove_label_values(&[labels[0], labels[1], cause.as_str()]);
-        }
+    fn drop(&mut self) {
+        self.owner.end(|camera| self.all.remove(camera));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_that_is_watched_again_keeps_its_series() {
+        let registry = Registry::new();
+        let families = Arc::new(VisionFamilies::register(&registry).unwrap());
+        let camera = CameraKey::new("thu".parse().unwrap(), "cho".parse().unwrap());
+        let old = families.of(&camera);
+        let new = families.of(&camera);
+        drop(old);
+        assert!(!registry.gather().is_empty());
+        new.restart(Restart::Panic);
+        drop(new);
+        assert!(registry.gather().is_empty());
     }
 }
