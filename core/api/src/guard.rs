@@ -1,16 +1,22 @@
 //! Who gets in, until accounts exist: only names of this machine when the server listens on
 //! loopback, and only pages of allowed origins (CORS).
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::problem::ProblemJson;
-use crate::state::{Access, ApiState};
+use crate::state::Access;
 
-pub(crate) async fn check(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let access = &state.access;
+pub(crate) async fn check(
+    State(access): State<Arc<Access>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let access = &*access;
     if access.loopback_only && !names_this_machine(request.headers()) {
         let detail = "this server answers only to names of this machine (localhost, 127.0.0.1)";
         return ProblemJson::new(StatusCode::FORBIDDEN, "host", "Host not accepted", detail)
@@ -38,6 +44,10 @@ pub(crate) async fn check(State(state): State<ApiState>, request: Request, next:
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = next.run(request).await;
     if let Some(origin) = origin {
+        if preflight && !response.status().is_success() {
+            // Only WHEP has an answer of its own. Whether the method is there says the request itself.
+            response = StatusCode::NO_CONTENT.into_response();
+        }
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.append(header::VARY, HeaderValue::from_static("origin"));
@@ -48,7 +58,7 @@ pub(crate) async fn check(State(state): State<ApiState>, request: Request, next:
             HeaderValue::from_static(exposed),
         );
         if preflight {
-            let methods = "GET, POST, PATCH, DELETE, OPTIONS";
+            let methods = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
             headers.insert(
                 header::ACCESS_CONTROL_ALLOW_METHODS,
                 HeaderValue::from_static(methods),
@@ -104,6 +114,11 @@ fn allowed_origin(access: &Access, headers: &HeaderMap) -> Option<HeaderValue> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
     use super::*;
 
     fn headers(host: &'static str, origin: Option<&'static str>) -> HeaderMap {
@@ -153,5 +168,55 @@ mod tests {
         };
         let allowed = |origin| allowed_origin(&access, &headers("h", Some(origin))).is_some();
         assert!(allowed("https://a.example") && !allowed("https://b.example"));
+    }
+
+    /// How a plugin's address answers a page of that origin.
+    async fn plugin(method: Method, asked: Option<&str>, origin: &str) -> Response {
+        let access = Access {
+            allowed_origins: vec!["https://a.example".into()],
+            ..Access::default()
+        };
+        let app = Router::new()
+            .route(
+                "/api/v1/communes/{commune}/plugins/{plugin}",
+                get(|| async {}),
+            )
+            .layer(axum::middleware::from_fn_with_state(
+                Arc::new(access),
+                check,
+            ));
+        let request = Request::builder()
+            .method(method)
+            .uri("/api/v1/communes/thu/plugins/motion")
+            .header(header::HOST, "router.example")
+            .header(header::ORIGIN, origin);
+        let request = match asked {
+            Some(asked) => request.header(header::ACCESS_CONTROL_REQUEST_METHOD, asked),
+            None => request,
+        };
+        app.oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_preflight_of_an_allowed_page_is_answered_wherever_it_asks() {
+        let (ours, other) = ("https://a.example", "https://b.example");
+        for asked in ["PUT", "PATCH", "DELETE"] {
+            let response = plugin(Method::OPTIONS, Some(asked), ours).await;
+            assert_eq!(response.status(), StatusCode::NO_CONTENT);
+            let headers = response.headers();
+            assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], ours);
+            let methods = &headers[header::ACCESS_CONTROL_ALLOW_METHODS];
+            assert!(methods.to_str().unwrap().contains(asked), "{methods:?}");
+        }
+        let response = plugin(Method::OPTIONS, Some("PUT"), other).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let allowed = header::ACCESS_CONTROL_ALLOW_ORIGIN;
+        assert!(!response.headers().contains_key(allowed));
+        let response = plugin(Method::OPTIONS, None, ours).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let response = plugin(Method::PUT, None, other).await;
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
     }
 }

@@ -1,7 +1,7 @@
 //! HTTP and nothing but HTTP: WHEP, the REST API, metrics, the console's files.
 //!
 //! Owner: `server` makes the [`ApiState`] and serves [`router`]. Cost: nothing here is on the packet
-//! path. Requests have bounded bodies and a time limit; errors are problem+json (RFC 9457).
+//! path. Requests have bounded bodies and a time limit; errors are problem+json (RFC 9457), whoever says them.
 //! Not here: what a request means. That is asked of `egress`, `hub` and the [`Directory`].
 
 mod admin;
@@ -13,6 +13,7 @@ mod problem;
 mod routes;
 mod state;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -62,13 +63,15 @@ pub fn router(state: ApiState) -> Router {
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .merge(routes::plugins::uploads())
         .layer(axum::middleware::from_fn_with_state(
-            state.clone(),
+            Arc::clone(&state.access),
             guard::check,
         ))
         .layer(TimeoutLayer::with_status_code(
             StatusCode::GATEWAY_TIMEOUT,
             REQUEST_DEADLINE,
         ))
+        // Outside of everything that may refuse, so that no refusal has another form.
+        .layer(axum::middleware::map_response(problem::in_one_form))
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))

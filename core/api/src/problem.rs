@@ -5,6 +5,7 @@ use std::any::Any;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use taimat_base::Redactor;
 use taimat_egress::webrtc::Refusal;
 use utoipa::ToSchema;
 
@@ -49,6 +50,21 @@ impl ProblemJson {
             format!("there is no {what}"),
         )
     }
+
+    /// What was done for the request on another thread panicked: that is our fault.
+    pub(crate) fn panicked(panic: &tokio::task::JoinError) -> Self {
+        tracing::error!(%panic, "work for a request panicked");
+        Self::ours()
+    }
+
+    fn ours() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "Internal error",
+            "the router failed on this request; its log says why",
+        )
+    }
 }
 
 impl IntoResponse for ProblemJson {
@@ -65,78 +81,111 @@ impl IntoResponse for ProblemJson {
     }
 }
 
+/// The status, kind and title of a refusal, and after how many seconds it may be tried again.
+fn told(refusal: &Refusal) -> (StatusCode, &'static str, &'static str, Option<u32>) {
+    use StatusCode as S;
+    match refusal {
+        Refusal::Offer(_) => (
+            S::UNPROCESSABLE_ENTITY,
+            "bad-offer",
+            "Offer not usable",
+            None,
+        ),
+        Refusal::Mismatch(_) => (
+            S::NOT_ACCEPTABLE,
+            "codec",
+            "Codec not playable by this viewer",
+            None,
+        ),
+        Refusal::UnknownCamera(_) => (S::NOT_FOUND, "no-camera", "No such camera", None),
+        // The draft asks for 409 with Retry-After when nothing is live at the endpoint.
+        Refusal::NotLive(_) => (S::CONFLICT, "not-live", "Camera not live", Some(3)),
+        Refusal::Full(_) => (S::SERVICE_UNAVAILABLE, "full", "Too many viewers", Some(10)),
+        Refusal::Overloaded => (
+            S::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "Too much to do",
+            Some(1),
+        ),
+        Refusal::UnknownSession => (S::NOT_FOUND, "no-session", "No such session", None),
+        Refusal::Stale => (S::PRECONDITION_FAILED, "stale", "ICE session changed", None),
+        Refusal::Fragment(_) => (
+            S::UNPROCESSABLE_ENTITY,
+            "bad-fragment",
+            "Fragment not usable",
+            None,
+        ),
+        _ => (S::INTERNAL_SERVER_ERROR, "internal", "Internal error", None),
+    }
+}
+
 impl From<Refusal> for ProblemJson {
     fn from(refusal: Refusal) -> Self {
-        let detail = refusal.to_string();
-        match refusal {
-            Refusal::Offer(_) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "bad-offer",
-                "Offer not usable",
-                detail,
-            ),
-            Refusal::Mismatch(_) => Self::new(
-                StatusCode::NOT_ACCEPTABLE,
-                "codec",
-                "Codec not playable by this viewer",
-                detail,
-            ),
-            Refusal::UnknownCamera(_) => {
-                Self::new(StatusCode::NOT_FOUND, "no-camera", "No such camera", detail)
+        let (status, kind, title, retry_after_seconds) = told(&refusal);
+        let cause = match &refusal {
+            Refusal::NotLive(status) => {
+                Some(status.cause.map_or("starting", |c| c.as_str()).to_owned())
             }
-            // The draft asks for 409 with Retry-After when nothing is live at the endpoint.
-            Refusal::NotLive(status) => Self {
-                cause: Some(status.cause.map_or("starting", |c| c.as_str()).to_owned()),
-                retry_after_seconds: Some(3),
-                ..Self::new(StatusCode::CONFLICT, "not-live", "Camera not live", detail)
-            },
-            Refusal::Full(_) => Self {
-                retry_after_seconds: Some(10),
-                ..Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "full",
-                    "Too many viewers",
-                    detail,
-                )
-            },
-            Refusal::Overloaded => Self {
-                retry_after_seconds: Some(1),
-                ..Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "overloaded",
-                    "Too much to do",
-                    detail,
-                )
-            },
-            Refusal::UnknownSession => Self::new(
-                StatusCode::NOT_FOUND,
-                "no-session",
-                "No such session",
-                detail,
-            ),
-            Refusal::Stale => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "stale",
-                "ICE session changed",
-                detail,
-            ),
-            Refusal::Fragment(_) => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "bad-fragment",
-                "Fragment not usable",
-                detail,
-            ),
-            _ => {
-                tracing::error!(%detail, "a viewer could not be served");
-                Self::new(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "internal",
-                    "Internal error",
-                    "the router could not serve this; its log says why",
-                )
-            }
+            _ => None,
+        };
+        let mut detail = refusal.to_string();
+        if status.is_server_error() && retry_after_seconds.is_none() {
+            tracing::error!(%detail, "a viewer could not be served");
+            detail = "the router could not serve this; its log says why".into();
+        }
+        Self {
+            cause,
+            retry_after_seconds,
+            ..Self::new(status, kind, title, detail)
         }
     }
+}
+
+/// Longest text of somebody else's refusal that is read.
+const MAX_REFUSAL_BYTES: usize = 4 << 10;
+
+/// What is refused before our handlers see it, by axum or a layer, is said in plain words or none:
+/// says it as a problem. Status and headers stay, but for those of the body.
+pub(crate) async fn in_one_form(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let plain = content_type.is_none_or(|t| t.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !plain {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let said = axum::body::to_bytes(body, MAX_REFUSAL_BYTES).await;
+    let said = said.unwrap_or_default();
+    let problem = refused_by_others(status, &String::from_utf8_lossy(&said)).into_response();
+    let (own, body) = problem.into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(own.headers);
+    Response::from_parts(parts, body)
+}
+
+fn refused_by_others(status: StatusCode, said: &str) -> ProblemJson {
+    let (kind, detail) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => (
+            "method",
+            "what is at this address does not know that method; Allow says which it knows",
+        ),
+        StatusCode::PAYLOAD_TOO_LARGE => ("body", "the body is larger than it may be here"),
+        StatusCode::GATEWAY_TIMEOUT => ("timeout", "the request took too long"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("content-type", ""),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => ("request", ""),
+        status if status.is_client_error() => ("refused", ""),
+        _ => (
+            "internal",
+            "the router failed on this request; its log says why",
+        ),
+    };
+    let title = status.canonical_reason().unwrap_or("Refused");
+    let detail = match detail {
+        // It may repeat what was sent.
+        "" => Redactor::default().text(said),
+        detail => detail.to_owned(),
+    };
+    ProblemJson::new(status, kind, title, detail)
 }
 
 /// A handler panicked: that is our fault, and costs only this request.
@@ -146,12 +195,110 @@ pub(crate) fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("?");
     tracing::error!(panic = said, "a request handler panicked");
-    let detail = "the router failed on this request; its log says why";
-    ProblemJson::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "Internal error",
-        detail,
-    )
-    .into_response()
+    ProblemJson::ours().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::{Path, Query};
+    use axum::http::Request;
+    use axum::routing::{get, post};
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+    use tower_http::limit::RequestBodyLimitLayer;
+    use tower_http::timeout::TimeoutLayer;
+
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Wish {
+        #[expect(dead_code, reason = "only read from requests")]
+        number: u32,
+    }
+
+    /// Handlers as ours are, behind the same layers.
+    fn app() -> Router {
+        let json = |axum::Json(_): axum::Json<Wish>| async {};
+        Router::new()
+            .route("/query", get(|_: Query<Wish>| async {}))
+            .route("/json", post(json))
+            .route("/path/{name}", get(|_: Path<String>| async {}))
+            .route("/slow", get(std::future::pending::<()>))
+            .route(
+                "/own",
+                get(|| async { ProblemJson::not_found("such camera") }),
+            )
+            .route(
+                "/page",
+                get(|| async {
+                    let html = [(header::CONTENT_TYPE, "text/html")];
+                    (StatusCode::NOT_FOUND, html, "<p>")
+                }),
+            )
+            .layer(RequestBodyLimitLayer::new(64))
+            .layer(TimeoutLayer::with_status_code(
+                StatusCode::GATEWAY_TIMEOUT,
+                std::time::Duration::from_secs(30),
+            ))
+            .layer(axum::middleware::map_response(in_one_form))
+    }
+
+    async fn ask(request: Request<Body>) -> (StatusCode, HeaderMap, String) {
+        let (parts, body) = app().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&body).into_owned();
+        (parts.status, parts.headers, text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_refuses_says_it_as_a_problem() {
+        let json = Some("application/json");
+        let long = "x".repeat(100);
+        for (method, path, content_type, body, status, kind) in [
+            ("GET", "/query?number=x", None, "", 400, "request"),
+            ("GET", "/query", None, "", 400, "request"),
+            ("GET", "/path/%ff", None, "", 400, "request"),
+            ("POST", "/json", json, "{", 400, "request"),
+            ("POST", "/json", json, "{}", 422, "request"),
+            ("POST", "/json", None, "{}", 415, "content-type"),
+            ("POST", "/json", json, &long, 413, "body"),
+            ("DELETE", "/query", None, "", 405, "method"),
+            ("GET", "/nowhere", None, "", 404, "refused"),
+            ("GET", "/slow", None, "", 504, "timeout"),
+            ("GET", "/own", None, "", 404, "not-found"),
+        ] {
+            let request = Request::builder().method(method).uri(path);
+            let request = match content_type {
+                Some(value) => request.header(header::CONTENT_TYPE, value),
+                None => request,
+            };
+            let request = request.body(Body::from(body.to_owned())).unwrap();
+            let (got, headers, text) = ask(request).await;
+            let case = format!("{method} {path}: {got} {headers:?} {text}");
+            assert_eq!(got.as_u16(), status, "{case}");
+            let content_type = &headers[header::CONTENT_TYPE];
+            assert_eq!(content_type, "application/problem+json", "{case}");
+            let problem: serde_json::Value = serde_json::from_str(&text).expect(&case);
+            assert_eq!(problem["type"], format!("/problems/{kind}"), "{case}");
+            assert_eq!(problem["status"], status, "{case}");
+            let length = headers.get(header::CONTENT_LENGTH);
+            let length = length.map(|l| l.to_str().unwrap().to_owned());
+            assert!(length.is_none_or(|l| l == text.len().to_string()), "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_say_besides_stays() {
+        let request = Request::delete("/query").body(Body::empty()).unwrap();
+        let (_, headers, _) = ask(request).await;
+        assert_eq!(headers[header::ALLOW], "GET,HEAD");
+        let request = Request::get("/page").body(Body::empty()).unwrap();
+        let (_, headers, text) = ask(request).await;
+        assert_eq!(
+            (&headers[header::CONTENT_TYPE], &text[..]),
+            (&HeaderValue::from_static("text/html"), "<p>")
+        );
+    }
 }

@@ -229,12 +229,7 @@ async fn reviewed(
             Err(ProblemJson::new(status, kind, title, error.to_string()))
         }
         Ok(None) => Err(no_such_plugin(commune, plugin)),
-        Err(panicked) => Err(ProblemJson::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Not looked at",
-            panicked.to_string(),
-        )),
+        Err(panicked) => Err(ProblemJson::panicked(&panicked)),
     }
 }
 
@@ -299,12 +294,7 @@ async fn change(
             "Not changed",
             why,
         )),
-        Err(panicked) => Err(ProblemJson::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "Not changed",
-            panicked.to_string(),
-        )),
+        Err(panicked) => Err(ProblemJson::panicked(&panicked)),
     }
 }
 
