@@ -193,11 +193,9 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use std::time::Duration;
-    use taimat_base::{CameraKey, Profile, clock};
-    use taimat_hub::Hub;
-    use taimat_media::{
-        AccessUnit, MediaTime, Start, TrackKind, VideoCodec, VideoParams, VideoTrack,
-    };
+    use taimat_media::{VideoCodec, VideoParams, VideoTrack};
+
+    use crate::testing::{key_frame, live_channel};
 
     fn info(codec: VideoCodec) -> StreamInfo {
         let params = VideoParams {
@@ -218,35 +216,9 @@ mod tests {
         }
     }
 
-    fn key_frame() -> AccessUnit {
-        let mut data = bytes::BytesMut::new();
-        taimat_media::nal::push(&mut data, &[0x65; 3000]);
-        AccessUnit {
-            track: TrackKind::Video,
-            media_time: MediaTime::new(0, 90_000),
-            wall_time: clock::wall(),
-            received: clock::now(),
-            camera_time: None,
-            keyframe: true,
-            start: Some(Start::Idr),
-            params: None,
-            data: data.freeze(),
-            lost_packets: 0,
-            damaged: false,
-        }
-    }
-
-    fn channel() -> Arc<Channel> {
-        let camera = CameraKey::new("c".parse().unwrap(), "a".parse().unwrap());
-        let hub = Hub::new();
-        let channel = hub.ensure(&ChannelKey::new(camera, Profile::Main), Limits::default());
-        channel.set_info(info(VideoCodec::H264));
-        channel
-    }
-
     #[tokio::test]
     async fn packetizes_once_for_all_and_ends_with_the_last_holder() {
-        let (channel, tracks) = (channel(), Tracks::new(&Stop::new(), Limits::default()));
+        let (channel, tracks) = (live_channel(), Tracks::new(&Stop::new(), Limits::default()));
         let known = channel.info().unwrap();
         let first = tracks.watch(&channel, &known);
         let second = tracks.watch(&channel, &known);
@@ -267,7 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_codec_ends_the_track() {
-        let (channel, tracks) = (channel(), Tracks::new(&Stop::new(), Limits::default()));
+        let (channel, tracks) = (live_channel(), Tracks::new(&Stop::new(), Limits::default()));
         let known = channel.info().unwrap();
         let track = tracks.watch(&channel, &known);
         // Before the track's task has had a chance to look.

@@ -35,6 +35,10 @@ use crate::reload::Folders;
 /// for them.
 const MAX_INSTANCES: u32 = 2000;
 
+/// RTSP clients at most: recorders and players, a few a camera. Each has a descriptor, or five by UDP, and
+/// one that is stuck holds its last access unit.
+const MAX_RTSP_CONNECTIONS: usize = 512;
+
 /// How to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -206,7 +210,7 @@ impl Router {
         let whep = webrtc(&options, &hub, &tracks, &metrics, &stop)?;
         let rtsp_config = RtspConfig {
             bind: options.rtsp,
-            max_connections: 512,
+            max_connections: MAX_RTSP_CONNECTIONS,
         };
         let mounts = Arc::new(HubMounts(Arc::clone(&hub)));
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;

@@ -13,11 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::mounts::RtspShared;
 use super::requests::RtspClient;
-use super::shared::RtspShared;
 use crate::packets::PacketBatch;
 
-/// A client that does nothing gets this long; one that plays says something once a minute.
+/// A client that gives no sign of life gets this long. Who plays says something once a minute, or takes
+/// what is sent in the connection; who does neither while a camera is silent may be gone for good.
 const IDLE: Duration = Duration::from_secs(75);
 /// A client that takes no bytes for this long is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -33,8 +34,9 @@ struct RtspConnection {
     stream: TcpStream,
     reader: Reader,
     client: RtspClient,
-    /// When the last whole message or packet came: bytes alone are no sign of life.
-    heard: Instant,
+    /// When it gave the last sign of life: a whole message or packet came (bytes alone are none), or it
+    /// took media.
+    alive: Instant,
     reported: Instant,
 }
 
@@ -61,7 +63,7 @@ pub(super) async fn serve(
         stream,
         reader: Reader::new(Limits::server()),
         client: RtspClient::new(shared, peer.ip(), local.ip()),
-        heard: now,
+        alive: now,
         reported: now,
     };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -80,7 +82,7 @@ pub(super) async fn serve(
                 tracing::debug!(units, "client is slow; goes on at the next key frame");
             }
             RtspWake::Media(Read::Closed) => return Ok(()),
-            RtspWake::Tick => connection.tick()?,
+            RtspWake::Tick => connection.tick(clock::now())?,
             RtspWake::Kicked => {
                 let path = kick.borrow_and_update().1.clone();
                 if connection.client.is_at(&path) {
@@ -98,7 +100,7 @@ impl RtspConnection {
             match self.reader.next() {
                 Ok(None) => return Ok(()),
                 Ok(Some(Item::Request(request))) => {
-                    self.heard = clock::now();
+                    self.alive = clock::now();
                     let response = self.client.answer(&request).await;
                     let channels: Vec<u8> = self.client.channels().collect();
                     if !channels.is_empty() {
@@ -107,7 +109,7 @@ impl RtspConnection {
                     self.write(&response).await?;
                 }
                 // Receiver reports, mostly. They say that the client is there.
-                Ok(Some(Item::Data { .. } | Item::Response(_))) => self.heard = clock::now(),
+                Ok(Some(Item::Data { .. } | Item::Response(_))) => self.alive = clock::now(),
                 Err(error) => {
                     self.write(&Response::new(400)).await?;
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
@@ -129,16 +131,17 @@ impl RtspConnection {
         if tcp.is_empty() {
             return Ok(());
         }
-        self.write_bytes(&tcp).await
+        self.write_bytes(&tcp).await?;
+        self.alive = clock::now();
+        Ok(())
     }
 
-    fn tick(&mut self) -> io::Result<()> {
-        let now = clock::now();
-        if self.client.is_there() {
-            self.heard = now;
+    fn tick(&mut self, now: Instant) -> io::Result<()> {
+        if self.client.sent_packets() {
+            self.alive = now;
         }
-        if now.saturating_duration_since(self.heard) > IDLE {
-            let silent = "the client says nothing";
+        if now.saturating_duration_since(self.alive) > IDLE {
+            let silent = "the client gives no sign of life";
             return Err(io::Error::new(io::ErrorKind::TimedOut, silent));
         }
         Ok(())
@@ -162,6 +165,8 @@ impl RtspConnection {
 mod tests {
     use super::super::testing::one_camera;
     use super::*;
+    use crate::testing::key_frame;
+    use taimat_rtsp::{Method, Request};
     use tokio::net::TcpListener;
 
     /// What a client is answered that writes these pieces and then no more, and how it ended.
@@ -237,5 +242,38 @@ mod tests {
             let refused = "RTSP/1.0 400 Bad Request\r\n\r\n";
             assert!(answer.is_empty() || answer == refused, "{answer}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_nothing_is_alive_by_what_it_takes_and_not_by_playing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (stream, peer) = listener.accept().await.unwrap();
+        let (shared, channel, _kick) = one_camera();
+        let now = clock::now();
+        let mut connection = RtspConnection {
+            client: RtspClient::new(Arc::new(shared), peer.ip(), peer.ip()),
+            stream,
+            reader: Reader::new(Limits::server()),
+            alive: now,
+            reported: now,
+        };
+        let camera = "rtsp://127.0.0.1/thu/cho";
+        let set_up = Request::new(Method::Setup, camera).with("Transport", "RTP/AVP/TCP");
+        for request in [set_up, Request::new(Method::Play, camera)] {
+            assert_eq!(connection.client.answer(&request).await.status, 200);
+        }
+        let late = |connection: &RtspConnection| connection.alive + IDLE + Duration::from_secs(1);
+        connection.alive = now - Duration::from_secs(1);
+        let silent = late(&connection);
+        assert!(connection.tick(silent).is_err());
+        channel.publish(key_frame());
+        let Read::Item(_, batch) = connection.client.media().await else {
+            panic!("nothing came");
+        };
+        connection.media(&batch).await.unwrap();
+        assert!(connection.tick(silent).is_ok());
+        let silent = late(&connection);
+        assert!(connection.tick(silent).is_err());
     }
 }

@@ -7,12 +7,12 @@
 mod connection;
 mod describe;
 mod legs;
+mod mounts;
 mod requests;
 mod server;
-mod shared;
 #[cfg(test)]
 mod testing;
 mod transport;
 
+pub use mounts::Mounts;
 pub use server::{RtspConfig, RtspServer};
-pub use shared::Mounts;

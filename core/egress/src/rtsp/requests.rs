@@ -10,7 +10,7 @@ use url::Url;
 
 use super::describe::{payload_type, sdp};
 use super::legs::RtspLeg;
-use super::shared::RtspShared;
+use super::mounts::RtspShared;
 use super::transport::choose;
 use crate::live::live;
 use crate::packets::PacketBatch;
@@ -286,16 +286,10 @@ impl RtspClient {
         self.session.as_ref().is_some_and(|s| s.path == path)
     }
 
-    /// Whether there is a sign of it besides its messages: packets by UDP, or that bytes can be
-    /// written while it plays in this connection.
-    pub(super) fn is_there(&self) -> bool {
-        let Some(session) = &self.session else {
-            return false;
-        };
-        let plays = session.cursor.is_some();
-        session.legs().fold(false, |heard, leg| {
-            heard | leg.drain() | (plays && leg.channels().is_some())
-        })
+    /// Whether packets of it came by UDP, where receiver reports are the only sign of a client.
+    pub(super) fn sent_packets(&self) -> bool {
+        let legs = self.session.iter().flat_map(RtspSession::legs);
+        legs.fold(false, |heard, leg| heard | leg.drain())
     }
 }
 

@@ -7,16 +7,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{Seldom, clock};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::connection;
-use super::shared::{Mounts, RtspShared};
+use super::mounts::{Mounts, RtspShared};
 use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
@@ -96,7 +95,7 @@ async fn accept(
     limit: usize,
     stop: Stop,
 ) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let places = Arc::new(Semaphore::new(limit));
     let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
@@ -114,16 +113,17 @@ async fn accept(
                 continue;
             }
         };
-        if open.fetch_add(1, Ordering::Relaxed) >= limit {
-            open.fetch_sub(1, Ordering::Relaxed);
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             if let Some(unsaid) = full.say(clock::now()) {
                 tracing::warn!(limit, unsaid, "too many RTSP connections");
             }
             continue;
-        }
-        let (shared, open) = (Arc::clone(&shared), Arc::clone(&open));
+        };
+        let shared = Arc::clone(&shared);
         let span = tracing::info_span!("rtsp", connection = connection::next_number());
         tasks.spawn("rtsp-connection", span, |stop| async move {
+            // Free again however the task ends.
+            let _place = place;
             let ended = tokio::select! {
                 ended = connection::serve(stream, peer, shared) => ended,
                 () = stop.cancelled() => Ok(()),
@@ -131,7 +131,60 @@ async fn accept(
             if let Err(error) = ended {
                 tracing::debug!(%error, "RTSP connection ended");
             }
-            open.fetch_sub(1, Ordering::Relaxed);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use taimat_hub::{Channel, Limits};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    struct Panics;
+
+    impl Mounts for Panics {
+        fn find(&self, _path: &str, _query: Option<&str>) -> Option<Arc<Channel>> {
+            panic!("on purpose");
+        }
+    }
+
+    /// What is answered until the connection ends.
+    async fn ask(server: SocketAddr, method: &str) -> String {
+        let mut stream = TcpStream::connect(server).await.unwrap();
+        let request = format!("{method} rtsp://127.0.0.1/thu/cho RTSP/1.0\r\nCSeq: 1\r\n\r\n");
+        // It may be refused before it has said anything.
+        drop(stream.write_all(request.as_bytes()).await);
+        drop(stream.shutdown().await);
+        let mut answer = String::new();
+        drop(stream.read_to_string(&mut answer).await);
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_task_panicked_takes_no_place() {
+        let config = RtspConfig {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            max_connections: 1,
+        };
+        let stop = Stop::new();
+        let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
+        let registry = taimat_base::metrics::Registry::new();
+        let metrics = Arc::new(EgressMetrics::register(&registry).unwrap());
+        let server = RtspServer::start(&config, Arc::new(Panics), tracks, metrics, &stop)
+            .await
+            .unwrap();
+        assert_eq!(ask(server.local_addr(), "DESCRIBE").await, "");
+        let served = async {
+            // The place is free a moment after the connection has ended.
+            while ask(server.local_addr(), "OPTIONS").await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let limit = Duration::from_secs(10);
+        assert!(tokio::time::timeout(limit, served).await.is_ok());
+        server.stop(limit).await;
     }
 }

@@ -6,7 +6,7 @@ use taimat_base::tasks::Stop;
 use taimat_hub::{Channel, Limits};
 use tokio::sync::watch;
 
-use super::shared::{Mounts, RtspShared};
+use super::mounts::{Mounts, RtspShared};
 use crate::metrics::EgressMetrics;
 use crate::testing::live_channel;
 use crate::track::Tracks;

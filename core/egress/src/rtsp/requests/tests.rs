@@ -1,13 +1,11 @@
 use std::time::Duration;
 
-use bytes::BytesMut;
-use taimat_base::clock;
 use taimat_hub::Channel;
-use taimat_media::{AccessUnit, MediaTime, nal};
 use tokio::sync::watch;
 
 use super::super::testing::one_camera;
 use super::*;
+use crate::testing::key_frame;
 
 const CAMERA: &str = "rtsp://127.0.0.1/thu/cho";
 
@@ -29,21 +27,7 @@ fn bench() -> Bench {
 
 impl Bench {
     fn publish(&self) {
-        let mut data = BytesMut::new();
-        nal::push(&mut data, &[0x65; 3000]);
-        self.channel.publish(AccessUnit {
-            track: TrackKind::Video,
-            media_time: MediaTime::new(4711, 90_000),
-            wall_time: clock::wall(),
-            received: clock::now(),
-            keyframe: true,
-            params: None,
-            data: data.freeze(),
-            lost_packets: 0,
-            damaged: false,
-            camera_time: None,
-            start: Some(taimat_media::Start::Idr),
-        });
+        self.channel.publish(key_frame());
     }
 
     async fn ask(&mut self, method: Method, url: &str, headers: &[(&str, &str)]) -> Response {
@@ -126,7 +110,7 @@ async fn a_session_from_its_description_to_its_end() {
     let mut tcp = Vec::new();
     bench.client.send(&batch, &mut tcp);
     assert_eq!(tcp.first_chunk(), Some(b"$\x04"));
-    assert!(bench.client.is_at("/thu/cho") && bench.client.is_there());
+    assert!(bench.client.is_at("/thu/cho") && !bench.client.sent_packets());
     assert_eq!(bench.set_up("RTP/AVP/TCP").await.status, 455);
 
     assert_eq!(bench.ask(Method::Teardown, CAMERA, &ours).await.status, 200);
