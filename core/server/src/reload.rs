@@ -1,7 +1,8 @@
 //! Watches the communes' folders and says when to read them again.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ const QUIET: Duration = Duration::from_millis(150);
 const TOGETHER: Duration = Duration::from_millis(20);
 /// Nobody can hold back a reload for longer by writing on and on.
 const LONGEST: Duration = Duration::from_secs(1);
+/// How often it is asked whether a folder's path leads to another one: of a folder that is put in the place
+/// of the commune's, nothing that is watched tells.
+const LOOK: Duration = Duration::from_secs(1);
 /// Paths that are remembered at once; what matters is whether there are any.
 const MAX_UNFINISHED: usize = 1000;
 
@@ -51,10 +55,15 @@ impl Changes {
             }
         }
         if any {
-            self.first.get_or_insert(now);
-            self.last = Some(now);
+            self.note(now);
         }
         any
+    }
+
+    /// Something has happened.
+    fn note(&mut self, now: Instant) {
+        self.first.get_or_insert(now);
+        self.last = Some(now);
     }
 
     /// When to read the folders.
@@ -81,8 +90,10 @@ fn whole(kind: EventKind) -> bool {
 /// The communes' folders, watched.
 pub(crate) struct Folders {
     folders: Vec<PathBuf>,
-    plugins: PluginFolders,
-    watcher: RecommendedWatcher,
+    /// The communes' own, and those with components. A watcher that is told that a folder has left the one
+    /// above it forgets it by its path, even if another one is watched there by now; so those above are
+    /// another one's.
+    watched: [Watched; 2],
     changes: Arc<Mutex<Changes>>,
     told: Arc<Notify>,
 }
@@ -92,22 +103,20 @@ impl Folders {
     pub(crate) fn watch(folders: Vec<PathBuf>) -> notify::Result<Self> {
         let changes = Arc::new(Mutex::new(Changes::default()));
         let told = Arc::new(Notify::new());
-        let (noted, tell) = (Arc::clone(&changes), Arc::clone(&told));
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            let mut changes = noted.lock().unwrap_or_else(|e| e.into_inner());
-            if event.is_ok_and(|event| changes.add(&event, clock::now())) {
-                tell.notify_one();
-            }
-        })?;
-        for folder in &folders {
-            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                tracing::error!(folder = %folder.display(), %error, "folder can not be watched");
-            }
-        }
+        let watcher = || {
+            let (noted, tell) = (Arc::clone(&changes), Arc::clone(&told));
+            notify::recommended_watcher(move |event: notify::Result<Event>| {
+                let mut changes = noted.lock().unwrap_or_else(|e| e.into_inner());
+                if event.is_ok_and(|event| changes.add(&event, clock::now())) {
+                    tell.notify_one();
+                }
+            })
+        };
+        let mut watched = [Watched::by(watcher()?), Watched::by(watcher()?)];
+        follow(&mut watched, &folders);
         Ok(Self {
             folders,
-            plugins: PluginFolders::default(),
-            watcher,
+            watched,
             changes,
             told,
         })
@@ -121,11 +130,14 @@ impl Folders {
     /// Waits until something has changed that is worth reading.
     pub(crate) async fn next(&mut self) {
         loop {
-            self.plugins.watch(&self.folders, &mut self.watcher);
+            if follow(&mut self.watched, &self.folders) {
+                self.changes().note(clock::now());
+            }
             let due = self.changes().due();
             tokio::select! {
                 () = self.told.notified() => continue,
                 () = clock::until(due) => {}
+                () = tokio::time::sleep(LOOK), if due.is_none() => continue,
             }
             // What comes from now on is for the next time.
             std::mem::take(&mut *self.changes());
@@ -138,25 +150,52 @@ impl Folders {
     }
 }
 
-/// Folders with components. They may come later than the commune's own.
-#[derive(Default)]
-struct PluginFolders(BTreeSet<PathBuf>);
+/// Device and number of a folder: a path may lead to another one from one moment to the next.
+type Inode = (u64, u64);
 
-impl PluginFolders {
-    fn watch(&mut self, communes: &[PathBuf], watcher: &mut impl Watcher) {
-        for folder in communes.iter().map(|f| f.join("plugins")) {
-            if !folder.is_dir() {
-                self.0.remove(&folder);
-            } else if !self.0.contains(&folder) {
-                match watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                    Ok(()) => drop(self.0.insert(folder)),
-                    Err(error) => {
-                        let folder = folder.display();
-                        tracing::error!(%folder, %error, "folder can not be watched");
-                    }
-                }
-            }
+/// Watches the folders that the paths lead to by now. Whether any is another one than before.
+fn follow([own, plugins]: &mut [Watched; 2], communes: &[PathBuf]) -> bool {
+    let mut others = false;
+    for commune in communes {
+        others |= own.follow(commune);
+        others |= plugins.follow(&commune.join("plugins"));
+    }
+    others
+}
+
+/// Folders, and which they were when the watch was set: it is on the folder, not on its path, and stays
+/// with one that is moved away.
+struct Watched {
+    watcher: RecommendedWatcher,
+    folders: BTreeMap<PathBuf, Inode>,
+}
+
+impl Watched {
+    fn by(watcher: RecommendedWatcher) -> Self {
+        Self {
+            watcher,
+            folders: BTreeMap::new(),
         }
+    }
+
+    fn follow(&mut self, folder: &Path) -> bool {
+        let now = std::fs::metadata(folder).ok();
+        let now = now.map(|m| (m.dev(), m.ino()));
+        if self.folders.get(folder).copied() == now {
+            return false;
+        }
+        if self.folders.remove(folder).is_some() {
+            // A folder that was removed has taken its watch with it.
+            let _unwatched = self.watcher.unwatch(folder);
+        }
+        if let Some(now) = now {
+            if let Err(error) = self.watcher.watch(folder, RecursiveMode::NonRecursive) {
+                tracing::error!(folder = %folder.display(), %error, "folder can not be watched");
+            }
+            // Also if it can not be watched: that is told once.
+            self.folders.insert(folder.to_owned(), now);
+        }
+        true
     }
 }
 
@@ -218,5 +257,61 @@ mod tests {
             changes.add(&event, begin + Duration::from_millis(step * 100));
         }
         assert_eq!(changes.due(), Some(begin + LONGEST));
+    }
+
+    /// Waits until nothing has changed for longer than it takes to notice.
+    async fn settled(folders: &mut Folders) {
+        while tokio::time::timeout(QUIET * 2, folders.next())
+            .await
+            .is_ok()
+        {}
+    }
+
+    async fn noticed(folders: &mut Folders) -> bool {
+        let limit = Duration::from_secs(20);
+        tokio::time::timeout(limit, folders.next()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_takes_the_place_of_another_is_watched() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |path: &str| place.path().join(path);
+        std::fs::create_dir_all(at("thu/plugins")).unwrap();
+        let mut folders = Folders::watch(vec![at("thu")]).unwrap();
+        // Components are exchanged by moving, and by copying.
+        for (old, new) in [(Some("old"), Some("new")), (None, None)] {
+            match old {
+                Some(old) => std::fs::rename(at("thu/plugins"), at(old)).unwrap(),
+                None => std::fs::remove_dir_all(at("thu/plugins")).unwrap(),
+            }
+            match new {
+                Some(new) => {
+                    std::fs::create_dir(at(new)).unwrap();
+                    std::fs::rename(at(new), at("thu/plugins")).unwrap();
+                }
+                None => std::fs::create_dir(at("thu/plugins")).unwrap(),
+            }
+            assert!(noticed(&mut folders).await);
+            settled(&mut folders).await;
+            std::fs::write(at("thu/plugins/a.wasm"), "x").unwrap();
+            assert!(noticed(&mut folders).await);
+            settled(&mut folders).await;
+        }
+        // The commune itself.
+        std::fs::rename(at("thu"), at("before")).unwrap();
+        std::fs::create_dir(at("after")).unwrap();
+        assert!(noticed(&mut folders).await);
+        settled(&mut folders).await;
+        std::fs::rename(at("after"), at("thu")).unwrap();
+        assert!(noticed(&mut folders).await);
+        settled(&mut folders).await;
+        std::fs::write(at("thu/commune.toml"), "name = 1").unwrap();
+        assert!(noticed(&mut folders).await);
+        settled(&mut folders).await;
+        // What was moved away is no longer any business of ours.
+        std::fs::write(at("before/commune.toml"), "name = 1").unwrap();
+        std::fs::write(at("old/b.wasm"), "x").unwrap();
+        let told = tokio::time::timeout(QUIET * 2, folders.next()).await;
+        assert!(told.is_err());
     }
 }
