@@ -10,6 +10,7 @@ use taimat_base::clock;
 use taimat_contract::{Delivery, Detection, UnixMicros};
 use taimat_sandbox::Trial;
 use taimat_sandbox::limits::LimitSettings;
+use taimat_simulate::PictureSize;
 use taimat_vision::Sampler;
 
 use crate::build::built;
@@ -44,7 +45,7 @@ pub struct TestArgs {
     compare: Option<Vec<PathBuf>>,
     /// Size of a scene's picture
     #[arg(long, default_value = "640x360")]
-    size: String,
+    size: PictureSize,
     /// Pictures a second of a scene
     #[arg(long, default_value_t = 10)]
     rate: u32,
@@ -213,13 +214,8 @@ fn failed(trial: &Trial, time: Duration, failure: &taimat_contract::Failure) -> 
 
 /// The command.
 pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
-    let (width, height) = args
-        .size
-        .split_once('x')
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)))
-        .context("--size is WIDTHxHEIGHT")?;
     let film = Film {
-        size: (width, height),
+        size: (args.size.width, args.size.height),
         rate: args.rate,
         seconds: args.seconds,
     };
@@ -244,33 +240,7 @@ pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
         return compare(&run(old)?, &run(new)?);
     }
     let outcome = run(&args.plugin)?;
-    let rows = outcome.rows()?;
-    let said = match (&args.expect, &args.write) {
-        (Some(file), _) => {
-            let text = std::fs::read_to_string(file)
-                .with_context(|| format!("reading {}", file.display()))?;
-            let expected: Vec<String> = text.lines().map(str::to_owned).collect();
-            let differences = differences(&expected, &rows);
-            say(&differences.join("\n"))?;
-            anyhow::ensure!(
-                differences.is_empty(),
-                "it does not see what {} says: {} lines differ (- expected, + seen)",
-                file.display(),
-                differences.len()
-            );
-            format!("as expected by {}", file.display())
-        }
-        (None, Some(file)) => {
-            let mut text = rows.join("\n");
-            text.push('\n');
-            std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-            format!("written to {}", file.display())
-        }
-        (None, None) => {
-            rows.iter().try_for_each(|row| say(row))?;
-            String::new()
-        }
-    };
+    let said = held_against(args, &outcome.rows()?)?;
     let mut out = std::io::stderr();
     for line in &outcome.log {
         writeln!(out, "log: {line}")?;
@@ -280,6 +250,32 @@ pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
         writeln!(out, "{said}")?;
     }
     Ok(())
+}
+
+/// What was seen, held against a file, written to one, or said. A word on it for the end.
+fn held_against(args: &TestArgs, rows: &[String]) -> anyhow::Result<String> {
+    if let Some(file) = &args.expect {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+        let expected: Vec<String> = text.lines().map(str::to_owned).collect();
+        let differences = differences(&expected, rows);
+        say(&differences.join("\n"))?;
+        anyhow::ensure!(
+            differences.is_empty(),
+            "it does not see what {} says: {} lines differ (- expected, + seen)",
+            file.display(),
+            differences.len()
+        );
+        return Ok(format!("as expected by {}", file.display()));
+    }
+    if let Some(file) = &args.write {
+        let mut text = rows.join("\n");
+        text.push('\n');
+        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
+        return Ok(format!("written to {}", file.display()));
+    }
+    rows.iter().try_for_each(|row| say(row))?;
+    Ok(String::new())
 }
 
 /// A packed plugin; a folder is built.

@@ -94,6 +94,20 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Problems as people read them: one a line.
+#[derive(Debug, Clone, Copy)]
+pub struct Lines<'a>(pub &'a [Problem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.0.iter().enumerate() {
+            let between = if number > 0 { "\n" } else { "" };
+            write!(f, "{between}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +125,12 @@ mod tests {
     fn shows_place_message_and_hint() {
         let problem = Problem::new(Place::file("x.toml"), "is missing").hint("write it");
         assert_eq!(problem.to_string(), "x.toml: is missing (hint: write it)");
+    }
+
+    #[test]
+    fn lines_have_no_line_too_many() {
+        let problems = ["a", "b"].map(|name| Problem::new(Place::file(name), "is missing"));
+        assert_eq!(Lines(&problems).to_string(), "a: is missing\nb: is missing");
+        assert_eq!(Lines(&[]).to_string(), "");
     }
 }

@@ -21,9 +21,8 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn new(folders: &[PathBuf]) -> Self {
         let named = |folder: &PathBuf| {
-            let whole = folder.canonicalize().ok()?;
-            let name = whole.file_name()?.to_string_lossy().into_owned();
-            Some((name, whole))
+            // The folder itself, wherever the router is started from.
+            Some((config::name_of(folder)?, folder.canonicalize().ok()?))
         };
         Self {
             folders: folders.iter().filter_map(named).collect(),

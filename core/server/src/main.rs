@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+use taimat_base::problem::Lines;
 use taimat_sandbox::compile::{self, Where};
 use taimat_server::router::rtc_addresses;
 #[cfg(feature = "tools")]
@@ -216,12 +217,8 @@ fn start_log(format: LogFormat) {
 
 fn load(folders: &[PathBuf]) -> anyhow::Result<Vec<config::Commune>> {
     config::load(folders).map_err(|problems| {
-        let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        let count = list.len();
-        anyhow::anyhow!(
-            "{count} problem(s) in the configuration:\n{}",
-            list.join("\n")
-        )
+        let (count, lines) = (problems.len(), Lines(&problems));
+        anyhow::anyhow!("{count} problem(s) in the configuration:\n{lines}")
     })
 }
 

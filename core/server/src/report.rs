@@ -4,11 +4,14 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use taimat_base::problem::Lines;
+use taimat_base::redact::SourceUrl;
 use taimat_base::{Redactor, clock};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -72,7 +75,7 @@ pub async fn run(args: &ReportArgs) -> anyhow::Result<()> {
         report.part(&format!("GET {path}"), &answer);
     }
     report.part("log", &log(args).await);
-    std::fs::write(&args.output, report.text)
+    write(&args.output, &report.text)
         .with_context(|| format!("writing {}", args.output.display()))?;
     writeln!(
         std::io::stdout(),
@@ -95,19 +98,39 @@ impl Report {
     }
 }
 
-/// Knows the secrets of all sources, as far as the configuration can be read.
+/// Knows what the communes' files have of secrets. They are read as they are written: a file that is
+/// wrong has secrets too, and it is the one that a report is about.
 fn redactor(folders: &[PathBuf]) -> Redactor {
     let mut redactor = Redactor::default();
     for folder in folders {
-        let communes = config::load(std::slice::from_ref(folder)).unwrap_or_default();
-        let cameras = communes.iter().flat_map(|commune| &commune.cameras);
-        for source in cameras.flat_map(|camera| &camera.sources) {
-            let pair = source.credentials.pair();
-            let (user, password) = (pair.map(|p| p.0), pair.map(|p| p.1));
-            redactor.know_source(&source.url, user, password);
+        let file = folder.join(config::FILE);
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        for (user, password) in config::camera::logins(&file, &text) {
+            redactor.know_login(&user, password.reveal());
+        }
+        // Also of those in comments, and where no address belongs.
+        let addresses = text.split(|c: char| c.is_whitespace() || "\"',".contains(c));
+        for address in addresses.filter(|address| address.contains("://")) {
+            if let Ok(url) = address.parse() {
+                redactor.know_source(&SourceUrl::new(url), None, None);
+            }
         }
     }
     redactor
+}
+
+/// Only who asked for it reads it: what is left in it is still somebody's network.
+fn write(file: &Path, text: &str) -> std::io::Result<()> {
+    const OURS: u32 = 0o600;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(OURS)
+        .open(file)?;
+    // One that was there keeps its mode otherwise.
+    file.set_permissions(std::fs::Permissions::from_mode(OURS))?;
+    file.write_all(text.as_bytes())
 }
 
 fn about() -> String {
@@ -162,19 +185,14 @@ fn files(folder: &Path) -> String {
 fn problems(folders: &[PathBuf]) -> String {
     match config::load(folders) {
         Ok(_) => "none".into(),
-        Err(problems) => {
-            let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            list.join("\n")
-        }
+        Err(problems) => Lines(&problems).to_string(),
     }
 }
 
 fn questions(folders: &[PathBuf]) -> Vec<String> {
     let mut questions: Vec<String> = QUESTIONS.map(str::to_owned).to_vec();
     for folder in folders {
-        let whole = folder.canonicalize().unwrap_or_else(|_| folder.clone());
-        if let Some(name) = whole.file_name() {
-            let name = name.to_string_lossy();
+        if let Some(name) = config::name_of(folder) {
             questions.push(format!("/api/v1/communes/{name}/plugins"));
         }
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use taimat_base::CameraId;
+use taimat_base::problem::Lines;
 use taimat_base::units::Span;
-use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
+use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, PictureSize, SceneKind};
 
 use crate::config;
 
@@ -80,10 +81,10 @@ impl SimulateArgs {
         let interval = span(&self.keyframe_interval).context("--keyframe-interval")?;
         let frames = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX) / 1000 * self.rate;
         let encoding = |size: &str, bitrate| -> anyhow::Result<Encoding> {
-            let (width, height) = dimensions(size)?;
+            let size: PictureSize = size.parse()?;
             Ok(Encoding {
-                width,
-                height,
+                width: size.width,
+                height: size.height,
                 keyframe_interval: frames.max(1),
                 bitrate,
             })
@@ -126,10 +127,8 @@ impl SimulateArgs {
             let name = |n| format!("camera-{n}").parse().context("camera name");
             return (1..=self.cameras).map(name).collect();
         };
-        let communes = config::load(std::slice::from_ref(folder)).map_err(|problems| {
-            let list: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("{}", list.join("\n"))
-        })?;
+        let communes = config::load(std::slice::from_ref(folder))
+            .map_err(|problems| anyhow::anyhow!("{}", Lines(&problems)))?;
         Ok(communes
             .into_iter()
             .flat_map(|c| c.cameras)
@@ -175,14 +174,4 @@ fn fault(text: &str) -> anyhow::Result<Fault> {
         "parameters" => Fault::Parameters(span(time)?),
         other => anyhow::bail!("{other:?} is no fault: none, drop, stall, garbage, parameters"),
     })
-}
-
-fn dimensions(text: &str) -> anyhow::Result<(usize, usize)> {
-    let parsed = text
-        .split_once('x')
-        .and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
-    match parsed {
-        Some((w @ 64..=3840, h @ 64..=2160)) => Ok((w, h)),
-        _ => anyhow::bail!("{text:?} is not a size such as 1280x720"),
-    }
 }

@@ -12,8 +12,10 @@ mod encode;
 mod fleet;
 pub mod number;
 mod scene;
+mod size;
 
 pub use draw::Picture;
 pub use encode::{EncodeError, Encoded, Encoding, encode};
 pub use fleet::{CameraSpec, Fault, Fleet, FleetConfig, FleetError};
 pub use scene::{Kind, Object, Scene, SceneKind, Truth};
+pub use size::{PictureSize, SizeError};

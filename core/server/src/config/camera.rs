@@ -1,5 +1,6 @@
 //! The cameras of `commune.toml`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use taimat_base::files;
@@ -11,7 +12,7 @@ use taimat_ingest::{
     AfterRefusal, ClockTrust, Credentials, KeepAliveBy, KeepAliveSpec, Mode, SourceSpec, Transport,
     Trust,
 };
-use toml_edit::Item;
+use toml_edit::{Document, Item, TableLike};
 use url::Url;
 
 use super::reader::{Reader, Section, key_span};
@@ -370,23 +371,13 @@ fn credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Credential
         span,
     };
     reader.only(&at, &["env", "file"]);
-    match (reader.text(&at, "env"), reader.text(&at, "file")) {
-        (Some(variable), None) => match std::env::var(variable) {
-            Ok(password) => found(user, &password),
-            Err(_) => Credentials::Missing(format!("environment variable {variable} is not set")),
+    match named(reader, &at) {
+        Some(Ok(password)) => Credentials::Password {
+            user: user.to_owned(),
+            password,
         },
-        (None, Some(file)) => {
-            let path = reader.folder().join(file);
-            let bytes = files::read_at_most(&path, MAX_PASSWORD_BYTES);
-            match bytes.map(String::from_utf8) {
-                Ok(Ok(password)) => found(user, password.trim_end_matches(['\r', '\n'])),
-                Ok(Err(_)) => Credentials::Missing(format!("password file {file} is no text")),
-                Err(error) => {
-                    Credentials::Missing(format!("password file {file} can not be read: {error}"))
-                }
-            }
-        }
-        _ => {
+        Some(Err(missing)) => Credentials::Missing(missing),
+        None => {
             let message = format!("{} has to name one source", at.name);
             reader.problem(at.span.clone(), message, HINT);
             Credentials::None
@@ -394,9 +385,75 @@ fn credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Credential
     }
 }
 
-fn found(user: &str, password: &str) -> Credentials {
-    Credentials::Password {
-        user: user.to_owned(),
-        password: Secret::new(password),
+/// The password that `{ env = "…" }` or `{ file = "…" }` names, or why it is not there. None if it
+/// names not exactly one of them.
+fn named<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Option<Result<Secret, String>> {
+    match (reader.text(at, "env"), reader.text(at, "file")) {
+        (Some(variable), None) => Some(match std::env::var(variable) {
+            Ok(password) => Ok(Secret::new(password)),
+            Err(_) => Err(format!("environment variable {variable} is not set")),
+        }),
+        (None, Some(file)) => {
+            let path = reader.folder().join(file);
+            let bytes = files::read_at_most(&path, MAX_PASSWORD_BYTES);
+            Some(match bytes.map(String::from_utf8) {
+                Ok(Ok(password)) => Ok(Secret::new(password.trim_end_matches(['\r', '\n']))),
+                Ok(Err(_)) => Err(format!("password file {file} is no text")),
+                Err(error) => Err(format!("password file {file} can not be read: {error}")),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Users and passwords that a file names, wherever they stand in it and however wrong the rest is: for
+/// who must not show them.
+pub(crate) fn logins(file: &Path, text: &str) -> Vec<(String, Secret)> {
+    let mut found = Vec::new();
+    let mut read = |text: &str| {
+        let document = Document::parse(text);
+        if let Ok(document) = &document {
+            logins_in(
+                &mut Reader::new(file, text),
+                document.as_table(),
+                &mut found,
+            );
+        }
+        document.is_ok()
+    };
+    if !read(text) {
+        // Line by line, so that one that is wrong hides none of the others.
+        for line in text.lines() {
+            read(line);
+        }
+    }
+    found
+}
+
+fn logins_in<'a>(
+    reader: &mut Reader<'a>,
+    table: &'a dyn TableLike,
+    found: &mut Vec<(String, Secret)>,
+) {
+    let user = table.get("user").and_then(Item::as_str).unwrap_or("");
+    let password = table.get("password").and_then(|item| {
+        let clear = item.as_str().map(Secret::new);
+        clear.or_else(|| {
+            let at = Section {
+                table: item.as_table_like()?,
+                name: String::new(),
+                span: None,
+            };
+            named(reader, &at)?.ok()
+        })
+    });
+    if !user.is_empty() || password.is_some() {
+        let password = password.unwrap_or_else(|| Secret::new(""));
+        found.push((user.to_owned(), password));
+    }
+    for (_, item) in table.iter() {
+        if let Some(table) = item.as_table_like() {
+            logins_in(reader, table, found);
+        }
     }
 }

@@ -43,15 +43,18 @@ pub fn load(folders: &[PathBuf]) -> Result<Vec<Commune>, Vec<Problem>> {
     }
 }
 
+/// What a commune is called by its folder, wherever a link to it or `.` leads. None if there is no such
+/// folder.
+pub(crate) fn name_of(folder: &Path) -> Option<String> {
+    let whole = folder.canonicalize().ok()?;
+    Some(whole.file_name()?.to_string_lossy().into_owned())
+}
+
 fn load_one(folder: &Path) -> Result<Commune, Vec<Problem>> {
     let one = |place: Place, message: String, hint: &str| {
         Err(vec![Problem::new(place, message).hint(hint)])
     };
-    let name = folder
-        .canonicalize()
-        .ok()
-        .and_then(|f| f.file_name().map(|n| n.to_string_lossy().into_owned()));
-    let Some(name) = name else {
+    let Some(name) = name_of(folder) else {
         return one(
             Place::file(folder),
             "there is no such folder".into(),
