@@ -297,7 +297,7 @@ mod tests {
         let request = Request::get("/page").body(Body::empty()).unwrap();
         let (_, headers, text) = ask(request).await;
         assert_eq!(
-            (&headers[header::CONTENT_TYPE], &text[..]),
+            (&headers[header::CONTENT_TYPE], text.as_str()),
             (&HeaderValue::from_static("text/html"), "<p>")
         );
     }

@@ -2,7 +2,8 @@
 //!
 //! A line that is not understood is skipped and counted; what is left is used. Refused is only what
 //! describes nothing, or is larger than any description. Choosing among what is described is
-//! `tracks`' matter. Cost: one pass; memory is bounded by the constants here.
+//! `tracks`' matter. Cost: one pass; memory is bounded by the constants of
+//! `parser`, `attribute` and `format`.
 
 mod attribute;
 mod description;

@@ -30,13 +30,12 @@ struct Read {
 }
 
 impl Files {
-    /// Reads what is below `src`, from `lib.rs`, `main.rs` and every other root.
+    /// Reads what is below `src`, from `lib.rs`, `main.rs` and the programs in `bin`.
     pub(crate) fn read(src: &Path) -> anyhow::Result<Self> {
         let mut files = BTreeMap::new();
-        for root in ["lib.rs", "main.rs"] {
-            if src.join(root).exists() {
-                walk(src, root, Path::new(root), &Vec::new(), &mut files)?;
-            }
+        for root in roots(src) {
+            let name = root.to_string_lossy().into_owned();
+            walk(src, &name, &root, &Vec::new(), &mut files)?;
         }
         Ok(Self::resolve(&files))
     }
@@ -119,6 +118,27 @@ impl Files {
     }
 }
 
+/// Files that are a crate of their own, as cargo finds them by itself.
+fn roots(src: &Path) -> Vec<PathBuf> {
+    let mut roots: Vec<PathBuf> = ["lib.rs", "main.rs"].map(PathBuf::from).to_vec();
+    let programs = std::fs::read_dir(src.join("bin"));
+    let mut programs: Vec<PathBuf> = programs
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| Path::new("bin").join(entry.file_name()))
+        .collect();
+    programs.sort();
+    for program in programs {
+        match program.extension() {
+            Some(extension) if extension == "rs" => roots.push(program),
+            _ => roots.push(program.join("main.rs")),
+        }
+    }
+    roots.retain(|root| src.join(root).is_file());
+    roots
+}
+
 /// The file that a path leads to: that of the longest part of it that is a module.
 fn find(
     files: &BTreeMap<(String, Module), Read>,
@@ -192,10 +212,11 @@ fn walk(
 /// Where a child module's file is: beside its parent, or in the folder of that name.
 fn file_of(src: &Path, parent: &Path, module: &Module) -> Option<PathBuf> {
     let name = module.last()?;
-    let stem = parent.file_stem()?.to_string_lossy();
-    let folder = match stem.as_ref() {
-        "lib" | "main" | "mod" => parent.parent()?.to_owned(),
-        _ => parent.with_extension(""),
+    let is_root = module.len() == 1;
+    let folder = if is_root || parent.file_stem()? == "mod" {
+        parent.parent()?.to_owned()
+    } else {
+        parent.with_extension("")
     };
     let candidates = [
         folder.join(format!("{name}.rs")),
@@ -406,5 +427,21 @@ mod tests {
         assert!(files.circles().is_empty(), "{files:?}");
         let log = files.knows.get("host/log.rs").unwrap();
         assert_eq!(log.iter().collect::<Vec<_>>(), ["run/deep.rs"]);
+    }
+
+    #[test]
+    fn programs_are_looked_into_too() {
+        let circle = "pub fn x() -> u8 { crate::two::y() }";
+        let files = package(&[
+            ("lib.rs", ""),
+            ("bin/one.rs", "mod two; mod three;"),
+            ("bin/two.rs", "pub fn y() -> u8 { crate::three::x() }"),
+            ("bin/three.rs", circle),
+            ("bin/other/main.rs", "mod two; mod three;"),
+            ("bin/other/two.rs", "pub fn y() -> u8 { 0 }"),
+            ("bin/other/three.rs", circle),
+        ]);
+        assert_eq!(files.circles(), [["bin/three.rs", "bin/two.rs"]]);
+        assert!(files.knows.contains_key("bin/other/three.rs"));
     }
 }
