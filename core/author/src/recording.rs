@@ -53,7 +53,7 @@ pub struct Recording {
 
 /// A decoded picture and its time in the recording.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct DecodedPicture {
     /// The picture.
     pub picture: Arc<Picture>,
     /// Since the beginning.
@@ -264,13 +264,13 @@ pub struct Pictures<'a> {
     /// Times of pictures that went into the decoder and have not come out: where later pictures are
     /// decoded first, they come out in the order of their times.
     times: BinaryHeap<Reverse<(Duration, bool)>>,
-    ready: VecDeque<Shown>,
+    ready: VecDeque<DecodedPicture>,
 }
 
 impl Iterator for Pictures<'_> {
-    type Item = Shown;
+    type Item = DecodedPicture;
 
-    fn next(&mut self) -> Option<Shown> {
+    fn next(&mut self) -> Option<DecodedPicture> {
         loop {
             if let Some(shown) = self.ready.pop_front() {
                 return Some(shown);
@@ -289,7 +289,7 @@ impl Iterator for Pictures<'_> {
             }
             for picture in decoded.pictures {
                 let Reverse((time, key)) = self.times.pop().unwrap_or(Reverse((*time, false)));
-                self.ready.push_back(Shown {
+                self.ready.push_back(DecodedPicture {
                     picture: Arc::new(picture),
                     time,
                     key,
@@ -362,7 +362,7 @@ mod tests {
     }
 
     fn numbers(recording: &Recording) -> Vec<u32> {
-        let number = |shown: Shown| {
+        let number = |shown: DecodedPicture| {
             let picture = shown.picture;
             taimat_simulate::number::read(&picture.y, picture.width).unwrap()
         };

@@ -50,7 +50,7 @@ impl Default for Limits {
 }
 
 #[derive(Debug)]
-struct Inner<T> {
+struct RingItems<T> {
     items: VecDeque<Arc<T>>,
     /// Sequence number of the front item.
     front: u64,
@@ -60,7 +60,7 @@ struct Inner<T> {
     closed: bool,
 }
 
-impl<T> Inner<T> {
+impl<T> RingItems<T> {
     fn end(&self) -> u64 {
         self.front + self.items.len() as u64
     }
@@ -74,7 +74,7 @@ impl<T> Inner<T> {
 /// The ring. One writer, any number of [`Cursor`]s.
 #[derive(Debug)]
 pub struct Ring<T> {
-    inner: Mutex<Inner<T>>,
+    inner: Mutex<RingItems<T>>,
     arrived: Notify,
     limits: Limits,
 }
@@ -93,7 +93,7 @@ pub enum Read<T> {
 impl<T: Item> Ring<T> {
     /// An empty ring.
     pub fn new(limits: Limits) -> Self {
-        let inner = Inner {
+        let inner = RingItems {
             items: VecDeque::new(),
             front: 0,
             bytes: 0,
@@ -107,7 +107,7 @@ impl<T: Item> Ring<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+    fn lock(&self) -> MutexGuard<'_, RingItems<T>> {
         self.inner.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -134,7 +134,7 @@ impl<T: Item> Ring<T> {
         seq
     }
 
-    fn evict(&self, inner: &mut Inner<T>, now: Instant) {
+    fn evict(&self, inner: &mut RingItems<T>, now: Instant) {
         while inner.items.len() > 1 {
             let Some(front) = inner.items.front() else {
                 break;

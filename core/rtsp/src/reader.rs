@@ -48,7 +48,7 @@ pub struct Reader {
     buffer: BytesMut,
     /// How much of the line or body at hand has been looked at.
     scanned: usize,
-    state: State,
+    state: ReadPhase,
     channels: Option<Channels>,
     /// Nothing was skipped since the last thing that made sense.
     in_step: bool,
@@ -63,7 +63,7 @@ pub struct Reader {
     failed: Option<ReadError>,
 }
 
-enum State {
+enum ReadPhase {
     /// A message or a frame may begin.
     Between,
     /// In what looks like the first line of a message.
@@ -115,7 +115,7 @@ impl Reader {
             limits,
             buffer: BytesMut::new(),
             scanned: 0,
-            state: State::Between,
+            state: ReadPhase::Between,
             channels: None,
             in_step: true,
             described: false,
@@ -173,14 +173,14 @@ impl Reader {
 
     /// Whether a message has begun and not ended.
     pub fn is_inside(&self) -> bool {
-        !matches!(self.state, State::Between) || !self.buffer.is_empty()
+        !matches!(self.state, ReadPhase::Between) || !self.buffer.is_empty()
     }
 
     /// The message whose content is shorter than announced, with what came of it: for when nothing
     /// has come for a while.
     pub fn give_up_body(&mut self) -> Option<Item> {
-        match std::mem::replace(&mut self.state, State::Between) {
-            State::Body(head, _) => {
+        match std::mem::replace(&mut self.state, ReadPhase::Between) {
+            ReadPhase::Body(head, _) => {
                 self.quirks.note(Quirk::WrongLength);
                 let body = self.buffer.split().freeze();
                 Some(self.finish(*head, body))
@@ -211,11 +211,11 @@ impl Reader {
 
     fn read(&mut self) -> Result<Option<Item>, ReadError> {
         loop {
-            let step = match std::mem::replace(&mut self.state, State::Between) {
-                State::Between => self.between()?,
-                State::First => self.first_line()?,
-                State::Head(head) => self.header_line(head)?,
-                State::Body(head, length) => self.body(head, length),
+            let step = match std::mem::replace(&mut self.state, ReadPhase::Between) {
+                ReadPhase::Between => self.between()?,
+                ReadPhase::First => self.first_line()?,
+                ReadPhase::Head(head) => self.header_line(head)?,
+                ReadPhase::Body(head, length) => self.body(head, length),
             };
             match step {
                 Step::Wait => return Ok(None),
@@ -238,7 +238,7 @@ impl Reader {
             Some(b'$') => self.frame(),
             Some(_) => match line::begins(&self.buffer, self.in_step) {
                 Begins::Yes => {
-                    self.state = State::First;
+                    self.state = ReadPhase::First;
                     Ok(Step::Again)
                 }
                 Begins::Maybe => Ok(Step::Wait),
@@ -336,7 +336,7 @@ impl Reader {
                 return self.skip(window);
             }
             self.scanned = window;
-            self.state = State::First;
+            self.state = ReadPhase::First;
             return Ok(Step::Wait);
         };
         let end = self.scanned + at;
@@ -362,7 +362,7 @@ impl Reader {
         }
         self.buffer.advance(end + 1);
         self.scanned = 0;
-        self.state = State::Head(Box::new(Head {
+        self.state = ReadPhase::Head(Box::new(Head {
             start,
             headers: Headers::default(),
             lines: 0,
@@ -380,7 +380,7 @@ impl Reader {
                 return Err(ReadError::LineTooLong(most));
             }
             self.scanned = window;
-            self.state = State::Head(head);
+            self.state = ReadPhase::Head(head);
             return Ok(Step::Wait);
         };
         let end = self.scanned + at;
@@ -409,7 +409,7 @@ impl Reader {
         }
         self.buffer.advance(end + 1);
         self.scanned = 0;
-        self.state = State::Head(head);
+        self.state = ReadPhase::Head(head);
         Ok(Step::Again)
     }
 
@@ -426,7 +426,7 @@ impl Reader {
         if bytes > self.limits.body_bytes {
             return Err(ReadError::BodyTooLong(self.limits.body_bytes));
         }
-        self.state = State::Body(head, bytes);
+        self.state = ReadPhase::Body(head, bytes);
         Ok(Step::Again)
     }
 
@@ -445,7 +445,7 @@ impl Reader {
         }
         if have < length {
             self.scanned = have;
-            self.state = State::Body(head, length);
+            self.state = ReadPhase::Body(head, length);
             return Step::Wait;
         }
         let body = self.buffer.split_to(length).freeze();

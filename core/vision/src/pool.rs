@@ -12,7 +12,7 @@ use crate::fair::Fair;
 type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Debug, Default)]
-struct Shared {
+struct DecodeQueue {
     queue: Mutex<Queue>,
     ready: Condvar,
 }
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Queue {
 /// Decoder threads.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    shared: Arc<Shared>,
+    shared: Arc<DecodeQueue>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_owner: AtomicU64,
 }
@@ -41,13 +41,13 @@ pub(crate) struct Pool {
 /// A camera's place in the queue.
 #[derive(Debug)]
 pub(crate) struct Place {
-    shared: Arc<Shared>,
+    shared: Arc<DecodeQueue>,
     owner: u64,
 }
 
 impl Pool {
     pub(crate) fn start(threads: usize) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(DecodeQueue::default());
         let run = |index: usize| {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new()
@@ -120,7 +120,7 @@ impl Drop for Place {
     }
 }
 
-fn work(shared: &Shared) {
+fn work(shared: &DecodeQueue) {
     loop {
         let mut queue = shared.queue.lock().unwrap_or_else(|e| e.into_inner());
         let (owner, job) = loop {

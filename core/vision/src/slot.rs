@@ -16,12 +16,12 @@ use crate::picture::Picture;
 #[derive(Debug)]
 pub(crate) struct Slot {
     want: Want,
-    state: Mutex<State>,
+    state: Mutex<SlotFrames>,
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SlotFrames {
     next_id: u64,
     /// Stream time from which the next frame is due.
     due: Option<Duration>,
@@ -49,7 +49,7 @@ impl Slot {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, SlotFrames> {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 

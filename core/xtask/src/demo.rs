@@ -33,9 +33,9 @@ const PLUGINS: [&str; 4] = [
 const PAGE: &str = "http://127.0.0.1:8080/";
 
 /// Ends with its owner.
-struct Running(Child);
+struct ChildProcess(Child);
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // SIGTERM first: the router says goodbye to its viewers.
         let id = self.0.id().to_string();
@@ -85,14 +85,14 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 /// Starts a program and waits for the line that says that it is ready.
-fn start(program: &Path, args: &[&str], ready: &str) -> anyhow::Result<Running> {
+fn start(program: &Path, args: &[&str], ready: &str) -> anyhow::Result<ChildProcess> {
     let mut child = command(&program.to_string_lossy())
         .args(args)
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("starting {}", program.display()))?;
     let stdout = child.stdout.take().context("no stdout")?;
-    let running = Running(child);
+    let running = ChildProcess(child);
     let mut lines = BufReader::new(stdout).lines();
     let found = lines
         .by_ref()

@@ -112,7 +112,7 @@ impl Redactor {
     }
 
     fn line(&self, text: &str, most: usize) -> String {
-        let mut shown = Shown::new(most);
+        let mut shown = RedactedText::new(most);
         // First, so that nothing becomes a secret by it.
         let text: String = text.chars().map(harmless).collect();
         let mut rest = text.trim();
@@ -174,13 +174,13 @@ struct At<'a> {
     before: Option<char>,
 }
 
-struct Shown {
+struct RedactedText {
     text: String,
     chars: usize,
     most: usize,
 }
 
-impl Shown {
+impl RedactedText {
     fn new(most: usize) -> Self {
         Self {
             text: String::new(),

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::case::{Case, Transport};
 use super::connection;
 use super::requests::{Request, Requests};
-use super::shared::Shared;
+use super::shared::PreparedCase;
 use super::wire::{Incoming, Outgoing, Stream};
 
 /// A camera; stopped when dropped.
@@ -53,9 +53,10 @@ impl FieldCamera {
         let group = multicast.then(|| (Ipv4Addr::new(239, 255, 77, 1), local.port() & !1));
         // Encoding and decoding may take seconds the first time.
         let prepared = Arc::clone(&case);
-        let shared = tokio::task::spawn_blocking(move || Shared::prepare(prepared, local, group))
-            .await
-            .context("preparing footage")??;
+        let shared =
+            tokio::task::spawn_blocking(move || PreparedCase::prepare(prepared, local, group))
+                .await
+                .context("preparing footage")??;
         let shared = Arc::new(shared);
         let tunnels = Arc::new(Tunnels::default());
         #[expect(clippy::disallowed_methods, reason = "ended by the camera's drop")]
@@ -180,7 +181,7 @@ fn certified() -> anyhow::Result<(TlsAcceptor, String)> {
 async fn accepted(
     stream: TcpStream,
     acceptor: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
+    shared: Arc<PreparedCase>,
     tunnels: Arc<Tunnels>,
 ) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
@@ -217,7 +218,7 @@ impl Tunnels {
         request: &Request,
         requests: Requests,
         mut outgoing: Outgoing,
-        shared: Arc<Shared>,
+        shared: Arc<PreparedCase>,
         local: SocketAddr,
         peer: SocketAddr,
     ) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::case::{Case, Cseq, Rule, Transport};
 use super::requests::{Request, Requests};
-use super::shared::{Client, Shared};
+use super::shared::{Client, PreparedCase};
 use super::sign_in::{Door, Ruling};
 use super::transports::Transports;
 use super::wire::{Outgoing, Track};
@@ -51,7 +51,7 @@ impl Answer {
 
 /// Serves a client to its end.
 pub(super) async fn serve(
-    shared: Arc<Shared>,
+    shared: Arc<PreparedCase>,
     mut requests: Requests,
     outgoing: Outgoing,
     local: SocketAddr,

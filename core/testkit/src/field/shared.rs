@@ -12,7 +12,7 @@ use super::wire::{Outgoing, Wire};
 use super::{describe, footage};
 
 /// What all connections of a camera share.
-pub(super) struct Shared {
+pub(super) struct PreparedCase {
     case: Arc<Case>,
     /// Where the camera is.
     pub(super) local: SocketAddr,
@@ -26,7 +26,7 @@ pub(super) struct Shared {
     pub(super) tone: Vec<Bytes>,
 }
 
-impl Shared {
+impl PreparedCase {
     pub(super) fn prepare(
         case: Arc<Case>,
         local: SocketAddr,
@@ -52,7 +52,7 @@ impl Shared {
 
 /// What a connection's tasks share.
 pub(super) struct Client {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<PreparedCase>,
     pub(super) wire: Wire,
     /// The last of the camera's own requests that was answered.
     answered: AtomicU64,
@@ -60,7 +60,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(shared: Arc<Shared>, outgoing: Outgoing) -> Self {
+    pub(super) fn new(shared: Arc<PreparedCase>, outgoing: Outgoing) -> Self {
         Self {
             wire: Wire::new(outgoing, shared.case.rtsp.delivery),
             shared,
