@@ -40,6 +40,14 @@ impl UnixMicros {
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 
+    /// Numbers of the contract lie between this and its negative, so that JavaScript holds them.
+    pub const MOST: i64 = 1 << 53;
+
+    /// Whether it is a number that every language of the contract holds.
+    pub const fn is_exact(self) -> bool {
+        -Self::MOST < self.0 && self.0 < Self::MOST
+    }
+
     /// This much later.
     pub fn after(self, span: Duration) -> Self {
         Self(
@@ -158,6 +166,14 @@ pub enum BadDetection {
     /// Not between 0 and 1.
     #[error("confidence is not between 0 and 1")]
     Confidence,
+    /// A track that not every language holds.
+    #[error("track {0} is not below 2^53")]
+    Track(u64),
+    /// Later than the question, or no time at all.
+    #[error(
+        "it is said to be of {0} µs since 1970, which is not the time of this frame or an earlier one"
+    )]
+    Time(i64),
     /// A region that is not finite or has no area within the picture.
     #[error("region {0} is not within the picture")]
     Region(usize),
@@ -181,15 +197,27 @@ impl Detection {
     /// Attributes at most.
     pub const MAX_EXTRA: usize = 16;
 
+    /// How much later than the question a detection may be: clocks of cameras jump, and a moment's
+    /// difference is nobody's mistake.
+    const MAX_AHEAD: Duration = Duration::from_secs(60);
+
     /// The detection with its regions clipped to the picture and its text in one line, if it keeps to
-    /// the contract.
-    pub fn checked(mut self) -> Result<Self, BadDetection> {
+    /// the contract. `now` is the time of the frame or the tick that it answers.
+    pub fn checked(mut self, now: UnixMicros) -> Result<Self, BadDetection> {
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.kind.is_empty() || self.kind.len() > 32 || !self.kind.chars().all(fits) {
             return Err(BadDetection::Kind(text::line(&self.kind, 40)));
         }
         if !(0.0..=1.0).contains(&self.confidence) {
             return Err(BadDetection::Confidence);
+        }
+        if !self.at.is_exact() || self.at > now.after(Self::MAX_AHEAD) {
+            return Err(BadDetection::Time(self.at.0));
+        }
+        if let Some(track) = self.track
+            && track >= UnixMicros::MOST.unsigned_abs()
+        {
+            return Err(BadDetection::Track(track));
         }
         let most = |what, found, most| {
             if found > most {
@@ -233,27 +261,52 @@ mod tests {
 
     #[test]
     fn keeps_what_fits_and_names_what_does_not() {
-        assert!(detection("line-crossed").checked().is_ok());
-        assert!(matches!(detection("Chó").checked(), Err(BadDetection::Kind(k)) if k == "Chó"));
-        assert!(detection("").checked().is_err());
+        let checked = |detection: Detection| detection.checked(UnixMicros(1_000_000));
+        assert!(checked(detection("line-crossed")).is_ok());
+        assert!(matches!(checked(detection("Chó")), Err(BadDetection::Kind(k)) if k == "Chó"));
+        assert!(checked(detection("")).is_err());
         let unsure = Detection {
             confidence: f32::NAN,
             ..detection("a")
         };
-        assert_eq!(unsure.checked(), Err(BadDetection::Confidence));
+        assert_eq!(checked(unsure), Err(BadDetection::Confidence));
         let lines = Detection {
             text: "one\ntwo\u{1b}[2J".into(),
             ..detection("a")
         };
-        assert_eq!(lines.checked().unwrap().text, "one two [2J");
+        assert_eq!(checked(lines).unwrap().text, "one two [2J");
         let long = Detection {
             text: "x".repeat(257),
             ..detection("a")
         };
         assert_eq!(
-            long.checked().unwrap_err().to_string(),
+            checked(long).unwrap_err().to_string(),
             "bytes of text: 257, at most 256"
         );
+    }
+
+    #[test]
+    fn times_and_tracks_are_numbers_that_all_languages_hold() {
+        let now = UnixMicros(1_800_000_000_000_000);
+        let at = |at: i64| {
+            let detection = Detection {
+                at: UnixMicros(at),
+                ..detection("a")
+            };
+            detection.checked(now).is_ok()
+        };
+        assert!(at(now.0) && at(now.0 - 1_000_000) && at(now.0 + 1_000_000));
+        let late = now.0 + 61_000_000;
+        assert!(!at(late) && !at(i64::MAX) && !at(i64::MIN) && !at(-(1 << 53)));
+        let track = |track: u64| {
+            let detection = Detection {
+                track: Some(track),
+                ..detection("a")
+            };
+            detection.checked(now).map(|_fits| ())
+        };
+        assert_eq!(track((1 << 53) - 1), Ok(()));
+        assert_eq!(track(1 << 53), Err(BadDetection::Track(1 << 53)));
     }
 
     #[test]

@@ -120,3 +120,17 @@ impl From<PluginError> for Failure {
         }
     }
 }
+
+/// Why a question of the house was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// The call failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// Nothing of the plugin runs: it is being loaded, suspended, refused or switched off.
+    #[error("the plugin does not run")]
+    NotRunning,
+    /// More questions wait for it than may.
+    #[error("too many questions wait for the plugin")]
+    Busy,
+}

@@ -1,21 +1,30 @@
 //! The Rust face of `wit/`: what plugins see and say, as traits and types without wasm.
 //!
-//! Owner: `vision` implements [`Frames`], `sandbox` implements [`Detector`] by calling a component;
-//! tests and benches implement either natively. Units, ranges and errors are those of
+//! Owner: `vision` implements [`Frames`], `sandbox` implements [`Detector`], [`Policy`] and [`Alerter`]
+//! by calling a component; tests and benches implement any of them natively. Units, ranges and errors are those of
 //! `wit/plugin.wit`.
 //! Not here: how a component is run, how a frame is decoded.
 
+pub mod alerter;
+mod bounds;
 pub mod detection;
 pub mod detector;
+pub mod event;
 pub mod failure;
 pub mod frames;
+pub mod message;
 pub mod package;
+pub mod policy;
 
+pub use alerter::{Alerter, Alerters};
+pub use bounds::OutOfBounds;
 pub use detection::{Attribute, BadDetection, Detection, Rect, Severity, UnixMicros};
 pub use detector::{About, Detected, DetectionSink, Detector};
-pub use failure::{Cause, Failure, PluginError};
+pub use event::Event;
+pub use failure::{Cause, Failure, PluginError, Unanswered};
 pub use frames::{
     CellStats, Delivery, FrameError, FrameId, FrameInfo, FrameReader, FrameSource, Frames, Plane,
     Region, Want,
 };
 pub use package::{Kind, Manifest, Package};
+pub use policy::{Policies, Policy, Ruling, Situation};

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
-use crate::limits::Limits;
+use taimat_base::Seldom;
 use taimat_base::bucket::Bucket;
+
+use crate::limits::Limits;
 
 /// Names of own metrics.
 const MAX_NAMES: usize = 32;
@@ -19,6 +21,7 @@ pub(crate) struct Budget(Mutex<Left>);
 struct Left {
     log_lines: Bucket,
     detections: Bucket,
+    bad: Seldom,
     names: BTreeSet<String>,
 }
 
@@ -27,6 +30,7 @@ impl Default for Left {
         Self {
             log_lines: Bucket::new(0.0, 0.0),
             detections: Bucket::new(0.0, 0.0),
+            bad: Seldom::default(),
             names: BTreeSet::new(),
         }
     }
@@ -50,6 +54,11 @@ impl Budget {
     /// Takes a detection, if there is one left.
     pub(crate) fn detection(&self, now: Instant) -> bool {
         self.left().detections.take(now)
+    }
+
+    /// A detection was bad: how many were since one was told, if it is to be told.
+    pub(crate) fn bad_detection(&self, now: Instant) -> Option<u64> {
+        self.left().bad.say(now)
     }
 
     /// Whether a metric of this name may be written.

@@ -26,6 +26,8 @@ taimat_base::series! {
     detections: counter "taimat_plugin_detections_total" "Detections taken over.",
     detections_dropped: counter "taimat_plugin_detections_dropped_total"
         "Detections beyond what a minute may have.",
+    detections_bad: counter "taimat_plugin_detections_bad_total"
+        "Detections dropped because they are against the contract.",
     frames_skipped: counter "taimat_plugin_frames_skipped_total"
         "Frames not looked at: the plugin was busy, suspended, or had used up its CPU share.",
     log_lines: counter "taimat_plugin_log_lines_total" "Lines that plugins wrote.",

@@ -16,7 +16,7 @@ use taimat_sandbox::{PluginSpec, PluginState, PluginStatus, RunState};
 use taimat_testkit::{eventually, plugins};
 
 /// What a hostile plugin does, what ends it, and what the operator reads.
-const DEEDS: [(&str, &str, &str); 15] = [
+const DEEDS: [(&str, &str, &str); 14] = [
     ("loop-in-configure", "cpu", "of CPU time"),
     ("loop-in-frame", "cpu", "more than 20ms of CPU time"),
     ("loop-in-host", "cpu", "more than 20ms of CPU time"),
@@ -24,7 +24,6 @@ const DEEDS: [(&str, &str, &str); 15] = [
     ("recursion", "trap", "out of bounds"),
     ("detections", "memory", "more memory than granted"),
     ("long-text", "memory", "more memory than granted"),
-    ("bad-kind", "contract", "kind \"No Kind\""),
     ("panic-in-configure", "trap", "unreachable"),
     ("panic-in-frame", "trap", "unreachable"),
     ("trap", "trap", "unreachable"),
@@ -207,6 +206,27 @@ async fn floods_are_cut_and_counted() {
                 .then_some(())
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_detections_are_dropped_and_counted_and_the_instance_lives() {
+    let bench = with_the_hostile_one();
+    bench.run(hostile(&bench, "bad-detections"));
+    bench
+        .show_until(0, 25, |_| {
+            (bench.seen.of("c0", "hostile").len() >= 30).then_some(())
+        })
+        .await;
+    let seen = bench.seen.of("c0", "hostile");
+    assert!(seen.iter().all(|d| d.kind == "good"), "{seen:?}");
+    let dropped = bench.counted("taimat_plugin_detections_bad_total");
+    assert!(dropped >= 7.0 * 30.0, "{dropped}");
+    assert_eq!(bench.status("hostile").usage.ended.len(), 0);
+    // Said, and not at every frame.
+    let lines = bench.lines("hostile").into_iter().map(|l| l.text);
+    let said: Vec<String> = lines.filter(|l| l.contains("was dropped")).collect();
+    assert!((1..5).contains(&said.len()), "{said:#?}");
+    assert!(said[0].contains("kind \"No Kind\""), "{said:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Does what plugins must not do. `settings = { does = "…" }` says what; see `Deed`.
 
 use serde::Deserialize;
-use taimat_sdk::{Detection, DetectionExt, Detector, Error, Frame, Want, detector, host};
+use taimat_sdk::{Detection, DetectionExt, Detector, Error, Frame, Rect, Want, detector, host};
 
 /// What it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
@@ -19,7 +19,7 @@ enum Deed {
     Recursion,
     Detections,
     LongText,
-    BadKind,
+    BadDetections,
     PanicInConfigure,
     PanicInFrame,
     Trap,
@@ -56,6 +56,35 @@ fn spin() -> ! {
 fn deeper(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 64]);
     deeper(depth + 1) + room[usize::try_from(depth % 64).unwrap_or(0)]
+}
+
+/// One that is good among one of each way to be bad.
+fn bad(frame: &Frame) -> Vec<Detection> {
+    let good = || frame.detection("good", 1.0);
+    let whole = Rect {
+        x: 0.0,
+        y: 0.0,
+        width: 1.0,
+        height: 1.0,
+    };
+    let nowhere = Rect {
+        x: f32::NAN,
+        ..whole
+    };
+    let later = Detection {
+        at: i64::MAX,
+        ..good()
+    };
+    vec![
+        frame.detection("No Kind", 1.0),
+        frame.detection("unsure", f32::NAN),
+        good().at(nowhere),
+        (0..100).fold(good(), |all, _| all.at(whole)),
+        good().text("x".repeat(257)),
+        good().track(u64::MAX),
+        later,
+        good(),
+    ]
 }
 
 impl Detector for Hostile {
@@ -110,7 +139,7 @@ impl Detector for Hostile {
                 let text = "x".repeat(1 << 30);
                 return Ok(vec![frame.detection("long", 1.0).text(text)]);
             }
-            Deed::BadKind => return Ok(vec![frame.detection("No Kind", 1.0)]),
+            Deed::BadDetections => return Ok(bad(frame)),
             Deed::PanicInFrame => panic!("on purpose"),
             #[cfg(target_family = "wasm")]
             Deed::Trap => core::arch::wasm32::unreachable(),

@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use taimat_base::{CameraId, CameraKey};
+use taimat_base::{CameraId, CameraKey, clock};
 use taimat_contract::{
-    About, Cause, Delivery, Detection, Detector, Failure, PluginError, UnixMicros, Want,
+    About, BadDetection, Cause, Delivery, Detection, Detector, Failure, PluginError, UnixMicros, Want,
 };
 
 use crate::bindings::{v0_1, v0_2};
@@ -14,7 +14,9 @@ use crate::budget::Budget;
 use crate::generation::Generation;
 use crate::instance::{Bounds, Instance, metered};
 use crate::limits::Limits;
+use crate::metrics::PluginMetrics;
 use crate::seat::Guest;
+use crate::tail::{Level, Tail, line};
 use crate::version::ContractVersion;
 
 enum Exports {
@@ -26,6 +28,7 @@ enum Exports {
 pub(crate) struct DetectorInstance {
     instance: Instance,
     exports: Exports,
+    dropped: Dropped,
 }
 
 impl std::fmt::Debug for DetectorInstance {
@@ -73,7 +76,16 @@ impl DetectorInstance {
             })
         });
         let (instance, exports) = start.await?;
-        Ok(Self { instance, exports })
+        Ok(Self {
+            instance,
+            exports,
+            dropped: Dropped {
+                metrics: Arc::clone(&generation.context.metrics),
+                tail: Arc::clone(&generation.context.tail),
+                budget: Arc::clone(budget),
+                camera: camera.camera.clone(),
+            },
+        })
     }
 
     fn starting(&self) -> Bounds {
@@ -84,7 +96,13 @@ impl DetectorInstance {
         Bounds::call(self.instance.limits())
     }
 
-    fn checked(&self, detections: Vec<Detection>) -> Result<Vec<Detection>, Failure> {
+    /// Those that keep to the contract. A bad one is dropped and counted, and the instance, with all
+    /// that it has learnt, lives; a flood ends it.
+    fn checked(
+        &self,
+        detections: Vec<Detection>,
+        now: UnixMicros,
+    ) -> Result<Vec<Detection>, Failure> {
         let most = Limits::DETECTIONS_PER_CALL;
         if detections.len() > most {
             let detail = format!(
@@ -93,9 +111,39 @@ impl DetectorInstance {
             );
             return Err(Failure::ended(Cause::Contract, detail));
         }
-        let checked = detections.into_iter().map(Detection::checked);
-        let checked: Result<Vec<Detection>, _> = checked.collect();
-        checked.map_err(|bad| Failure::ended(Cause::Contract, bad.to_string()))
+        let mut kept = Vec::with_capacity(detections.len());
+        for detection in detections {
+            match detection.checked(now) {
+                Ok(good) => kept.push(good),
+                Err(bad) => self.dropped.bad_detection(&bad),
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Where an instance's bad detections are counted, and told.
+#[derive(Debug)]
+struct Dropped {
+    metrics: Arc<PluginMetrics>,
+    tail: Arc<Tail>,
+    budget: Arc<Budget>,
+    camera: CameraId,
+}
+
+impl Dropped {
+    fn bad_detection(&self, bad: &BadDetection) {
+        self.metrics.detections_bad.inc();
+        let Some(unsaid) = self.budget.bad_detection(clock::now()) else {
+            return;
+        };
+        let before = match unsaid {
+            0 => String::new(),
+            more => format!(" (and {more} more since the last line about it)"),
+        };
+        let text = line(&format!("a detection was dropped: {bad}{before}"));
+        tracing::warn!(camera = %self.camera, "{text}");
+        self.tail.push(Level::Warn, self.camera.as_str(), text);
     }
 }
 
@@ -139,7 +187,7 @@ impl Detector for DetectorInstance {
             }
         });
         self.instance.host().frames.take_back();
-        self.checked(seen?.0)
+        self.checked(seen?.0, frame.info.at)
     }
 
     async fn on_tick(&mut self, now: UnixMicros) -> Result<Vec<Detection>, Failure> {
@@ -148,7 +196,7 @@ impl Detector for DetectorInstance {
         let seen: Result<Detections, Failure> = call!(self, bounds, |plugin, store| plugin
             .taimat_plugin_detector()
             .call_on_tick(store, now.0));
-        self.checked(seen?.0)
+        self.checked(seen?.0, now)
     }
 
     async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
