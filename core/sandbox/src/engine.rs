@@ -36,6 +36,9 @@ pub(crate) fn config(instances: u32) -> Config {
         .max_wasm_stack(MAX_STACK_BYTES)
         .async_stack_size(MAX_STACK_BYTES + (512 << 10))
         .wasm_component_model(true)
+        // A recorded run replays bit for bit, whatever processor made the recording.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true)
         // The contract is synchronous; this makes an empty call three times as fast.
         .concurrency_support(false);
     let mut pool = PoolingAllocationConfig::new();
@@ -91,5 +94,30 @@ impl Drop for TickingEngine {
             // It only counts; there is nothing that it could have failed at.
             let _ended = ticker.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::hash_map::DefaultHasher;
+    use std::hash::{Hash, Hasher};
+
+    /// What the cache of compiled code is kept under.
+    fn key(config: &Config) -> u64 {
+        let engine = Engine::new(config).unwrap();
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn code_that_computes_otherwise_is_not_taken_from_the_cache() {
+        let usual = key(&config(1));
+        assert_eq!(usual, key(&config(7)));
+        let mut other = config(1);
+        assert_ne!(usual, key(other.cranelift_nan_canonicalization(false)));
+        let mut other = config(1);
+        assert_ne!(usual, key(other.relaxed_simd_deterministic(false)));
     }
 }

@@ -49,7 +49,6 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CommuneId, PluginId};
 use taimat_contract::{DetectionSink, FrameSource};
 use tokio::runtime::Runtime;
-use wasmtime::Engine;
 
 use compile::{Compiler, Where};
 use metrics::PluginFamilies;
@@ -269,12 +268,9 @@ impl Drop for Sandbox {
     }
 }
 
-/// What a component imports and exports, for who looks into a file. Compiles it.
+/// What a component imports and exports, for who looks into a file.
 pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
-    let fails = |e: wasmtime::Error| compile::CompileError::Invalid(format!("{e:#}"));
-    let engine = Engine::new(&engine::config(1)).map_err(fails)?;
-    let component = wasmtime::component::Component::new(&engine, bytes).map_err(fails)?;
-    Ok(Surface::of(&engine, &component))
+    Surface::read(bytes)
 }
 
 /// The world of the contract that a component is built for, if this router runs such plugins.

@@ -128,44 +128,61 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
-/// Links what is imported and granted, and nothing else.
+/// What a component is for, if it imports nothing but what its kind may have and what runtimes of
+/// languages need. Asked before it is compiled: that takes half a minute for some languages.
+pub(crate) fn admit(
+    bytes: &[u8],
+    rules: &KindRules,
+) -> Result<(Surface, ContractVersion), LoadError> {
+    let surface = Surface::read(bytes)?;
+    let version = rules.version(&surface)?;
+    let kind = rules.kind;
+    let mut refused = Vec::new();
+    for import in &surface.imports {
+        if INERT.iter().any(|prefix| import.starts_with(prefix)) {
+            continue;
+        }
+        match interface(import) {
+            None => refused.push(format!("it imports {import}, which no plugin gets")),
+            Some(interface) if !rules.imports.contains(&interface) => {
+                refused.push(format!("it imports {import}, which a {kind} does not get"));
+            }
+            Some(_) => {}
+        }
+    }
+    if refused.is_empty() {
+        Ok((surface, version))
+    } else {
+        Err(LoadError::Imports(refused))
+    }
+}
+
+/// The interface of `taimat:plugin` that an import names.
+fn interface(import: &str) -> Option<&str> {
+    import.strip_prefix("taimat:plugin/")?.split('@').next()
+}
+
+/// Links what is imported. What is not granted is there too, and answers that it is not granted:
+/// some languages import all of their world.
 pub(crate) fn link(
     engine: &Engine,
     component: &Component,
-    package: &Package,
-    rules: &KindRules,
-    (plugin, grant): (&PluginId, &Grant),
+    surface: &Surface,
+    version: ContractVersion,
 ) -> Result<Prepared, LoadError> {
-    let surface = Surface::of(engine, component);
-    let version = rules.version(&surface)?;
     let mut linker: Linker<HostState> = Linker::new(engine);
     let fits = |e: wasmtime::Error| LoadError::Link(format!("{e:#}"));
-    let mut refused = Vec::new();
     let mut wasi = false;
     for import in &surface.imports {
-        if INERT.iter().any(|prefix| import.starts_with(prefix)) {
-            wasi = true;
-            continue;
+        match interface(import) {
+            None => wasi = true,
+            Some(interface) => {
+                if !wire::link(version, interface, &mut linker).map_err(fits)? {
+                    let none = format!("it imports {import}, which this version does not have");
+                    return Err(LoadError::Imports(vec![none]));
+                }
+            }
         }
-        let interface = import
-            .strip_prefix("taimat:plugin/")
-            .and_then(|rest| rest.split('@').next());
-        let Some(interface) = interface else {
-            refused.push(format!("it imports {import}, which no plugin gets"));
-            continue;
-        };
-        if let Some(why) = missing(interface, package, grant, plugin) {
-            refused.push(why);
-            continue;
-        }
-        let given = rules.imports.contains(&interface);
-        if !given || !wire::link(version, interface, &mut linker).map_err(fits)? {
-            let kind = rules.kind;
-            refused.push(format!("it imports {import}, which a {kind} does not get"));
-        }
-    }
-    if !refused.is_empty() {
-        return Err(LoadError::Imports(refused));
     }
     if wasi {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(fits)?;
@@ -174,31 +191,20 @@ pub(crate) fn link(
     Ok(Prepared { pre, version })
 }
 
-/// What is missing for an interface, with the line to add.
-fn missing(interface: &str, package: &Package, grant: &Grant, plugin: &PluginId) -> Option<String> {
-    let (granted, example) = match interface {
-        "frames" => (grant.frames.is_some(), "frames = { width = 640, fps = 5 }"),
-        "state" => (grant.state_bytes.is_some(), "state = \"1MiB\""),
-        _ => return None,
-    };
-    let asked = package.manifest.requests.grants();
-    let asked = asked.iter().find(|(what, _)| *what == interface);
-    match asked {
-        None => Some(format!(
-            "it imports taimat:plugin/{interface} and its manifest does not ask for it; its \
-             author has to add {example} to [requests]"
-        )),
-        Some((_, line)) if !granted => Some(format!(
-            "it asks for {interface}; add to [plugin.{plugin}]: grant = {{ {line} }}"
-        )),
-        Some(_) => None,
-    }
+/// What a component asks for and is not granted, with the line to add.
+pub(crate) fn ungranted(package: &Package, grant: &Grant, plugin: &PluginId) -> Vec<String> {
+    let asked = package.manifest.requests.grants().into_iter();
+    let missing = asked.filter(|(interface, _)| !grant.has(interface));
+    missing
+        .map(|(interface, line)| {
+            format!("it asks for {interface}; add to [plugin.{plugin}]: grant = {{ {line} }}")
+        })
+        .collect()
 }
 
 /// A component that was read, checked and compiled.
 #[derive(Clone)]
 pub(crate) struct Loaded {
-    pub(crate) component: Component,
     pub(crate) surface: Surface,
     pub(crate) package: Arc<Package>,
     pub(crate) prepared: Prepared,
@@ -211,5 +217,34 @@ impl std::fmt::Debug for Loaded {
         f.debug_struct("Loaded")
             .field("digest", &self.digest)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use taimat_contract::Kind;
+
+    /// A component that a test of another version keeps; it imports `state` among others.
+    const KEPT: &[u8] = include_bytes!("../tests/data/detector-0.1.wasm");
+
+    fn rules(imports: &'static [&'static str]) -> KindRules {
+        KindRules {
+            kind: Kind::Detector,
+            export: "detector",
+            world: "detector-plugin",
+            imports,
+        }
+    }
+
+    #[test]
+    fn what_a_kind_does_not_get_is_refused_from_the_bytes_alone() {
+        let all = rules(&["types", "log", "metrics", "state", "frames"]);
+        let (_, version) = admit(KEPT, &all).unwrap();
+        assert_eq!(version, ContractVersion::V0_1);
+        let refused = admit(KEPT, &rules(&["types", "log"])).unwrap_err();
+        let text = refused.to_string();
+        let expected = "it imports taimat:plugin/frames@0.1.0, which a detector does not get";
+        assert!(text.contains(expected), "{text}");
     }
 }

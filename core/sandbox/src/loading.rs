@@ -13,21 +13,30 @@ use crate::load_error::LoadError;
 use crate::services::Services;
 use crate::spec::PluginSpec;
 use crate::surface::Surface;
+use crate::version::ContractVersion;
 
 /// A file that was read and checked.
 pub(crate) struct Checked {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     package: Package,
+    surface: Surface,
+    version: ContractVersion,
 }
 
 impl Checked {
     fn new(bytes: Vec<u8>, spec: &PluginSpec) -> Result<Self, (Vec<u8>, LoadError)> {
         let checked = load::check(&bytes, &spec.trusted_keys).and_then(|package| {
-            kinds::served(package.manifest.kind)?;
-            Ok(package)
+            let rules = &kinds::served(package.manifest.kind)?.rules;
+            let (surface, version) = load::admit(&bytes, rules)?;
+            Ok((package, surface, version))
         });
         match checked {
-            Ok(package) => Ok(Self { bytes, package }),
+            Ok((package, surface, version)) => Ok(Self {
+                bytes: Arc::new(bytes),
+                package,
+                surface,
+                version,
+            }),
             Err(error) => Err((bytes, error)),
         }
     }
@@ -71,19 +80,19 @@ pub(crate) async fn proven(
 }
 
 /// Compiles and links.
-pub(crate) async fn compile(
-    services: &Services,
-    spec: &PluginSpec,
-    checked: Checked,
-) -> Result<Loaded, LoadError> {
-    let Checked { bytes, package } = checked;
+pub(crate) async fn compile(services: &Services, checked: Checked) -> Result<Loaded, LoadError> {
+    let Checked {
+        bytes,
+        package,
+        surface,
+        version,
+    } = checked;
     let digest = package.digest;
     tracing::info!(
         digest = digest.short(),
         version = package.manifest.version,
         "loading"
     );
-    let bytes = Arc::new(bytes);
     let begin = clock::now();
     let (component, source) = services.compiler.compile(&bytes, digest).await?;
     tracing::info!(
@@ -92,12 +101,9 @@ pub(crate) async fn compile(
         cached = source == Source::Cached,
         "compiled"
     );
-    let rules = &kinds::served(package.manifest.kind)?.rules;
-    let said = (&spec.name, &spec.grant);
-    let prepared = load::link(&services.engine, &component, &package, rules, said)?;
+    let prepared = load::link(&services.engine, &component, &surface, version)?;
     Ok(Loaded {
-        surface: Surface::of(&services.engine, &component),
-        component,
+        surface,
         package: Arc::new(package),
         prepared,
         digest,
@@ -105,28 +111,12 @@ pub(crate) async fn compile(
     })
 }
 
-/// Links what was compiled for what the commune grants now.
-pub(crate) fn relink(
-    services: &Services,
-    spec: &PluginSpec,
-    loaded: &Loaded,
-) -> Result<Loaded, LoadError> {
+/// Whether what was loaded may still run as far as trust goes.
+pub(crate) fn trusted(spec: &PluginSpec, loaded: &Loaded) -> Result<(), LoadError> {
     let signer = loaded.package.signer;
-    let trusted = &spec.trusted_keys;
-    if !trusted.is_empty() && !signer.is_some_and(|key| trusted.contains(&key)) {
+    let keys = &spec.trusted_keys;
+    if !keys.is_empty() && !signer.is_some_and(|key| keys.contains(&key)) {
         return Err(LoadError::Untrusted(signer));
     }
-    let rules = &kinds::served(loaded.package.manifest.kind)?.rules;
-    let said = (&spec.name, &spec.grant);
-    let prepared = load::link(
-        &services.engine,
-        &loaded.component,
-        &loaded.package,
-        rules,
-        said,
-    )?;
-    Ok(Loaded {
-        prepared,
-        ..loaded.clone()
-    })
+    Ok(())
 }

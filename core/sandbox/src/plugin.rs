@@ -14,7 +14,7 @@ use crate::generation::{CpuShare, Generation};
 use crate::host::InstanceContext;
 use crate::kinds;
 use crate::limits::Limits;
-use crate::load::{Loaded, Stamp};
+use crate::load::{self, Loaded, Stamp};
 use crate::load_error::LoadError;
 use crate::loading;
 use crate::places::Places;
@@ -203,7 +203,7 @@ impl PluginTask {
         if self.live.as_ref().is_some_and(|r| r.digest() == digest) {
             return Ok(None);
         }
-        let loaded = loading::compile(&self.services, &self.spec, checked).await;
+        let loaded = loading::compile(&self.services, checked).await;
         loaded.map(Some).map_err(|error| (error, Some(digest)))
     }
 
@@ -212,7 +212,7 @@ impl PluginTask {
     async fn revive(&mut self) {
         let loaded = match loading::proven(&self.services, &self.spec).await {
             None => return,
-            Some(Ok(checked)) => loading::compile(&self.services, &self.spec, checked).await,
+            Some(Ok(checked)) => loading::compile(&self.services, checked).await,
             Some(Err(error)) => Err(error),
         };
         match loaded {
@@ -315,6 +315,11 @@ impl PluginTask {
         tracing::info!(generation = number, version, digest, "goes live");
         let text = format!("generation {number}: version {version}, {digest}");
         self.board.tail.push(Level::Info, "", text);
+        let grant = &self.spec.grant;
+        for missing in load::ungranted(&generation.loaded.package, grant, &self.spec.name) {
+            tracing::warn!("{missing}");
+            self.board.tail.push(Level::Warn, "", missing);
+        }
         let live = LiveGeneration {
             generation,
             component,
@@ -328,12 +333,13 @@ impl PluginTask {
     }
 
     fn context(&self, loaded: &Loaded) -> InstanceContext {
-        let asked = loaded.package.manifest.requests.state;
-        let granted = self.spec.grant.state_bytes;
+        let requests = &loaded.package.manifest.requests;
+        let (asked, granted) = (requests.state, self.spec.grant.state_bytes);
         InstanceContext {
             tail: Arc::clone(&self.board.tail),
             metrics: Arc::clone(&self.board.metrics),
             store: Arc::clone(&self.services.store),
+            frames: requests.frames.is_some() && self.spec.grant.frames.is_some(),
             state_bytes: asked.zip(granted).map(|(a, g)| a.0.min(g)),
             limits: Limits::resolve(&loaded.package.manifest, &self.spec.limits),
             plugin: self.spec.name.clone(),
@@ -355,14 +361,20 @@ impl PluginTask {
             self.go(&live);
             return;
         }
-        match loading::relink(&self.services, &self.spec, &live.generation.loaded) {
-            Ok(loaded) => self.take_over(loaded),
-            Err(error) => {
-                // A grant or a trust that was taken back is not used on.
-                self.halt();
-                self.refuse(&error.to_string(), Some(live.digest()));
-            }
+        let loaded = live.generation.loaded.clone();
+        // A grant or a trust that was taken back is not used on, not even by one that is fallen back
+        // on.
+        if let Err(error) = loading::trusted(&self.spec, &loaded) {
+            self.halt();
+            self.refuse(&error.to_string(), Some(live.digest()));
+            return;
         }
+        if self.spec.grant.takes_back(&live.spec.grant) {
+            let stamp = self.stamp.take();
+            self.halt();
+            self.stamp = stamp;
+        }
+        self.take_over(loaded);
     }
 
     /// Makes this generation the desired one at all places that the commune says.

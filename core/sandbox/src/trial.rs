@@ -22,7 +22,6 @@ use crate::load::{self, Loaded};
 use crate::load_error::LoadError;
 use crate::metrics::{PluginFamilies, PluginMetrics};
 use crate::spec::Grant;
-use crate::surface::Surface;
 use crate::tail::{Line, Tail};
 use taimat_base::bucket::Bucket;
 
@@ -60,7 +59,9 @@ impl Trial {
     ) -> Result<Self, TrialError> {
         let inside = |e: &dyn std::fmt::Display| TrialError::Sandbox(format!("{e:#}"));
         let package = load::check(bytes, &[])?;
-        let running = TickingEngine::start(4).map_err(|e| inside(&e))?;
+        let rules = &kinds::served(package.manifest.kind)?.rules;
+        let (surface, version) = load::admit(bytes, rules)?;
+        let running = TickingEngine::start(16).map_err(|e| inside(&e))?;
         let component = Component::new(&running.engine, bytes)
             .map_err(|e| LoadError::Compile(CompileError::Invalid(format!("{e:#}"))))?;
         let requests = &package.manifest.requests;
@@ -69,9 +70,7 @@ impl Trial {
             state_bytes: requests.state.map(|s| s.0),
         };
         let name: PluginId = package.manifest.name.parse().map_err(|e| inside(&e))?;
-        let rules = &kinds::served(package.manifest.kind)?.rules;
-        let said = (&name, &grant);
-        let prepared = load::link(&running.engine, &component, &package, rules, said)?;
+        let prepared = load::link(&running.engine, &component, &surface, version)?;
         let commune: CommuneId = "trial".parse().map_err(|e| inside(&e))?;
         let camera = CameraKey::new(commune.clone(), "camera".parse().map_err(|e| inside(&e))?);
         let families = PluginFamilies::register(&Registry::new()).map_err(|e| inside(&e))?;
@@ -81,6 +80,7 @@ impl Trial {
             tail: Arc::clone(&tail),
             metrics: Arc::clone(&metrics),
             store: Arc::new(StateStore::in_memory().map_err(|e| inside(&e))?),
+            frames: grant.frames.is_some(),
             state_bytes: grant.state_bytes,
             limits: Limits::resolve(&package.manifest, limits),
             plugin: name,
@@ -93,8 +93,7 @@ impl Trial {
             version: version.clone(),
             share: Arc::new(Mutex::new(Bucket::new(1.0, 1.0))),
             loaded: Loaded {
-                surface: Surface::of(&running.engine, &component),
-                component,
+                surface,
                 digest: package.digest,
                 package: Arc::new(package),
                 prepared,

@@ -349,6 +349,23 @@ async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_granted_is_there_and_answers_so() {
+    let bench = with_the_hostile_one();
+    let mut spec = unhurried(&bench, "state-flood");
+    spec.grant.state_bytes = None;
+    bench.run(spec);
+    let said = |text: &str| {
+        let lines = bench.lines("hostile");
+        lines.iter().any(|l| l.text.contains(text)).then_some(())
+    };
+    bench
+        .show_until(0, 25, |_| said("state is not granted"))
+        .await;
+    said("add to [plugin.hostile]: grant = { state =").unwrap();
+    assert_eq!(bench.status("hostile").usage.ended.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_instance_brings_no_fresh_budget() {
     let bench = with_the_hostile_one();
     let begin = clock::now();

@@ -516,12 +516,13 @@ async fn a_former_version_runs_as_the_commune_says_now_or_not_at_all() {
     without.grant.frames = None;
     bench.run(without.clone());
     ends("ended with its grant").await;
-    // The same while nobody knows yet whether the file is whole.
-    running(2).await;
+    // The one without its grant was a generation too. The same while nobody knows yet whether the file
+    // is whole.
+    running(3).await;
     bench.put("count.wasm", b"no component");
     bench.run(without);
     ends("ended with its grant at once").await;
-    with_former(3).await;
+    with_former(5).await;
     let mut trusting = spec.clone();
     trusting.trusted_keys = vec![SigningKey::generate().unwrap().public()];
     bench.run(trusting);

@@ -15,6 +15,9 @@ pub(crate) struct InstanceContext {
     pub(crate) tail: Arc<Tail>,
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) store: Arc<StateStore>,
+    /// Frames are asked for and granted.
+    pub(crate) frames: bool,
+    /// As much is asked for and granted.
     pub(crate) state_bytes: Option<u64>,
     pub(crate) limits: Limits,
     pub(crate) plugin: PluginId,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use taimat_base::CameraKey;
+use taimat_base::{CameraKey, PluginId};
+use taimat_contract::PluginError;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
@@ -22,7 +23,7 @@ pub(crate) struct HostState {
     pub(crate) meter: Arc<Meter>,
     pub(crate) log: LogCapability,
     pub(crate) metrics: MetricsCapability,
-    pub(crate) state: Option<StateCapability>,
+    pub(crate) state: Result<StateCapability, PluginError>,
     pub(crate) frames: FramesCapability,
     pub(crate) time: wasi::Time,
     wasi: WasiCtx,
@@ -32,22 +33,35 @@ pub(crate) struct HostState {
 impl HostState {
     pub(crate) fn new(context: &InstanceContext, camera: &CameraKey, budget: &Arc<Budget>) -> Self {
         let time = wasi::Time::default();
-        let state = context.state_bytes.map(|quota| {
-            let owner = Owner::new(camera, &context.plugin);
-            StateCapability::new(Arc::clone(&context.store), owner, quota)
-        });
+        let owner = Owner::new(camera, &context.plugin);
+        let state = match context.state_bytes {
+            Some(quota) => Ok(StateCapability::new(
+                Arc::clone(&context.store),
+                owner,
+                quota,
+            )),
+            None => Err(ungranted("state", &context.plugin)),
+        };
         Self {
             memory: MemoryLimit::new(context.limits.memory_bytes),
             meter: Arc::default(),
             log: LogCapability::new(context, camera, budget),
             metrics: MetricsCapability::new(context, camera, budget),
             state,
-            frames: FramesCapability::default(),
+            frames: FramesCapability::new(context.frames),
             wasi: wasi::context(&time, camera),
             time,
             table: ResourceTable::new(),
         }
     }
+}
+
+/// What an interface answers that is not granted.
+fn ungranted(interface: &str, plugin: &PluginId) -> PluginError {
+    PluginError::Settings(format!(
+        "{interface} is not granted: [requests] of the manifest and `grant` of [plugin.{plugin}] both \
+         have to name it"
+    ))
 }
 
 impl WasiView for HostState {

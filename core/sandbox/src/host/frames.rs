@@ -1,16 +1,25 @@
-//! Capability `frames`: granted by `grant = { frames = { width = …, fps = … } }`.
+//! Capability `frames`: granted by `grant = { frames = { width = …, fps = … } }`. Without the grant it
+//! is there and answers `not-granted`.
 
 use std::sync::Arc;
 
 use taimat_contract::{CellStats, FrameError, FrameId, FrameInfo, Frames as Source, Plane, Region};
 
 /// An instance's part: the frames of the present call, and none between calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FramesCapability {
+    granted: bool,
     current: Option<Arc<dyn Source>>,
 }
 
 impl FramesCapability {
+    pub(super) fn new(granted: bool) -> Self {
+        Self {
+            granted,
+            current: None,
+        }
+    }
+
     pub(crate) fn lend(&mut self, frames: Arc<dyn Source>) {
         self.current = Some(frames);
     }
@@ -20,7 +29,12 @@ impl FramesCapability {
     }
 
     fn now(&self) -> Result<&dyn Source, FrameError> {
-        self.current.as_deref().ok_or(FrameError::Expired)
+        let none = if self.granted {
+            FrameError::Expired
+        } else {
+            FrameError::NotGranted
+        };
+        self.current.as_deref().ok_or(none)
     }
 
     pub(crate) fn previous(&self, id: u64, back: u32) -> Option<FrameInfo> {

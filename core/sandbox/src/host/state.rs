@@ -1,4 +1,5 @@
-//! Capability `state`: granted by `grant = { state = "1MiB" }`. One SQLite file for all plugins;
+//! Capability `state`: granted by `grant = { state = "1MiB" }`; without it every call answers that it is
+//! not. One SQLite file for all plugins;
 //! a plugin sees its own keys at its own camera.
 
 use std::path::Path;

@@ -88,10 +88,10 @@ macro_rules! served {
                 }
             }
 
-            /// Linked only when granted, so that this is never seen.
             fn state_of(host: &HostState) -> Result<&super::state::StateCapability, types::Error> {
-                let none = || types::Error::Fatal("state is not granted".into());
-                host.state.as_ref().ok_or_else(none)
+                host.state
+                    .as_ref()
+                    .map_err(|missing| missing.clone().into())
             }
 
             impl state::Host for HostState {

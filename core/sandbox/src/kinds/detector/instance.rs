@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use taimat_base::{CameraId, CameraKey, clock};
+use taimat_contract::package::FramesRequest;
 use taimat_contract::{
-    About, BadDetection, Cause, Delivery, Detection, Detector, Failure, PluginError, UnixMicros, Want,
+    About, BadDetection, Cause, Delivery, Detection, Detector, Failure, PluginError, UnixMicros,
+    Want,
 };
 
 use crate::bindings::{v0_1, v0_2};
@@ -232,23 +234,35 @@ impl ReadyDetector {
         budget: Arc<Budget>,
     ) -> Pin<Box<dyn Future<Output = Result<Self, Failure>> + Send>> {
         Box::pin(async move {
+            let (width, fps) = frames(&generation)?;
             let mut detector = DetectorInstance::start(&generation, &camera, &budget).await?;
             detector.configure(&generation.settings).await?;
             let want = detector.wants(&camera.camera).await?;
-            let want = within(want, &generation).ok_or_else(|| {
-                let error = "a detector needs the grant frames = { width = …, fps = … }";
-                Failure::Said(PluginError::Settings(error.into()))
-            })?;
+            let want = want.within(width, fps);
             Ok(Self { detector, want })
         })
     }
 }
 
-/// The frames that a plugin gets: what it wants, within what it asked for and what was granted.
-fn within(want: Want, generation: &Generation) -> Option<Want> {
-    let (width, fps) = generation.grant.frames?;
-    let asked = generation.loaded.package.manifest.requests.frames?;
-    Some(want.within(width.min(asked.width), fps.min(asked.fps as f32)))
+/// The frames that a plugin may get, as it asked for them and as they were granted. A detector without
+/// any would run and see nothing.
+fn frames(generation: &Generation) -> Result<(u32, f32), Failure> {
+    let (plugin, granted) = (&generation.context.plugin, generation.grant.frames);
+    let why = match (generation.loaded.package.manifest.requests.frames, granted) {
+        (Some(asked), Some((width, fps))) => {
+            return Ok((width.min(asked.width), fps.min(asked.fps as f32)));
+        }
+        (Some(FramesRequest { width, fps }), None) => format!(
+            "a detector needs frames; add to [plugin.{plugin}]: \
+             grant = {{ frames = {{ width = {width}, fps = {fps} }} }}"
+        ),
+        (None, _) => {
+            "a detector needs frames and its manifest does not ask for it; its author has to \
+                      add frames = { width = 640, fps = 5 } to [requests]"
+                .to_owned()
+        }
+    };
+    Err(Failure::Said(PluginError::Settings(why)))
 }
 
 #[async_trait]
