@@ -15,6 +15,7 @@ pub mod frames;
 pub mod message;
 pub mod package;
 pub mod policy;
+pub mod schema;
 
 pub use alerter::{Alerter, Alerters};
 pub use bounds::OutOfBounds;
@@ -28,3 +29,4 @@ pub use frames::{
 };
 pub use package::{Kind, Manifest, Package};
 pub use policy::{Policies, Policy, Ruling, Situation};
+pub use schema::SettingsSchema;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use taimat_base::{CameraId, PluginId};
-use taimat_contract::Cause;
+use taimat_contract::{Cause, SettingsSchema};
 
 use crate::metrics::PluginMetrics;
+use crate::place::Place;
 use crate::states::PluginState;
 use crate::status::{ComponentStatus, LastError, PluginStatus, RunStatus, Usage};
 use crate::tail::{Line, Tail};
@@ -27,8 +28,37 @@ pub(crate) struct Showing {
     pub(crate) change_refused: bool,
     pub(crate) generation: u64,
     pub(crate) component: Option<ComponentStatus>,
+    /// What its settings may be, if it says so.
+    pub(crate) schema: Option<Arc<SettingsSchema>>,
     pub(crate) last_error: Option<LastError>,
-    pub(crate) cameras: BTreeMap<CameraId, Arc<Mutex<RunStatus>>>,
+    cameras: BTreeMap<CameraId, SharedRunStatus>,
+    commune: Option<SharedRunStatus>,
+}
+
+/// How it stands at a place, for others to read.
+pub(crate) type SharedRunStatus = Arc<Mutex<RunStatus>>;
+
+impl Showing {
+    /// It runs there too.
+    pub(crate) fn insert(&mut self, place: &Place, status: SharedRunStatus) {
+        match place.camera() {
+            Some(camera) => drop(self.cameras.insert(camera.clone(), status)),
+            None => self.commune = Some(status),
+        }
+    }
+
+    /// It runs there no more.
+    pub(crate) fn remove(&mut self, place: &Place) {
+        match place.camera() {
+            Some(camera) => drop(self.cameras.remove(camera)),
+            None => self.commune = None,
+        }
+    }
+
+    /// How it stands at all its places.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &SharedRunStatus> {
+        self.cameras.values().chain(&self.commune)
+    }
 }
 
 impl StatusBoard {
@@ -43,8 +73,10 @@ impl StatusBoard {
                 change_refused: false,
                 generation: 0,
                 component: None,
+                schema: None,
                 last_error: None,
                 cameras: BTreeMap::new(),
+                commune: None,
             }),
         }
     }
@@ -60,10 +92,12 @@ impl StatusBoard {
 
     pub(crate) fn status(&self) -> PluginStatus {
         let shown = self.lock();
-        let cameras = shown.cameras.iter().map(|(camera, status)| {
+        let read = |status: &SharedRunStatus| {
             let status = status.lock().unwrap_or_else(|e| e.into_inner());
-            (camera.clone(), status.clone())
-        });
+            status.clone()
+        };
+        let cameras = shown.cameras.iter();
+        let cameras = cameras.map(|(camera, status)| (camera.clone(), read(status)));
         let ended = Cause::ALL
             .iter()
             .map(|cause| (cause.as_str(), self.metrics.ended_count(*cause)))
@@ -76,6 +110,7 @@ impl StatusBoard {
             component: shown.component.clone(),
             last_error: shown.last_error.clone(),
             cameras: cameras.collect(),
+            commune: shown.commune.as_ref().map(read),
             usage: Usage {
                 instances: self.metrics.instances.get(),
                 memory_bytes: self.metrics.memory.get(),

@@ -1,20 +1,22 @@
-//! Compiles components, one at a time, away from everything that is in a hurry, and keeps what came
-//! out on disk.
+//! Compiles components, one of a commune at a time, away from everything that is in a hurry, and keeps
+//! what came out on disk.
 //!
 //! What is kept is native code: it is used only if this installation's own key made its tag, so
 //! that nobody who can write to the folder, and no plugin, can bring code of their own.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, setrlimit};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use taimat_base::CommuneId;
 use taimat_contract::package::PackageDigest;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
@@ -80,7 +82,40 @@ pub(crate) struct Compiler {
     engine: Engine,
     place: Where,
     cache: Option<Cache>,
-    turn: Semaphore,
+    turns: Turns,
+}
+
+/// Components compiled at once: each may take gigabytes.
+const AT_ONCE: usize = 2;
+/// How much a compiling child is behind all else: viewers and recordings are in more of a hurry.
+const NICE: i32 = 10;
+
+/// Whose turn it is. One component of a commune at a time, so that a commune with many does not hold
+/// up the others; a turn is given back when whoever waits for it is dropped.
+#[derive(Debug)]
+struct Turns {
+    machine: Semaphore,
+    communes: Mutex<BTreeMap<CommuneId, Weak<Semaphore>>>,
+}
+
+impl Turns {
+    fn new() -> Self {
+        Self {
+            machine: Semaphore::new(AT_ONCE),
+            communes: Mutex::default(),
+        }
+    }
+
+    fn of(&self, commune: &CommuneId) -> Arc<Semaphore> {
+        let mut communes = self.communes.lock().unwrap_or_else(|e| e.into_inner());
+        communes.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = communes.get(commune).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(Semaphore::new(1));
+        communes.insert(commune.clone(), Arc::downgrade(&turn));
+        turn
+    }
 }
 
 #[derive(Debug)]
@@ -107,24 +142,27 @@ impl Compiler {
             engine,
             place,
             cache,
-            turn: Semaphore::new(1),
+            turns: Turns::new(),
         })
     }
 
+    /// Compiles for a commune, unless it was compiled before. Who drops the future ends the child.
     pub(crate) async fn compile(
         &self,
+        commune: &CommuneId,
         bytes: &Arc<Vec<u8>>,
         digest: PackageDigest,
     ) -> Result<(Component, Source), CompileError> {
         let failed = |why: &str| CompileError::Died(why.to_owned());
-        let _turn = self
-            .turn
-            .acquire()
-            .await
-            .map_err(|_closed| failed("stopping"))?;
-        if let Some(code) = self.cache.as_ref().and_then(|c| c.get(digest))
-            && let Ok(component) = component(&self.engine, &code)
-        {
+        if let Some(component) = self.cached(digest) {
+            return Ok((component, Source::Cached));
+        }
+        let turn = self.turns.of(commune);
+        let _turn = turn.acquire().await.map_err(|_closed| failed("stopping"))?;
+        let machine = self.turns.machine.acquire().await;
+        let _machine = machine.map_err(|_closed| failed("stopping"))?;
+        // Whose turn was before may have compiled the same.
+        if let Some(component) = self.cached(digest) {
             return Ok((component, Source::Cached));
         }
         let code = match &self.place {
@@ -144,6 +182,11 @@ impl Compiler {
             cache.put(digest, &code);
         }
         Ok((component, Source::Compiled))
+    }
+
+    fn cached(&self, digest: PackageDigest) -> Option<Component> {
+        let code = self.cache.as_ref()?.get(digest)?;
+        component(&self.engine, &code).ok()
     }
 }
 
@@ -213,6 +256,7 @@ pub fn worker(memory_bytes: u64) -> u8 {
     let run = || -> Result<(), String> {
         // A compiler that asks for more is given nothing, and dies; what it compiled is refused.
         setrlimit(Resource::RLIMIT_DATA, memory_bytes, memory_bytes).map_err(|e| e.to_string())?;
+        step_back();
         let mut bytes = Vec::new();
         let limit = taimat_contract::package::MAX_BYTES as u64;
         io::stdin()
@@ -233,6 +277,16 @@ pub fn worker(memory_bytes: u64) -> u8 {
             1
         }
     }
+}
+
+/// This process lets others go first. Where that is not allowed it works as it is.
+#[expect(
+    unsafe_code,
+    reason = "a system call without memory, which nix does not have"
+)]
+fn step_back() {
+    // SAFETY: it takes a number and touches no memory.
+    let _nice = unsafe { nix::libc::nice(NICE) };
 }
 
 impl Cache {
@@ -342,6 +396,56 @@ mod tests {
         Engine::new(&crate::engine::config(1)).unwrap()
     }
 
+    fn commune() -> CommuneId {
+        "thu".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_commune_has_one_turn_and_keeps_it_from_nobody_else() {
+        let turns = Turns::new();
+        let (own, other) = (turns.of(&commune()), turns.of(&"ha".parse().unwrap()));
+        let first = own.try_acquire().unwrap();
+        assert!(turns.of(&commune()).try_acquire().is_err());
+        assert!(other.try_acquire().is_ok());
+        drop(first);
+        assert!(turns.of(&commune()).try_acquire().is_ok());
+        drop((own, other));
+        // Nobody waits: nothing is kept of them.
+        let _last = turns.of(&"x".parse().unwrap());
+        assert_eq!(turns.communes.lock().unwrap().len(), 1);
+    }
+
+    /// A compiler that never comes to an end.
+    #[cfg(target_os = "linux")]
+    fn stuck(folder: &Path) -> Where {
+        use std::os::unix::fs::PermissionsExt;
+        let program = folder.join("stuck");
+        std::fs::write(&program, "#!/bin/sh\nexec sleep 600\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Where::Child(program, Caps::default())
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_waits_for_nobody_and_who_gives_up_gives_his_turn_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("kept");
+        let bytes = Arc::new(EMPTY.to_vec());
+        let digest = PackageDigest::of(EMPTY);
+        let here = Compiler::new(engine(), Where::Here, Some(&data)).unwrap();
+        here.compile(&commune(), &bytes, digest).await.unwrap();
+        let compiler = Compiler::new(engine(), stuck(folder.path()), Some(&data)).unwrap();
+        let other = Arc::new([EMPTY, b"\0\x02\x01a"].concat());
+        let commune = commune();
+        let stuck = compiler.compile(&commune, &other, PackageDigest::of(&other));
+        let mut stuck = Box::pin(stuck);
+        let compiling = tokio::time::timeout(Duration::from_millis(50), &mut stuck).await;
+        assert!(compiling.is_err(), "it compiles: {compiling:?}");
+        let kept = compiler.compile(&commune, &bytes, digest).await.unwrap().1;
+        assert_eq!(kept, Source::Cached);
+        drop(stuck);
+        assert_eq!(compiler.turns.machine.available_permits(), AT_ONCE);
+    }
+
     #[tokio::test]
     async fn what_was_compiled_is_kept_and_what_was_altered_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
@@ -349,7 +453,11 @@ mod tests {
         let digest = PackageDigest::of(EMPTY);
         let compile = async || {
             let compiler = Compiler::new(engine(), Where::Here, Some(folder.path())).unwrap();
-            compiler.compile(&bytes, digest).await.unwrap().1
+            compiler
+                .compile(&commune(), &bytes, digest)
+                .await
+                .unwrap()
+                .1
         };
         assert_eq!(compile().await, Source::Compiled);
         assert_eq!(compile().await, Source::Cached);
@@ -395,11 +503,15 @@ mod tests {
     async fn says_why_it_can_not() {
         let compiler = Compiler::new(engine(), Where::Here, None).unwrap();
         let bytes = Arc::new(b"\0asm\x0d\0\x01\0\x07\x01".to_vec());
-        let error = compiler.compile(&bytes, PackageDigest::of(&bytes)).await;
+        let error = compiler
+            .compile(&commune(), &bytes, PackageDigest::of(&bytes))
+            .await;
         assert!(matches!(error, Err(CompileError::Invalid(_))), "{error:?}");
         let child = Where::Child("/does/not/exist".into(), Caps::default());
         let compiler = Compiler::new(engine(), child, None).unwrap();
-        let error = compiler.compile(&bytes, PackageDigest::of(&bytes)).await;
+        let error = compiler
+            .compile(&commune(), &bytes, PackageDigest::of(&bytes))
+            .await;
         assert!(matches!(error, Err(CompileError::Start(_))), "{error:?}");
     }
 }

@@ -5,16 +5,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use taimat_base::{CameraKey, clock};
-use taimat_contract::{Cause, Failure, PluginError};
-use wasmtime::component::{self, TypedFunc};
+use taimat_base::clock;
+use taimat_contract::{About, Cause, Failure, PluginError};
+use wasmtime::component;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::budget::Budget;
 use crate::cpu::{Meter, Metered};
 use crate::host::{HostState, InstanceContext};
+use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::load::Prepared;
+use crate::place::Place;
 use crate::tail::line;
 
 /// Handles at once: the contract has none, language runtimes need a few.
@@ -24,9 +26,6 @@ const MAX_HANDLES: usize = 1000;
 #[derive(Debug, thiserror::Error)]
 #[error("the call used more CPU time than granted")]
 struct CpuExceeded;
-
-type Save = TypedFunc<(), (Vec<u8>,)>;
-type Load = TypedFunc<(String, Vec<u8>), (Result<(), String>,)>;
 
 /// CPU time, and time on the clock, of one call.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +58,7 @@ macro_rules! metered {
         let (instance, bounds) = (&mut *$instance, $bounds);
         let begun = taimat_base::clock::thread_now();
         let meter = std::sync::Arc::clone(&instance.meter);
+        instance.host().stderr.clear();
         let called = {
             let $store = &mut instance.store;
             let call = async { $call.await };
@@ -73,7 +73,7 @@ pub(crate) use metered;
 pub(crate) struct Instance {
     pub(crate) store: Store<HostState>,
     pub(crate) meter: Arc<Meter>,
-    handover: Option<(Save, Load)>,
+    lifecycle: Lifecycle,
     context: InstanceContext,
     /// Linear memory counted in the plugin's gauge.
     counted: i64,
@@ -100,10 +100,10 @@ impl Instance {
     pub(crate) async fn start<E>(
         prepared: &Prepared,
         context: &InstanceContext,
-        (camera, budget): (&CameraKey, &Arc<Budget>),
+        (place, budget): (&Place, &Arc<Budget>),
         bind: impl FnOnce(&mut Store<HostState>, &component::Instance) -> wasmtime::Result<E> + Send,
     ) -> Result<(Self, E), Failure> {
-        let state = HostState::new(context, camera, budget);
+        let state = HostState::new(context, place, budget);
         let meter = Arc::clone(&state.meter);
         let mut store = Store::new(prepared.pre.engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -120,23 +120,12 @@ impl Instance {
         let start = async {
             let instance = prepared.pre.instantiate_async(&mut store).await?;
             let exports = bind(&mut store, &instance)?;
-            let name = format!("taimat:plugin/handover@{}", prepared.version.package());
-            let mut handover = None;
-            if let Some(interface) = instance.get_export_index(&mut store, None, &name) {
-                let mut function =
-                    |name| instance.get_export_index(&mut store, Some(&interface), name);
-                if let (Some(save), Some(load)) = (function("save"), function("load")) {
-                    handover = Some((
-                        instance.get_typed_func(&mut store, save)?,
-                        instance.get_typed_func(&mut store, load)?,
-                    ));
-                }
-            }
-            Ok((exports, handover))
+            let lifecycle = Lifecycle::find(&mut store, &instance, prepared.version)?;
+            Ok((exports, lifecycle))
         };
         let bounds = Bounds::start(&context.limits);
         let started = bounded(&meter, bounds, start).await;
-        let (exports, handover) = match started {
+        let (exports, lifecycle) = match started {
             Ok(exports) => exports,
             Err(ended) => return Err(classify(ended, &store, bounds)),
         };
@@ -144,7 +133,7 @@ impl Instance {
         let mut instance = Self {
             store,
             meter,
-            handover,
+            lifecycle,
             context: context.clone(),
             counted: 0,
         };
@@ -181,9 +170,24 @@ impl Instance {
         called.map_err(|ended| classify(ended, &self.store, bounds))
     }
 
+    /// What it says of itself.
+    pub(crate) async fn describe(&mut self) -> Result<About, Failure> {
+        let (describe, bounds) = (self.lifecycle.describe, Bounds::start(self.limits()));
+        let called = metered!(self, bounds, |store| describe.call_async(store, ()));
+        called.map(|(about,)| about.into())
+    }
+
+    /// Takes settings, as JSON.
+    pub(crate) async fn configure(&mut self, settings: &str) -> Result<(), Failure> {
+        let (configure, bounds) = (self.lifecycle.configure, Bounds::start(self.limits()));
+        let settings = (settings.to_owned(),);
+        let (taken,) = metered!(self, bounds, |store| configure.call_async(store, settings))?;
+        taken.map_err(Failure::from)
+    }
+
     /// State for its successor.
     pub(crate) async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        let Some((save, _)) = self.handover else {
+        let Some((save, _)) = self.lifecycle.handover else {
             return Ok(None);
         };
         // State may be larger than what one call hands over otherwise.
@@ -199,7 +203,7 @@ impl Instance {
 
     /// State of the one before, of that version.
     pub(crate) async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure> {
-        let Some((_, load)) = self.handover else {
+        let Some((_, load)) = self.lifecycle.handover else {
             return Ok(());
         };
         let bounds = Bounds::call(self.limits());
@@ -259,6 +263,11 @@ fn classify(ended: Ended, store: &Store<HostState>, bounds: Bounds) -> Failure {
     let detail: String = match error.downcast_ref::<Trap>() {
         Some(trap) => trap.to_string(),
         None => line(&error.root_cause().to_string()),
+    };
+    // Panics and exceptions end in a trap that says nothing: what was written before it does.
+    let detail = match store.data().stderr.said() {
+        Some(said) => format!("{detail}; it wrote: {said}"),
+        None => detail,
     };
     let cause = match error.downcast_ref::<Trap>() {
         Some(Trap::StackOverflow) => Cause::Stack,

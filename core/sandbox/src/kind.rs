@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 
-use taimat_base::CameraKey;
 use taimat_base::tasks::Stop;
 
+use crate::board::SharedRunStatus;
+use crate::place::Place;
 use crate::rules::KindRules;
-use crate::seat::{Desired, SeatContext, SharedRunStatus};
+use crate::seat::{Desired, SeatContext};
 use crate::spec::PluginSpec;
 
 /// What runs a plugin at one place until told to stop.
@@ -17,7 +18,7 @@ pub(crate) type Run = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) struct ServedKind {
     pub(crate) rules: KindRules,
     /// Where a plugin of this kind has an instance each.
-    pub(crate) places: fn(&PluginSpec) -> &[CameraKey],
+    pub(crate) places: fn(&PluginSpec) -> Vec<Place>,
     /// Runs it at one of these places.
-    pub(crate) run: fn(CameraKey, SeatContext, Desired, Stop) -> (SharedRunStatus, Run),
+    pub(crate) run: fn(Place, SeatContext, Desired, Stop) -> (SharedRunStatus, Run),
 }

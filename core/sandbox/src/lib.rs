@@ -17,11 +17,13 @@ mod host;
 mod instance;
 mod kind;
 mod kinds;
+mod lifecycle;
 pub mod limits;
 mod load;
 mod load_error;
 mod loading;
 mod metrics;
+mod place;
 mod places;
 mod plugin;
 mod probation;
@@ -47,7 +49,7 @@ use std::time::Duration;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CommuneId, PluginId};
-use taimat_contract::{DetectionSink, FrameSource};
+use taimat_contract::{DetectionSink, FrameSource, SettingsSchema};
 use tokio::runtime::Runtime;
 
 use compile::{Compiler, Where};
@@ -64,7 +66,7 @@ pub use states::{PluginState, RunState};
 pub use status::{ComponentStatus, LastError, PluginStatus, RunStatus, Usage};
 pub use surface::Surface;
 pub use tail::{Level, Line};
-pub use trial::{Trial, TrialError};
+pub use trial::{Trial, TrialError, settings_schema};
 pub use version::ContractVersion;
 
 /// How the sandbox runs.
@@ -222,6 +224,17 @@ impl Sandbox {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
         let handle = plugins.get(&(commune.clone(), plugin.clone()))?;
         Some((handle.board.status(), handle.board.lines()))
+    }
+
+    /// What the settings of a plugin may be, as JSON Schema, if a component of it runs that says so.
+    pub fn settings_schema(
+        &self,
+        commune: &CommuneId,
+        plugin: &PluginId,
+    ) -> Option<Arc<SettingsSchema>> {
+        let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
+        let handle = plugins.get(&(commune.clone(), plugin.clone()))?;
+        handle.board.lock().schema.clone()
     }
 
     /// The file of a plugin.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use taimat_base::PluginId;
-use taimat_contract::Package;
 use taimat_contract::package::{MAX_BYTES, PackageDigest, PublicKey};
+use taimat_contract::{Package, SettingsSchema};
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -206,6 +206,8 @@ pub(crate) fn ungranted(package: &Package, grant: &Grant, plugin: &PluginId) -> 
 #[derive(Clone)]
 pub(crate) struct Loaded {
     pub(crate) surface: Surface,
+    /// What its settings may be, once it has said so.
+    pub(crate) schema: Option<Arc<SettingsSchema>>,
     pub(crate) package: Arc<Package>,
     pub(crate) prepared: Prepared,
     pub(crate) digest: PackageDigest,

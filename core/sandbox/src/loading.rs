@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use taimat_base::clock;
-use taimat_contract::Package;
+use taimat_base::{CommuneId, clock};
 use taimat_contract::package::PackageDigest;
+use taimat_contract::{Package, SettingsSchema};
 
+use crate::budget::Budget;
 use crate::compile::Source;
+use crate::host::InstanceContext;
+use crate::instance::Instance;
 use crate::kinds;
 use crate::load::{self, Loaded, Stamp};
 use crate::load_error::LoadError;
+use crate::place::Place;
 use crate::services::Services;
 use crate::spec::PluginSpec;
 use crate::surface::Surface;
+use crate::tail::{Level, line};
 use crate::version::ContractVersion;
 
 /// A file that was read and checked.
@@ -80,7 +85,11 @@ pub(crate) async fn proven(
 }
 
 /// Compiles and links.
-pub(crate) async fn compile(services: &Services, checked: Checked) -> Result<Loaded, LoadError> {
+pub(crate) async fn compile(
+    services: &Services,
+    commune: &CommuneId,
+    checked: Checked,
+) -> Result<Loaded, LoadError> {
     let Checked {
         bytes,
         package,
@@ -94,7 +103,8 @@ pub(crate) async fn compile(services: &Services, checked: Checked) -> Result<Loa
         "loading"
     );
     let begin = clock::now();
-    let (component, source) = services.compiler.compile(&bytes, digest).await?;
+    let compiled = services.compiler.compile(commune, &bytes, digest).await;
+    let (component, source) = compiled?;
     tracing::info!(
         digest = digest.short(),
         seconds = (clock::now() - begin).as_secs_f64(),
@@ -104,11 +114,45 @@ pub(crate) async fn compile(services: &Services, checked: Checked) -> Result<Loa
     let prepared = load::link(&services.engine, &component, &surface, version)?;
     Ok(Loaded {
         surface,
+        schema: None,
         package: Arc::new(package),
         prepared,
         digest,
         bytes: bytes.len(),
     })
+}
+
+/// Asks a component once what it says of itself: what its settings may be is kept with it. One that
+/// does not answer runs all the same, if it can: its places will see.
+pub(crate) async fn describe(
+    mut loaded: Loaded,
+    context: &InstanceContext,
+    commune: &CommuneId,
+) -> Loaded {
+    let place = Place::Commune(commune.clone());
+    let budget = Arc::new(Budget::default());
+    budget.limit(&context.limits);
+    let about = async {
+        let at = (&place, &budget);
+        let started = Instance::start(&loaded.prepared, context, at, |_, _| Ok(()));
+        let (mut instance, ()) = started.await?;
+        instance.describe().await
+    };
+    let read = match about.await {
+        Ok(about) => SettingsSchema::read(&about.settings_schema).map_err(|e| e.to_string()),
+        Err(failure) => Err(format!(
+            "it does not say what its settings may be: {failure}"
+        )),
+    };
+    match read {
+        Ok(schema) => loaded.schema = Some(Arc::new(schema)),
+        Err(why) => {
+            let why = line(&why);
+            tracing::warn!("{why}");
+            context.tail.push(Level::Warn, "", why);
+        }
+    }
+    loaded
 }
 
 /// Whether what was loaded may still run as far as trust goes.

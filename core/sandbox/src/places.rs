@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use taimat_base::CameraKey;
 use taimat_base::tasks::{Stop, Tasks};
 use tokio::sync::watch;
 
 use crate::board::StatusBoard;
 use crate::generation::Generation;
 use crate::kind::ServedKind;
+use crate::place::Place;
 use crate::seat::SeatContext;
 use crate::status::RunStatus;
 
@@ -19,7 +19,7 @@ pub(crate) struct Places {
     tasks: Tasks,
     board: Arc<StatusBoard>,
     context: SeatContext,
-    running: BTreeMap<CameraKey, Stop>,
+    running: BTreeMap<Place, Stop>,
     desired: Option<watch::Sender<Arc<Generation>>>,
 }
 
@@ -39,7 +39,7 @@ impl Places {
         &mut self,
         kind: &'static ServedKind,
         generation: &Arc<Generation>,
-        wanted: &[CameraKey],
+        wanted: &[Place],
     ) {
         let desired = match &self.desired {
             Some(desired) => {
@@ -60,7 +60,7 @@ impl Places {
             let stays = wanted.contains(place);
             if !stays {
                 stop.cancel();
-                self.board.lock().cameras.remove(&place.camera);
+                self.board.lock().remove(place);
             }
             stays
         });
@@ -72,11 +72,10 @@ impl Places {
             let context = self.context.clone();
             let follow = desired.subscribe();
             let (status, run) = (kind.run)(place.clone(), context, follow, stop.clone());
-            let cameras = &mut self.board.lock().cameras;
-            cameras.insert(place.camera.clone(), status);
+            self.board.lock().insert(place, status);
             self.running.insert(place.clone(), stop);
-            let span = tracing::info_span!("at", camera = %place.camera);
-            self.tasks.spawn("plugin at camera", span, |_stop| run);
+            let span = tracing::info_span!("at", camera = place.label());
+            self.tasks.spawn("plugin at its place", span, |_stop| run);
         }
     }
 
@@ -84,14 +83,14 @@ impl Places {
     pub(crate) fn halt(&mut self) {
         for (place, stop) in std::mem::take(&mut self.running) {
             stop.cancel();
-            self.board.lock().cameras.remove(&place.camera);
+            self.board.lock().remove(&place);
         }
         self.desired = None;
     }
 
     /// Whether this holds at one place at least.
     pub(crate) fn any(&self, is: impl Fn(&RunStatus) -> bool) -> bool {
-        self.board.lock().cameras.values().any(|status| {
+        self.board.lock().places().any(|status| {
             let status = status.lock().unwrap_or_else(|e| e.into_inner());
             is(&status)
         })

@@ -16,7 +16,7 @@ use crate::kinds;
 use crate::limits::Limits;
 use crate::load::{self, Loaded, Stamp};
 use crate::load_error::LoadError;
-use crate::loading;
+use crate::loading::{self, Checked};
 use crate::places::Places;
 use crate::seat::{SeatContext, SeatReport};
 use crate::services::Services;
@@ -50,6 +50,8 @@ struct PluginTask {
     spec: Arc<PluginSpec>,
     board: Arc<StatusBoard>,
     tasks: Tasks,
+    changes: watch::Receiver<Arc<PluginSpec>>,
+    refresh: Arc<Notify>,
     reports: mpsc::Receiver<SeatReport>,
     places: Places,
     /// All generations': a new one does not begin with a full purse.
@@ -75,12 +77,34 @@ struct PluginTask {
 struct LiveGeneration {
     generation: Arc<Generation>,
     component: ComponentStatus,
-    spec: Arc<PluginSpec>,
 }
 
 impl LiveGeneration {
     fn digest(&self) -> PackageDigest {
         self.generation.loaded.digest
+    }
+
+    fn spec(&self) -> &PluginSpec {
+        &self.generation.spec
+    }
+}
+
+/// Why a file was not loaded.
+#[derive(Debug)]
+enum NotLoaded {
+    /// It is refused; with its digest, if it could be read.
+    Refused(LoadError, Option<PackageDigest>),
+    /// Something else is wanted by now.
+    Unwanted,
+}
+
+/// What was begun is not wanted any more: the commune or the file says something else.
+#[derive(Debug)]
+struct Unwanted;
+
+impl From<(LoadError, Option<PackageDigest>)> for NotLoaded {
+    fn from((error, digest): (LoadError, Option<PackageDigest>)) -> Self {
+        Self::Refused(error, digest)
     }
 }
 
@@ -98,15 +122,17 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
         tail: Arc::clone(&board.tail),
         reports,
     };
-    let (specs, mut changes) = watch::channel(Arc::new(spec));
+    let spec = Arc::new(spec);
+    let (specs, changes) = watch::channel(Arc::clone(&spec));
     let refresh = Arc::new(Notify::new());
-    let looks = Arc::clone(&refresh);
     let own = Tasks::under(tasks.stop_signal());
     let plugin = PluginTask {
         services: Arc::clone(services),
-        spec: changes.borrow_and_update().clone(),
+        spec,
         board: Arc::clone(&board),
         tasks: own.clone(),
+        changes,
+        refresh: Arc::clone(&refresh),
         reports: hears,
         places: Places::new(own.clone(), Arc::clone(&board), context),
         share: Arc::new(Mutex::new(Bucket::new(0.0, 0.0))),
@@ -120,7 +146,7 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
         generations: 0,
     };
     let stop = own.stop_signal().clone();
-    tasks.spawn("plugin", span, |_stop| plugin.run(changes, looks));
+    tasks.spawn("plugin", span, |_stop| plugin.run());
     PluginHandle {
         spec: specs,
         refresh,
@@ -130,21 +156,20 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
 }
 
 impl PluginTask {
-    async fn run(mut self, mut changes: watch::Receiver<Arc<PluginSpec>>, refresh: Arc<Notify>) {
+    async fn run(mut self) {
         let stop = self.tasks.stop_signal().clone();
         self.look().await;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                changed = changes.changed() => {
+                changed = self.changes.changed() => {
                     if changed.is_err() {
                         break;
                     }
-                    self.spec = changes.borrow_and_update().clone();
-                    self.unheeded = true;
+                    self.heed();
                     self.look().await;
                 }
-                () = refresh.notified() => self.look().await,
+                () = self.refresh.notified() => self.look().await,
                 () = clock::sleep_until(clock::now() + WRITING), if self.again => {
                     self.look().await;
                 }
@@ -154,34 +179,50 @@ impl PluginTask {
         self.tasks.stop(Duration::from_secs(1)).await;
     }
 
-    /// Does what the spec and the file ask for.
+    /// The commune has said something.
+    fn heed(&mut self) {
+        self.spec = self.changes.borrow_and_update().clone();
+        self.unheeded = true;
+    }
+
+    /// Does what the spec and the file ask for, also what they ask for meanwhile.
     async fn look(&mut self) {
+        let stop = self.tasks.stop_signal().clone();
+        while self.look_once().await.is_err() && !stop.is_cancelled() {}
+    }
+
+    /// Does what the spec and the file ask for; an error if that is something else by now.
+    async fn look_once(&mut self) -> Result<(), Unwanted> {
         if !self.spec.enabled {
             self.halt();
             self.set_refused(false);
             self.unheeded = false;
             self.board.lock().state = PluginState::Disabled;
-            return;
+            return Ok(());
         }
         let now = Stamp::now(&self.spec.component);
         let known = self.stamp.is_some() && self.stamp == now;
         // What was refused may fit what the commune says now.
         let live = self.live.as_ref().filter(|_| !self.refused);
-        let same = live.is_some_and(|r| r.spec.component == self.spec.component);
+        let same = live.is_some_and(|r| r.spec().component == self.spec.component);
         if known && (same || !self.unheeded) {
             if self.unheeded {
                 self.respecify();
             }
-            return;
+            return Ok(());
         }
         self.again = false;
         if self.live.is_none() {
-            self.revive().await;
+            self.revive().await?;
         }
         self.stamp = now;
         let loaded = self.load().await;
         match &loaded {
             Ok(_) => self.set_refused(false),
+            Err(NotLoaded::Unwanted) => {
+                self.stamp = None;
+                return Err(Unwanted);
+            }
             // What goes on does so as the commune says now, or not at all.
             Err(_) if self.unheeded => self.respecify(),
             Err(_) => {}
@@ -189,30 +230,81 @@ impl PluginTask {
         match loaded {
             Ok(Some(loaded)) => self.take_over(loaded),
             Ok(None) => self.respecify(),
-            Err((LoadError::BeingWritten, _)) => (self.stamp, self.again) = (None, true),
-            Err((error, digest)) => self.refuse(&error.to_string(), digest),
+            Err(NotLoaded::Refused(LoadError::BeingWritten, _)) => {
+                (self.stamp, self.again) = (None, true);
+            }
+            Err(NotLoaded::Refused(error, digest)) => self.refuse(&error.to_string(), digest),
+            Err(NotLoaded::Unwanted) => {}
         }
+        Ok(())
     }
 
-    /// Reads and compiles the file; `None` when it is what runs already. With an error, which file it
-    /// was, if it could be read.
-    async fn load(&mut self) -> Result<Option<Loaded>, (LoadError, Option<PackageDigest>)> {
+    /// Reads and compiles the file; `None` when it is what runs already.
+    async fn load(&mut self) -> Result<Option<Loaded>, NotLoaded> {
         let (checked, stamp) = loading::read(&self.spec).await?;
-        self.stamp = Some(stamp);
+        self.stamp = Some(stamp.clone());
         let digest = checked.digest();
         if self.live.as_ref().is_some_and(|r| r.digest() == digest) {
             return Ok(None);
         }
-        let loaded = loading::compile(&self.services, checked).await;
-        loaded.map(Some).map_err(|error| (error, Some(digest)))
+        match self.compile(checked, Some(&stamp)).await {
+            Ok(Ok(loaded)) => Ok(Some(loaded)),
+            Ok(Err(error)) => Err(NotLoaded::Refused(error, Some(digest))),
+            Err(Unwanted) => Err(NotLoaded::Unwanted),
+        }
+    }
+
+    /// Compiles, which takes half a minute for some languages. What the commune says meanwhile counts
+    /// at once for what runs, and gives the work up if nobody wants it any more: so does another file
+    /// in the place of the one of this stamp.
+    async fn compile(
+        &mut self,
+        checked: Checked,
+        stamp: Option<&Stamp>,
+    ) -> Result<Result<Loaded, LoadError>, Unwanted> {
+        let stop = self.tasks.stop_signal().clone();
+        let (services, begun) = (Arc::clone(&self.services), Arc::clone(&self.spec));
+        let mut compiling = Box::pin(loading::compile(&services, &begun.commune, checked));
+        let loaded = loop {
+            tokio::select! {
+                () = stop.cancelled() => return Err(Unwanted),
+                loaded = &mut compiling => break loaded,
+                changed = self.changes.changed() => {
+                    if changed.is_err() {
+                        return Err(Unwanted);
+                    }
+                    self.heed();
+                    let wanted = self.spec.enabled
+                        && self.spec.component == begun.component
+                        && self.spec.trusted_keys == begun.trusted_keys;
+                    if !wanted {
+                        return Err(Unwanted);
+                    }
+                    self.respecify();
+                }
+                () = self.refresh.notified(), if stamp.is_some() => {
+                    if Stamp::now(&self.spec.component).as_ref() != stamp {
+                        return Err(Unwanted);
+                    }
+                }
+                Some(report) = self.reports.recv() => self.heard(report).await,
+            }
+        };
+        Ok(match loaded {
+            Ok(loaded) => {
+                let context = self.context(&loaded);
+                Ok(loading::describe(loaded, &context, &self.spec.commune).await)
+            }
+            Err(error) => Err(error),
+        })
     }
 
     /// Starts what proved itself last, if the file has changed since: the file is then tried against
     /// it, like any that comes while something runs.
-    async fn revive(&mut self) {
+    async fn revive(&mut self) -> Result<(), Unwanted> {
         let loaded = match loading::proven(&self.services, &self.spec).await {
-            None => return,
-            Some(Ok(checked)) => loading::compile(&self.services, checked).await,
+            None => return Ok(()),
+            Some(Ok(checked)) => self.compile(checked, None).await?,
             Some(Err(error)) => Err(error),
         };
         match loaded {
@@ -225,6 +317,7 @@ impl PluginTask {
             }
             Err(error) => tracing::warn!(%error, "what ran last can not run any more"),
         }
+        Ok(())
     }
 
     /// Waits until what was taken over runs at all cameras, or does not: a runner that has nothing
@@ -307,8 +400,7 @@ impl PluginTask {
             share: Arc::clone(&self.share),
             loaded,
             context,
-            settings: self.spec.settings.clone(),
-            grant: self.spec.grant,
+            spec: Arc::clone(&self.spec),
         });
         let digest = generation.loaded.digest.short();
         let (number, version) = (generation.number, &generation.version);
@@ -323,7 +415,6 @@ impl PluginTask {
         let live = LiveGeneration {
             generation,
             component,
-            spec: Arc::clone(&self.spec),
         };
         let before = self.live.replace(live.clone());
         if before.is_some() {
@@ -352,8 +443,9 @@ impl PluginTask {
         let Some(live) = self.live.clone() else {
             return;
         };
-        let (was, is) = (&live.spec, &self.spec);
+        let (was, is) = (live.spec(), &self.spec);
         let same = was.settings == is.settings
+            && was.camera_settings == is.camera_settings
             && was.grant == is.grant
             && was.limits == is.limits
             && was.trusted_keys == is.trusted_keys;
@@ -369,7 +461,7 @@ impl PluginTask {
             self.refuse(&error.to_string(), Some(live.digest()));
             return;
         }
-        if self.spec.grant.takes_back(&live.spec.grant) {
+        if self.spec.grant.takes_back(&live.spec().grant) {
             let stamp = self.stamp.take();
             self.halt();
             self.stamp = stamp;
@@ -383,11 +475,12 @@ impl PluginTask {
         let Ok(kind) = kinds::served(generation.loaded.package.manifest.kind) else {
             return;
         };
-        self.places.go(kind, generation, (kind.places)(&self.spec));
+        self.places.go(kind, generation, &(kind.places)(&self.spec));
         let mut shown = self.board.lock();
         shown.state = PluginState::Running;
         shown.generation = generation.number;
         shown.component = Some(live.component.clone());
+        shown.schema.clone_from(&generation.loaded.schema);
         self.board.metrics.up.set(1);
         let number = i64::try_from(generation.number).unwrap_or(i64::MAX);
         self.board.metrics.generation.set(number);
@@ -402,6 +495,7 @@ impl PluginTask {
         let mut shown = self.board.lock();
         shown.generation = 0;
         shown.component = None;
+        shown.schema = None;
         self.board.metrics.up.set(0);
     }
 

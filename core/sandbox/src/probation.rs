@@ -10,8 +10,8 @@ const TIME: Duration = Duration::from_secs(30);
 /// What a call was about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Given {
-    /// A frame.
-    Frame,
+    /// What its kind is there for: a frame, an event.
+    Question,
     /// The time.
     Tick,
 }
@@ -23,7 +23,7 @@ pub(crate) enum Verdict {
     Open,
     /// It is over, and well.
     Passed,
-    /// It is over, and every frame was answered with an error.
+    /// It is over, and every question was answered with an error.
     Failed,
 }
 
@@ -32,9 +32,9 @@ pub(crate) enum Verdict {
 pub(crate) struct Probation {
     calls_left: u32,
     until: Instant,
-    /// There was a frame.
+    /// There was a question.
     tried: bool,
-    /// One was looked at without an error.
+    /// One was answered without an error.
     answered: bool,
 }
 
@@ -50,16 +50,16 @@ impl Probation {
 
     /// A call has returned, with an answer or an error, and the instance lives.
     pub(crate) fn call(&mut self, given: Given, answered: bool, now: Instant) -> Verdict {
-        let frame = given == Given::Frame;
-        self.tried |= frame;
-        self.answered |= frame && answered;
+        let question = given == Given::Question;
+        self.tried |= question;
+        self.answered |= question && answered;
         self.calls_left = self.calls_left.saturating_sub(1);
         if self.calls_left > 0 && now < self.until {
             return Verdict::Open;
         }
         match (self.tried, self.answered) {
             (false, _) | (_, true) => Verdict::Passed,
-            // A tick tells nothing about frames: the next of them decides.
+            // A tick tells nothing about questions: the next of them decides.
             _ if answered => Verdict::Open,
             _ => Verdict::Failed,
         }
@@ -84,11 +84,11 @@ mod tests {
 
     #[test]
     fn ends_after_so_many_calls_or_so_long() {
-        let good = (Given::Frame, true, 1);
+        let good = (Given::Question, true, 1);
         assert_eq!(verdicts(&[good; 49]), []);
         assert_eq!(verdicts(&[good; 50]), [Verdict::Passed]);
         assert_eq!(
-            verdicts(&[good, (Given::Frame, true, 30)]),
+            verdicts(&[good, (Given::Question, true, 30)]),
             [Verdict::Passed]
         );
         // A camera that is away gives no frames.
@@ -97,12 +97,12 @@ mod tests {
 
     #[test]
     fn errors_alone_do_not_pass_and_ticks_do_not_help() {
-        let bad = (Given::Frame, false, 1);
+        let bad = (Given::Question, false, 1);
         assert_eq!(verdicts(&[bad; 50]), [Verdict::Failed]);
         let mut once = [bad; 50];
         once[20].1 = true;
         assert_eq!(verdicts(&once), [Verdict::Passed]);
-        let ticks = [bad, (Given::Tick, true, 40), (Given::Frame, false, 41)];
+        let ticks = [bad, (Given::Tick, true, 40), (Given::Question, false, 41)];
         assert_eq!(verdicts(&ticks), [Verdict::Failed]);
     }
 }

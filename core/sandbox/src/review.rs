@@ -93,6 +93,7 @@ fn granted(interface: &str, requests: &Requests, grant: &Grant) -> Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
     use std::path::PathBuf;
     use taimat_contract::Package;
 
@@ -114,6 +115,7 @@ mod tests {
             enabled: true,
             cameras: Vec::new(),
             settings: "{}".into(),
+            camera_settings: BTreeMap::new(),
             grant,
             limits: crate::limits::LimitSettings::default(),
             trusted_keys: Vec::new(),

@@ -12,14 +12,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use async_trait::async_trait;
-use taimat_base::{CameraKey, PluginId, Seldom, clock};
+use taimat_base::{PluginId, Seldom, clock};
 use taimat_contract::{DetectionSink, Failure, FrameSource, Want};
 use tokio::sync::{mpsc, watch};
 
+use crate::board::SharedRunStatus;
 use crate::budget::Budget;
 use crate::cpu::{Meter, Metered};
 use crate::generation::{CpuShare, Generation};
 use crate::metrics::PluginMetrics;
+use crate::place::Place;
 use crate::probation::{Given, Probation, Verdict};
 use crate::states::RunState;
 use crate::status::RunStatus;
@@ -52,8 +54,6 @@ pub(crate) struct SeatContext {
 
 /// The generation that is to run.
 pub(crate) type Desired = watch::Receiver<Arc<Generation>>;
-/// How it stands at a place, for others to read.
-pub(crate) type SharedRunStatus = Arc<Mutex<RunStatus>>;
 
 /// Who can sit: an instance of a plugin, ready to be asked.
 #[async_trait]
@@ -69,7 +69,7 @@ pub(crate) trait Guest: Send + 'static {
 /// A guest that is being made.
 type Making<G> = Pin<Box<dyn Future<Output = Result<G, Failure>> + Send>>;
 /// How one is made.
-type Make<G> = fn(Arc<Generation>, CameraKey, Arc<Budget>) -> Making<G>;
+type Make<G> = fn(Arc<Generation>, Place, Arc<Budget>) -> Making<G>;
 
 struct Active<G> {
     guest: G,
@@ -95,8 +95,8 @@ pub(crate) enum Answer<T> {
     Given(T),
     /// Who was asked has failed, and the one before sits there again: it has to be asked too.
     Again,
-    /// Nothing.
-    None,
+    /// Nothing, for this reason.
+    Failed(Failure),
 }
 
 /// CPU time of the one whose turn it is.
@@ -119,7 +119,7 @@ impl Share {
 
 /// A place.
 pub(crate) struct Seat<G> {
-    place: CameraKey,
+    place: Place,
     context: SeatContext,
     status: SharedRunStatus,
     budget: Arc<Budget>,
@@ -134,7 +134,7 @@ pub(crate) struct Seat<G> {
 
 impl<G: Guest> Seat<G> {
     pub(crate) fn new(
-        place: CameraKey,
+        place: Place,
         context: SeatContext,
         make: Make<G>,
     ) -> (Self, SharedRunStatus) {
@@ -163,7 +163,7 @@ impl<G: Guest> Seat<G> {
         (seat, status)
     }
 
-    pub(crate) fn place(&self) -> &CameraKey {
+    pub(crate) fn place(&self) -> &Place {
         &self.place
     }
 
@@ -225,9 +225,7 @@ impl<G: Guest> Seat<G> {
             Level::Warn | Level::Error => tracing::warn!("{text}"),
             _ => tracing::info!("{text}"),
         }
-        self.context
-            .tail
-            .push(level, self.place.camera.as_str(), text);
+        self.context.tail.push(level, self.place.label(), text);
     }
 
     fn report(&self, report: SeatReport) {
@@ -406,20 +404,21 @@ impl<G: Guest> Seat<G> {
                     };
                     self.say(Level::Warn, format!("it says, {error}{before}"));
                 }
+                let said = Failure::Said(error);
                 if self.passed(given, false) {
-                    return Answer::None;
+                    return Answer::Failed(said);
                 }
                 let Some(failed) = self.active.take() else {
-                    return Answer::None;
+                    return Answer::Failed(said);
                 };
                 self.fall_back();
-                self.roll_back(failed.generation.number, &Failure::Said(error));
+                self.roll_back(failed.generation.number, &said);
                 Answer::Again
             }
             Err(ended) => {
                 self.ended(&ended);
                 let Some(failed) = self.active.take() else {
-                    return Answer::None;
+                    return Answer::Failed(ended);
                 };
                 if self.fall_back() {
                     self.roll_back(failed.generation.number, &ended);
@@ -429,7 +428,7 @@ impl<G: Guest> Seat<G> {
                     why: ended.to_string(),
                 });
                 self.failed(failed.generation, true);
-                Answer::None
+                Answer::Failed(ended)
             }
         }
     }

@@ -1,8 +1,9 @@
 //! What a commune says about one of its plugins.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use taimat_base::{CameraKey, CommuneId, PluginId};
+use taimat_base::{CameraId, CameraKey, CommuneId, PluginId};
 use taimat_contract::package::PublicKey;
 
 use crate::limits::LimitSettings;
@@ -49,10 +50,20 @@ pub struct PluginSpec {
     pub cameras: Vec<CameraKey>,
     /// Its settings, as JSON.
     pub settings: String,
+    /// Where it has others: all of them, as JSON.
+    pub camera_settings: BTreeMap<CameraId, String>,
     /// What it is granted.
     pub grant: Grant,
     /// Its limits.
     pub limits: LimitSettings,
     /// Whose signatures the commune trusts; empty for not asking.
     pub trusted_keys: Vec<PublicKey>,
+}
+
+impl PluginSpec {
+    /// The settings at a camera, or of a plugin that is at none.
+    pub fn settings_at(&self, camera: Option<&CameraId>) -> &str {
+        let own = camera.and_then(|camera| self.camera_settings.get(camera));
+        own.unwrap_or(&self.settings)
+    }
 }

@@ -18,7 +18,7 @@ pub struct RunStatus {
     pub state: RunState,
     /// Which generation runs; 0 for none.
     pub generation: u64,
-    /// Frames looked at.
+    /// Frames looked at, or questions answered.
     pub frames: u64,
     /// Detections taken over.
     pub detections: u64,
@@ -57,6 +57,8 @@ pub struct PluginStatus {
     /// How it is doing at each camera.
     #[schema(value_type = BTreeMap<String, RunStatus>)]
     pub cameras: BTreeMap<CameraId, RunStatus>,
+    /// How it is doing in the commune, if it is of a kind that has one instance there.
+    pub commune: Option<RunStatus>,
     /// What it uses.
     pub usage: Usage,
 }

@@ -2,11 +2,14 @@
 //!
 //! Time comes from the recording only, so that the same recording gives the same answers.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use taimat_base::metrics::Registry;
 use taimat_base::{CameraKey, CommuneId, PluginId};
-use taimat_contract::{Delivery, Detection, Detector, Failure, UnixMicros, Want};
+use taimat_contract::package::PublicKey;
+use taimat_contract::{Delivery, Detection, Detector, Failure, SettingsSchema, UnixMicros, Want};
 use wasmtime::component::Component;
 
 use crate::budget::Budget;
@@ -20,8 +23,10 @@ use crate::kinds::detector::instance::ReadyDetector;
 use crate::limits::{LimitSettings, Limits};
 use crate::load::{self, Loaded};
 use crate::load_error::LoadError;
+use crate::loading;
 use crate::metrics::{PluginFamilies, PluginMetrics};
-use crate::spec::Grant;
+use crate::place::Place;
+use crate::spec::{Grant, PluginSpec};
 use crate::tail::{Line, Tail};
 use taimat_base::bucket::Bucket;
 
@@ -50,66 +55,121 @@ pub struct Trial {
     _engine: TickingEngine,
 }
 
+/// A plugin that was loaded outside of the router.
+struct OnTrial {
+    engine: TickingEngine,
+    generation: Generation,
+    budget: Arc<Budget>,
+}
+
+/// Loads a packed plugin and asks it what it says of itself. Compiles it in this process.
+async fn load(
+    bytes: &[u8],
+    settings: &str,
+    limits: &LimitSettings,
+    trusted_keys: &[PublicKey],
+) -> Result<OnTrial, TrialError> {
+    let inside = |e: &dyn std::fmt::Display| TrialError::Sandbox(format!("{e:#}"));
+    let package = load::check(bytes, trusted_keys)?;
+    let rules = &kinds::served(package.manifest.kind)?.rules;
+    let (surface, version) = load::admit(bytes, rules)?;
+    let engine = TickingEngine::start(16).map_err(|e| inside(&e))?;
+    let component = Component::new(&engine.engine, bytes)
+        .map_err(|e| LoadError::Compile(CompileError::Invalid(format!("{e:#}"))))?;
+    let prepared = load::link(&engine.engine, &component, &surface, version)?;
+    let requests = &package.manifest.requests;
+    let grant = Grant {
+        frames: requests.frames.map(|f| (f.width, f.fps as f32)),
+        state_bytes: requests.state.map(|s| s.0),
+    };
+    let name: PluginId = package.manifest.name.parse().map_err(|e| inside(&e))?;
+    let commune: CommuneId = "trial".parse().map_err(|e| inside(&e))?;
+    let camera = CameraKey::new(commune.clone(), "camera".parse().map_err(|e| inside(&e))?);
+    let families = PluginFamilies::register(&Registry::new()).map_err(|e| inside(&e))?;
+    let context = InstanceContext {
+        tail: Arc::default(),
+        metrics: Arc::new(Arc::new(families).of(&commune, &name)),
+        store: Arc::new(StateStore::in_memory().map_err(|e| inside(&e))?),
+        frames: grant.frames.is_some(),
+        state_bytes: grant.state_bytes,
+        limits: Limits::resolve(&package.manifest, limits),
+        plugin: name.clone(),
+    };
+    let budget = Arc::new(Budget::default());
+    budget.limit(&context.limits);
+    let loaded = Loaded {
+        surface,
+        schema: None,
+        digest: package.digest,
+        package: Arc::new(package),
+        prepared,
+        bytes: bytes.len(),
+    };
+    let loaded = loading::describe(loaded, &context, &commune).await;
+    let generation = Generation {
+        number: 1,
+        version: loaded.package.manifest.version.clone(),
+        share: Arc::new(Mutex::new(Bucket::new(1.0, 1.0))),
+        loaded,
+        spec: Arc::new(PluginSpec {
+            commune,
+            name,
+            component: PathBuf::new(),
+            enabled: true,
+            cameras: vec![camera],
+            settings: settings.to_owned(),
+            camera_settings: BTreeMap::new(),
+            grant,
+            limits: *limits,
+            trusted_keys: trusted_keys.to_vec(),
+        }),
+        context,
+    };
+    Ok(OnTrial {
+        engine,
+        generation,
+        budget,
+    })
+}
+
+/// What the settings of a packed plugin may be, if it says so; for a commune that trusts these keys.
+/// Compiles it in this process.
+pub async fn settings_schema(
+    bytes: &[u8],
+    trusted_keys: &[PublicKey],
+) -> Result<Option<Arc<SettingsSchema>>, TrialError> {
+    let on_trial = load(bytes, "{}", &LimitSettings::default(), trusted_keys).await?;
+    Ok(on_trial.generation.loaded.schema)
+}
+
 impl Trial {
-    /// Loads, starts and configures a packed plugin. Compiles it in this process.
+    /// Loads, starts and configures a packed detector. Compiles it in this process.
     pub async fn start(
         bytes: &[u8],
         settings: &str,
         limits: &LimitSettings,
     ) -> Result<Self, TrialError> {
-        let inside = |e: &dyn std::fmt::Display| TrialError::Sandbox(format!("{e:#}"));
-        let package = load::check(bytes, &[])?;
-        let rules = &kinds::served(package.manifest.kind)?.rules;
-        let (surface, version) = load::admit(bytes, rules)?;
-        let running = TickingEngine::start(16).map_err(|e| inside(&e))?;
-        let component = Component::new(&running.engine, bytes)
-            .map_err(|e| LoadError::Compile(CompileError::Invalid(format!("{e:#}"))))?;
-        let requests = &package.manifest.requests;
-        let grant = Grant {
-            frames: requests.frames.map(|f| (f.width, f.fps as f32)),
-            state_bytes: requests.state.map(|s| s.0),
-        };
-        let name: PluginId = package.manifest.name.parse().map_err(|e| inside(&e))?;
-        let prepared = load::link(&running.engine, &component, &surface, version)?;
-        let commune: CommuneId = "trial".parse().map_err(|e| inside(&e))?;
-        let camera = CameraKey::new(commune.clone(), "camera".parse().map_err(|e| inside(&e))?);
-        let families = PluginFamilies::register(&Registry::new()).map_err(|e| inside(&e))?;
-        let metrics = Arc::new(Arc::new(families).of(&commune, &name));
-        let tail = Arc::new(Tail::default());
-        let context = InstanceContext {
-            tail: Arc::clone(&tail),
-            metrics: Arc::clone(&metrics),
-            store: Arc::new(StateStore::in_memory().map_err(|e| inside(&e))?),
-            frames: grant.frames.is_some(),
-            state_bytes: grant.state_bytes,
-            limits: Limits::resolve(&package.manifest, limits),
-            plugin: name,
-        };
-        let version = package.manifest.version.clone();
-        let budget = Arc::new(Budget::default());
-        budget.limit(&context.limits);
-        let generation = Generation {
-            number: 1,
-            version: version.clone(),
-            share: Arc::new(Mutex::new(Bucket::new(1.0, 1.0))),
-            loaded: Loaded {
-                surface,
-                digest: package.digest,
-                package: Arc::new(package),
-                prepared,
-                bytes: bytes.len(),
-            },
-            context,
-            settings: settings.to_owned(),
-            grant,
-        };
-        let ready = ReadyDetector::make(Arc::new(generation), camera, budget).await?;
+        let on_trial = load(bytes, settings, limits, &[]).await?;
+        let OnTrial {
+            engine,
+            generation,
+            budget,
+        } = on_trial;
+        let cameras = generation.spec.cameras.first().cloned();
+        let camera = cameras.ok_or_else(|| TrialError::Sandbox("no camera".into()))?;
+        let (version, tail) = (
+            generation.version.clone(),
+            Arc::clone(&generation.context.tail),
+        );
+        let metrics = Arc::clone(&generation.context.metrics);
+        let place = Place::Camera(camera);
+        let ready = ReadyDetector::make(Arc::new(generation), place, budget).await?;
         Ok(Self {
             ready,
             version,
             metrics,
             tail,
-            _engine: running,
+            _engine: engine,
         })
     }
 

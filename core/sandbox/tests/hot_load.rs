@@ -7,9 +7,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::Bench;
+use taimat_base::clock;
 use taimat_contract::{Package, package::SigningKey};
-use taimat_sandbox::{ContractVersion, PluginState, RunState};
+use taimat_sandbox::compile::{Caps, Where};
+use taimat_sandbox::{ContractVersion, PluginSpec, PluginState, PluginStatus, RunState};
 use taimat_testkit::plugins;
 
 fn version(version: &str) -> Vec<u8> {
@@ -190,7 +194,7 @@ async fn settings_take_effect_and_wrong_ones_do_not() {
         .until("motion", "an error", |s| Some(s.last_error.clone()?.text))
         .await;
     assert!(
-        error.contains("sensitivity and min-size lie between 0 and 1"),
+        error.contains("setting `sensitivity` has to be at most 1, found 7"),
         "{error}"
     );
     bench
@@ -527,4 +531,83 @@ async fn a_former_version_runs_as_the_commune_says_now_or_not_at_all() {
     trusting.trusted_keys = vec![SigningKey::generate().unwrap().public()];
     bench.run(trusting);
     ends("ended for want of a signature").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_switched_off_or_taken_back_does_not_wait_for_a_compiler() {
+    let bench = Bench::start();
+    bench.put("count.wasm", &version("1.0.0"));
+    let spec = bench.spec("count", 1);
+    bench.run(spec.clone());
+    let runs = |s: &PluginStatus| s.cameras.values().any(|c| c.state == RunState::Running);
+    let running = |s: &PluginStatus| runs(s).then_some(());
+    bench.until("count", "running", running).await;
+    // From now on nothing new is ever compiled; what was is kept.
+    let compiler = bench.path("compiler");
+    std::fs::write(&compiler, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&compiler, all).unwrap();
+    let bench = bench.restart_with(Where::Child(compiler, Caps::default()));
+    bench.run(spec.clone());
+    bench.until("count", "running again", running).await;
+    bench.put("count.wasm", &version("2.0.0"));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Another plugin's kept code does not wait either.
+    bench.put("other.wasm", &version("1.0.0"));
+    bench.run(bench.spec("other", 1));
+    bench.until("other", "running", running).await;
+    let begin = clock::now();
+    let mut without = spec.clone();
+    without.grant.frames = None;
+    bench.run(without);
+    bench
+        .until("count", "ended with its grant", |s| {
+            (s.usage.instances == 0).then_some(())
+        })
+        .await;
+    bench.run(PluginSpec {
+        enabled: false,
+        ..spec.clone()
+    });
+    bench
+        .until("count", "off", |s| {
+            (s.state == PluginState::Disabled).then_some(())
+        })
+        .await;
+    // A file that was compiled before takes the place of the one that is being compiled.
+    bench.run(spec);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    bench.put("count.wasm", &version("1.0.0"));
+    bench.until("count", "running once more", running).await;
+    assert!(clock::now() - begin < Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_camera_may_have_settings_of_its_own() {
+    let bench = Bench::start();
+    bench.put("motion.wasm", &plugins::package("detect-motion").unwrap());
+    let mut spec = bench.spec("motion", 2);
+    let own = |settings: &str| ("c1".parse().unwrap(), settings.to_owned());
+    spec.camera_settings = [own(r#"{ "sensitivity": 0.9 }"#)].into();
+    bench.run(spec.clone());
+    bench
+        .until("motion", "running at both", |s| {
+            let all = s.cameras.values().all(|c| c.state == RunState::Running);
+            (all && s.cameras.len() == 2).then_some(())
+        })
+        .await;
+    let commune = "thu".parse().unwrap();
+    let schema = bench.sandbox.settings_schema(&commune, &spec.name).unwrap();
+    assert!(
+        schema
+            .as_json()
+            .pointer("/properties/sensitivity")
+            .is_some()
+    );
+    spec.camera_settings = [own(r#"{ "sensitivity": 9 }"#)].into();
+    bench.run(spec);
+    let error = bench
+        .until("motion", "an error", |s| Some(s.last_error.clone()?.text))
+        .await;
+    assert!(error.contains("at most 1, found 9"), "{error}");
 }

@@ -5,6 +5,7 @@
 //! Not here: what any part does.
 
 mod admin;
+pub mod check;
 pub mod config;
 mod house;
 pub mod probe;

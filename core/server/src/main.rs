@@ -9,8 +9,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+use taimat_base::Problem;
 use taimat_base::problem::Lines;
 use taimat_sandbox::compile::{self, Where};
+use taimat_server::check::plugins;
 use taimat_server::router::rtc_addresses;
 #[cfg(feature = "tools")]
 use taimat_server::simulate::{self, SimulateArgs};
@@ -177,7 +179,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Serve(args) => runtime.block_on(serve(*args)),
-        Command::Check { folders } => check(&folders),
+        Command::Check { folders } => runtime.block_on(check(&folders)),
         Command::Probe(args) => runtime.block_on(probe::run(*args)),
         Command::Report(args) => runtime.block_on(report::run(&args)),
         #[cfg(feature = "tools")]
@@ -216,14 +218,20 @@ fn start_log(format: LogFormat) {
 }
 
 fn load(folders: &[PathBuf]) -> anyhow::Result<Vec<config::Commune>> {
-    config::load(folders).map_err(|problems| {
-        let (count, lines) = (problems.len(), Lines(&problems));
-        anyhow::anyhow!("{count} problem(s) in the configuration:\n{lines}")
-    })
+    config::load(folders).map_err(|problems| told(&problems))
 }
 
-fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
+fn told(problems: &[Problem]) -> anyhow::Error {
+    let (count, lines) = (problems.len(), Lines(problems));
+    anyhow::anyhow!("{count} problem(s) in the configuration:\n{lines}")
+}
+
+async fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
     let communes = load(folders)?;
+    let problems = plugins(folders, &communes).await;
+    if !problems.is_empty() {
+        return Err(told(&problems));
+    }
     let mut out = std::io::stdout();
     for commune in communes {
         let cameras = commune.cameras.len();

@@ -68,7 +68,7 @@ fn from_nothing_to_a_detector_that_is_tested() {
     assert!(text(&differs.stderr).contains("does not see what night.jsonl says"));
     let wrong = test(&["night", "--settings", r#"{ "darkness": 0 }"#]);
     assert!(
-        text(&wrong.stderr).contains("unknown field `darkness`"),
+        text(&wrong.stderr).contains("setting `darkness` is not one of the plugin's"),
         "{}",
         text(&wrong.stderr)
     );

@@ -25,7 +25,7 @@ component = "plugins/count.wasm"
 grant = { frames = { width = 640, fps = 30 } }
 "#;
 
-/// A component that is made to be hard to compile.
+/// A detector with something in it that is made to be hard to compile.
 fn bomb() -> Vec<u8> {
     const LOCALS: usize = 500;
     let leb = |mut n: usize| {
@@ -67,7 +67,8 @@ fn bomb() -> Vec<u8> {
         section(10, code),
     ]
     .concat();
-    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, module)].concat()
+    let detector = plugins::component("example-smallest").unwrap();
+    [detector, section(1, module)].concat()
 }
 
 /// A router whose compiler may take this much.

@@ -373,6 +373,7 @@ async fn idle() {
             .map(|n| CameraKey::new("thu".parse().unwrap(), format!("c{n}").parse().unwrap()))
             .collect(),
         settings: "{}".into(),
+        camera_settings: std::collections::BTreeMap::new(),
         grant: Grant {
             frames: Some((640, 5.0)),
             state_bytes: None,

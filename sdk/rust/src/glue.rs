@@ -30,6 +30,7 @@ impl<T> Slot<T> {
 
 impl<T: Detector> Slot<T> {
     pub fn configure(&self, settings: &str) -> Result<(), Error> {
+        hear_panics();
         let settings =
             serde_json::from_str(settings).map_err(|e| Error::Settings(e.to_string()))?;
         *self.0.borrow_mut() = Some(T::new(settings)?);
@@ -81,6 +82,16 @@ impl<T: Detector> Slot<T> {
             None => Err("not configured".into()),
         }
     }
+}
+
+/// A panic ends in a trap, which says nothing: its message and place go where the host finds them.
+fn hear_panics() {
+    #[cfg(target_family = "wasm")]
+    std::panic::set_hook(Box::new(|info| {
+        use std::io::Write;
+        // Nobody is left to tell if this fails.
+        let _written = writeln!(std::io::stderr(), "{info}");
+    }));
 }
 
 /// Exports a [`Detector`].

@@ -28,6 +28,8 @@ use crate::state::ApiState;
 pub(crate) struct PluginView {
     #[serde(flatten)]
     status: PluginStatus,
+    /// What its settings may be, as JSON Schema; null while nothing of it runs that says so.
+    settings_schema: Option<serde_json::Value>,
     /// The newest lines of its log, the oldest first.
     log: Vec<Line>,
 }
@@ -126,11 +128,18 @@ async fn one(
     State(state): State<ApiState>,
     Path((id, plugin)): Path<(String, String)>,
 ) -> Result<Json<PluginView>, ProblemJson> {
-    let found = state
-        .sandbox
-        .get(&commune(&state, &id)?, &plugin_id(&plugin)?);
+    let (commune, plugin) = (commune(&state, &id)?, plugin_id(&plugin)?);
+    let schema = state.sandbox.settings_schema(&commune, &plugin);
+    let settings_schema = schema.map(|schema| schema.as_json().clone());
+    let found = state.sandbox.get(&commune, &plugin);
     found
-        .map(|(status, log)| Json(PluginView { status, log }))
+        .map(|(status, log)| {
+            Json(PluginView {
+                status,
+                settings_schema,
+                log,
+            })
+        })
         .ok_or_else(|| ProblemJson::not_found("such plugin"))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taimat_base::{CameraKey, PluginId};
+use taimat_base::PluginId;
 use taimat_contract::PluginError;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -12,10 +12,12 @@ use super::frames::FramesCapability;
 use super::log::LogCapability;
 use super::metrics::MetricsCapability;
 use super::state::{Owner, StateCapability};
+use super::stderr::Stderr;
 use super::wasi;
 use crate::budget::Budget;
 use crate::cpu::Meter;
 use crate::limits::MemoryLimit;
+use crate::place::Place;
 
 /// All that an instance can reach: the data of its store.
 pub(crate) struct HostState {
@@ -25,15 +27,16 @@ pub(crate) struct HostState {
     pub(crate) metrics: MetricsCapability,
     pub(crate) state: Result<StateCapability, PluginError>,
     pub(crate) frames: FramesCapability,
+    pub(crate) stderr: Stderr,
     pub(crate) time: wasi::Time,
     wasi: WasiCtx,
     table: ResourceTable,
 }
 
 impl HostState {
-    pub(crate) fn new(context: &InstanceContext, camera: &CameraKey, budget: &Arc<Budget>) -> Self {
-        let time = wasi::Time::default();
-        let owner = Owner::new(camera, &context.plugin);
+    pub(crate) fn new(context: &InstanceContext, place: &Place, budget: &Arc<Budget>) -> Self {
+        let (time, stderr) = (wasi::Time::default(), Stderr::default());
+        let owner = Owner::new(place, &context.plugin);
         let state = match context.state_bytes {
             Some(quota) => Ok(StateCapability::new(
                 Arc::clone(&context.store),
@@ -45,11 +48,12 @@ impl HostState {
         Self {
             memory: MemoryLimit::new(context.limits.memory_bytes),
             meter: Arc::default(),
-            log: LogCapability::new(context, camera, budget),
-            metrics: MetricsCapability::new(context, camera, budget),
+            log: LogCapability::new(context, place, budget),
+            metrics: MetricsCapability::new(context, place, budget),
             state,
             frames: FramesCapability::new(context.frames),
-            wasi: wasi::context(&time, camera),
+            wasi: wasi::context(&time, &stderr, place),
+            stderr,
             time,
             table: ResourceTable::new(),
         }

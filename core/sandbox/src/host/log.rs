@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use taimat_base::{CameraKey, clock};
+use taimat_base::clock;
 
 use super::context::InstanceContext;
 use crate::budget::Budget;
 use crate::metrics::PluginMetrics;
+use crate::place::Place;
 use crate::tail::{Level, Tail, line};
 
 /// An instance's part.
@@ -19,11 +20,11 @@ pub(crate) struct LogCapability {
 }
 
 impl LogCapability {
-    pub(super) fn new(context: &InstanceContext, camera: &CameraKey, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(context: &InstanceContext, place: &Place, budget: &Arc<Budget>) -> Self {
         Self {
             tail: Arc::clone(&context.tail),
             metrics: Arc::clone(&context.metrics),
-            camera: camera.camera.to_string(),
+            camera: place.label().to_owned(),
             budget: Arc::clone(budget),
         }
     }

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use taimat_base::CameraKey;
-
 use super::context::InstanceContext;
 use crate::budget::Budget;
 use crate::metrics::PluginMetrics;
+use crate::place::Place;
 
 /// An instance's part.
 #[derive(Debug)]
@@ -17,10 +16,10 @@ pub(crate) struct MetricsCapability {
 }
 
 impl MetricsCapability {
-    pub(super) fn new(context: &InstanceContext, camera: &CameraKey, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(context: &InstanceContext, place: &Place, budget: &Arc<Budget>) -> Self {
         Self {
             metrics: Arc::clone(&context.metrics),
-            camera: camera.camera.to_string(),
+            camera: place.label().to_owned(),
             budget: Arc::clone(budget),
         }
     }

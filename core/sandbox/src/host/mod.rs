@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod log;
 pub(crate) mod metrics;
 pub(crate) mod state;
+pub(crate) mod stderr;
 pub(crate) mod wasi;
 pub(crate) mod wire;
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use taimat_base::{CameraKey, PluginId};
+use taimat_base::PluginId;
 use taimat_contract::PluginError;
+
+use crate::place::Place;
 
 const SCHEMA: &str = "
     PRAGMA journal_mode = WAL;
@@ -61,8 +63,8 @@ impl StateStore {
 pub(crate) struct Owner(String);
 
 impl Owner {
-    pub(crate) fn new(camera: &CameraKey, plugin: &PluginId) -> Self {
-        Self(format!("{}/{plugin}/{}", camera.commune, camera.camera))
+    pub(crate) fn new(place: &Place, plugin: &PluginId) -> Self {
+        Self(format!("{}/{plugin}/{}", place.commune(), place.label()))
     }
 }
 
@@ -153,12 +155,13 @@ impl StateCapability {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use taimat_base::CameraKey;
 
     fn state(store: &Arc<StateStore>, camera: &str) -> StateCapability {
         let camera = CameraKey::new("c".parse().unwrap(), camera.parse().unwrap());
         StateCapability::new(
             Arc::clone(store),
-            Owner::new(&camera, &"p".parse().unwrap()),
+            Owner::new(&Place::Camera(camera), &"p".parse().unwrap()),
             100,
         )
     }

@@ -1,5 +1,5 @@
 //! What the runtimes of languages need to start, and nothing behind it: no files, no environment,
-//! no network, output thrown away. Time is that of the frame and randomness comes from the camera's
+//! no network; what is written to the standard error is kept for a while, the rest is thrown away. Time is that of the frame and randomness comes from the camera's
 //! name, so that a run can be repeated.
 
 use std::sync::Arc;
@@ -9,9 +9,11 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use sha2::{Digest, Sha256};
-use taimat_base::CameraKey;
 use taimat_contract::UnixMicros;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx};
+
+use super::stderr::Stderr;
+use crate::place::Place;
 
 /// Imports under these are linked, inert. What is not here is refused.
 pub(crate) const INERT: [&str; 5] = [
@@ -61,9 +63,10 @@ impl HostMonotonicClock for Time {
 }
 
 /// An empty world.
-pub(crate) fn context(time: &Time, camera: &CameraKey) -> WasiCtx {
-    let seed: [u8; 32] = Sha256::digest(camera.to_string()).into();
+pub(crate) fn context(time: &Time, stderr: &Stderr, place: &Place) -> WasiCtx {
+    let seed: [u8; 32] = Sha256::digest(place.to_string()).into();
     WasiCtx::builder()
+        .stderr(stderr.clone())
         .wall_clock(time.clone())
         .monotonic_clock(time.clone())
         .secure_random(StdRng::from_seed(seed))

@@ -142,25 +142,30 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn start() -> Self {
-        Self::over(tempfile::tempdir().unwrap())
+        Self::over(tempfile::tempdir().unwrap(), Where::Here)
     }
 
     /// The router ends, and starts again with the files that there are.
     pub(crate) fn restart(self) -> Self {
+        self.restart_with(Where::Here)
+    }
+
+    /// The same with another compiler.
+    pub(crate) fn restart_with(self, compile: Where) -> Self {
         let Self {
             sandbox, folder, ..
         } = self;
         drop(sandbox);
-        Self::over(folder)
+        Self::over(folder, compile)
     }
 
-    fn over(folder: tempfile::TempDir) -> Self {
+    fn over(folder: tempfile::TempDir, compile: Where) -> Self {
         let (feed, seen) = (Arc::new(Feed::default()), Arc::new(Seen::default()));
         let registry = Registry::new();
         let config = SandboxConfig {
             threads: 2,
             instances: 200,
-            compile: Where::Here,
+            compile,
             data: Some(folder.path().join("data")),
         };
         let source: Arc<dyn FrameSource> = Arc::clone(&feed) as _;
@@ -198,6 +203,7 @@ impl Bench {
             enabled: true,
             cameras: (0..cameras).map(camera).collect(),
             settings: "{}".into(),
+            camera_settings: BTreeMap::new(),
             grant: Grant {
                 frames: Some((640, 60.0)),
                 state_bytes: Some(64 << 10),

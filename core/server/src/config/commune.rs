@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use taimat_base::{CameraId, CommuneId, Problem};
+use taimat_base::{CameraId, CommuneId, Place, PluginId, Problem};
 use taimat_contract::package::PublicKey;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
@@ -120,6 +120,47 @@ fn read_about<'a>(
         }
     }
     (name.to_owned(), zone.to_owned(), trusted)
+}
+
+/// Where a setting of a plugin stands in a commune's file, or the nearest that is there: the way to it is
+/// that of a plugin's settings, at a camera if it has its own there.
+pub fn place_of_setting(
+    file: &Path,
+    text: &str,
+    plugin: &PluginId,
+    camera: Option<&CameraId>,
+    setting: &[String],
+) -> Place {
+    let Ok(document) = Document::parse(text) else {
+        return Place::file(file);
+    };
+    let root = document.as_item();
+    let own = root.get("plugin").and_then(|all| all.get(plugin.as_str()));
+    let at_camera = camera.and_then(|camera| own?.get("camera")?.get(camera.as_str()));
+    let mut nearest = own.and_then(Item::span);
+    let mut deepest = 0;
+    for section in [own, at_camera].into_iter().flatten() {
+        let Some(mut item) = section.get("settings") else {
+            continue;
+        };
+        let mut depth = 1;
+        for part in setting {
+            let within = match part.parse::<usize>() {
+                Ok(index) if item.is_array() || item.is_array_of_tables() => item.get(index),
+                _ => item.get(part.as_str()),
+            };
+            let Some(within) = within else { break };
+            (item, depth) = (within, depth + 1);
+        }
+        // What the camera has stands in front of what the plugin has everywhere.
+        if depth >= deepest && item.span().is_some() {
+            (nearest, deepest) = (item.span(), depth);
+        }
+    }
+    match nearest {
+        Some(span) => Place::at(file, text, span.start),
+        None => Place::file(file),
+    }
 }
 
 /// The fuzz harness of this parser: any bytes, no panic.
@@ -336,6 +377,42 @@ limit = { memory = "32MiB", call = "20ms" }
         assert_eq!(plugin.grant.frames, Some((640, 5.0)));
         assert_eq!(plugin.limits.memory_bytes, Some(32 << 20));
         assert!(plugin.enabled);
+    }
+
+    #[test]
+    fn a_camera_has_settings_of_its_own_over_those_of_the_plugin() {
+        let text = format!(
+            "{GOOD}{PLUGIN}[plugin.motion.camera.nguyen-du-1]\nsettings = {{ zones = [] }}\n"
+        );
+        let commune = read(&text).unwrap();
+        let plugin = &commune.plugins[0];
+        let camera: CameraId = "nguyen-du-1".parse().unwrap();
+        let merged = r#"{"sensitivity":0.6,"zones":[]}"#;
+        assert_eq!(plugin.settings_at(Some(&camera)), merged);
+        assert_eq!(plugin.settings_at(None), plugin.settings);
+        // A mistake is found where it was written.
+        let file = Path::new("hoa-lac/commune.toml");
+        let motion: PluginId = "motion".parse().unwrap();
+        let line = |setting: &str, camera: Option<&CameraId>| {
+            let place = place_of_setting(file, &text, &motion, camera, &[setting.to_owned()]);
+            text.lines()
+                .nth(place.line.unwrap() - 1)
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(line("zones", Some(&camera)), "settings = { zones = [] }");
+        assert!(line("zones", None).starts_with("settings = { sensitivity"));
+        assert!(line("sensitivity", Some(&camera)).starts_with("settings = { sensitivity"));
+    }
+
+    #[test]
+    fn settings_for_a_camera_where_the_plugin_is_not_are_a_mistake() {
+        let text = format!("{GOOD}{PLUGIN}[plugin.motion.camera.cong-truong]\nsetting = 1\n");
+        let problems = read(&text).unwrap_err();
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let expected =
+            "[plugin.motion] is at no camera \"cong-truong\" (hint: it is at nguyen-du-1)";
+        assert!(shown.iter().any(|s| s.contains(expected)), "{shown:#?}");
     }
 
     #[test]

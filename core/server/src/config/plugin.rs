@@ -1,5 +1,6 @@
 //! `[plugin.…]`: which components run at which cameras, with what settings, grants and limits.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ fn read_one<'a>(
         "component",
         "cameras",
         "settings",
+        "camera",
         "grant",
         "limit",
         "enabled",
@@ -88,17 +90,8 @@ fn read_one<'a>(
         inside.then(|| reader.folder().join(path))
     });
     let cameras = read_cameras(reader, section, commune, cameras);
-    let settings = match section.table.get("settings") {
-        None => "{}".to_owned(),
-        Some(item) => match json(item) {
-            Some(value) if value.is_object() => value.to_string(),
-            _ => {
-                let message = format!("`settings` of {} has to be a table", section.name);
-                reader.problem(item.span(), message, "settings = { sensitivity = 0.6 }");
-                "{}".to_owned()
-            }
-        },
-    };
+    let settings = read_settings(reader, section);
+    let camera_settings = read_camera_settings(reader, section, &cameras, &settings);
     let grant = reader
         .section(section, "grant", format!("`grant` of {}", section.name))
         .map(|at| read_grant(reader, &at))
@@ -113,11 +106,61 @@ fn read_one<'a>(
         component: component?,
         enabled: reader.flag(section, "enabled").unwrap_or(true),
         cameras,
-        settings,
+        settings: serde_json::Value::Object(settings).to_string(),
+        camera_settings,
         grant,
         limits,
         trusted_keys: Vec::new(),
     })
+}
+
+type Settings = serde_json::Map<String, serde_json::Value>;
+
+fn read_settings(reader: &mut Reader<'_>, section: &Section<'_>) -> Settings {
+    let Some(item) = section.table.get("settings") else {
+        return Settings::new();
+    };
+    if let Some(serde_json::Value::Object(settings)) = json(item) {
+        return settings;
+    }
+    let message = format!("`settings` of {} has to be a table", section.name);
+    reader.problem(item.span(), message, "settings = { sensitivity = 0.6 }");
+    Settings::new()
+}
+
+/// `[plugin.NAME.camera.CAMERA]`: each setting that it names takes the place of the plugin's.
+fn read_camera_settings<'a>(
+    reader: &mut Reader<'a>,
+    section: &Section<'a>,
+    cameras: &[CameraKey],
+    settings: &Settings,
+) -> BTreeMap<CameraId, String> {
+    let mut own = BTreeMap::new();
+    let name = section.name.trim_matches(['[', ']']).to_owned();
+    let Some(all) = reader.section(section, "camera", format!("[{name}.camera]")) else {
+        return own;
+    };
+    for (key, _) in all.table.iter() {
+        let Some(camera) = cameras.iter().find(|c| c.camera.as_str() == key) else {
+            let there: Vec<&str> = cameras.iter().take(5).map(|c| c.camera.as_str()).collect();
+            let hint = match there.is_empty() {
+                true => "it is at no camera".to_owned(),
+                false => format!("it is at {}", there.join(", ")),
+            };
+            let message = format!("[{name}] is at no camera {key:?}");
+            reader.problem(key_span(all.table, key), message, hint);
+            continue;
+        };
+        let Some(at) = reader.section(&all, key, format!("[{name}.camera.{key}]")) else {
+            continue;
+        };
+        reader.only(&at, &["settings"]);
+        let mut merged = settings.clone();
+        merged.extend(read_settings(reader, &at));
+        let merged = serde_json::Value::Object(merged).to_string();
+        own.insert(camera.camera.clone(), merged);
+    }
+    own
 }
 
 /// The cameras that the patterns name; `*` stands for any characters.

@@ -17,6 +17,7 @@ use crate::generation::Generation;
 use crate::instance::{Bounds, Instance, metered};
 use crate::limits::Limits;
 use crate::metrics::PluginMetrics;
+use crate::place::Place;
 use crate::seat::Guest;
 use crate::tail::{Level, Tail, line};
 use crate::version::ContractVersion;
@@ -39,8 +40,7 @@ impl std::fmt::Debug for DetectorInstance {
     }
 }
 
-/// Calls an export of whichever version the component has. What has no error of its own returns
-/// `Ok`.
+/// Calls an export of whichever version the component has.
 macro_rules! call {
     ($self:ident, $bounds:expr, |$plugin:ident, $store:ident| $call:expr) => {{
         let instance = &mut $self.instance;
@@ -70,8 +70,9 @@ impl DetectorInstance {
     ) -> Result<Self, Failure> {
         let prepared = &generation.loaded.prepared;
         let version = prepared.version;
-        let place = (camera, budget);
-        let start = Instance::start(prepared, &generation.context, place, |store, instance| {
+        let place = Place::Camera(camera.clone());
+        let at = (&place, budget);
+        let start = Instance::start(prepared, &generation.context, at, |store, instance| {
             Ok(match version {
                 ContractVersion::V0_1 => Exports::V0_1(v0_1::DetectorPlugin::new(store, instance)?),
                 ContractVersion::V0_2 => Exports::V0_2(v0_2::DetectorPlugin::new(store, instance)?),
@@ -152,18 +153,11 @@ impl Dropped {
 #[async_trait]
 impl Detector for DetectorInstance {
     async fn describe(&mut self) -> Result<About, Failure> {
-        let bounds = self.starting();
-        call!(self, bounds, |plugin, store| async {
-            let about = plugin.taimat_plugin_lifecycle().call_describe(store).await;
-            about.map(Result::<_, NoError>::Ok)
-        })
+        self.instance.describe().await
     }
 
     async fn configure(&mut self, settings: &str) -> Result<(), Failure> {
-        let bounds = self.starting();
-        call!(self, bounds, |plugin, store| plugin
-            .taimat_plugin_lifecycle()
-            .call_configure(store, settings))
+        self.instance.configure(settings).await
     }
 
     async fn wants(&mut self, camera: &CameraId) -> Result<Want, Failure> {
@@ -210,15 +204,6 @@ impl Detector for DetectorInstance {
     }
 }
 
-/// For exports that have no error.
-enum NoError {}
-
-impl From<NoError> for Failure {
-    fn from(never: NoError) -> Self {
-        match never {}
-    }
-}
-
 /// A configured detector, and what it needs to see of its camera.
 #[derive(Debug)]
 pub(crate) struct ReadyDetector {
@@ -230,13 +215,18 @@ impl ReadyDetector {
     /// Starts and configures one.
     pub(crate) fn make(
         generation: Arc<Generation>,
-        camera: CameraKey,
+        place: Place,
         budget: Arc<Budget>,
     ) -> Pin<Box<dyn Future<Output = Result<Self, Failure>> + Send>> {
         Box::pin(async move {
+            let Place::Camera(camera) = &place else {
+                let why = "a detector is at a camera";
+                return Err(Failure::Said(PluginError::Settings(why.into())));
+            };
             let (width, fps) = frames(&generation)?;
-            let mut detector = DetectorInstance::start(&generation, &camera, &budget).await?;
-            detector.configure(&generation.settings).await?;
+            let settings = generation.settings(&place)?;
+            let mut detector = DetectorInstance::start(&generation, camera, &budget).await?;
+            detector.configure(settings).await?;
             let want = detector.wants(&camera.camera).await?;
             let want = want.within(width, fps);
             Ok(Self { detector, want })
@@ -247,7 +237,7 @@ impl ReadyDetector {
 /// The frames that a plugin may get, as it asked for them and as they were granted. A detector without
 /// any would run and see nothing.
 fn frames(generation: &Generation) -> Result<(u32, f32), Failure> {
-    let (plugin, granted) = (&generation.context.plugin, generation.grant.frames);
+    let (plugin, granted) = (&generation.context.plugin, generation.spec.grant.frames);
     let why = match (generation.loaded.package.manifest.requests.frames, granted) {
         (Some(asked), Some((width, fps))) => {
             return Ok((width.min(asked.width), fps.min(asked.fps as f32)));

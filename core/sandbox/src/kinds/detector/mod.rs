@@ -3,13 +3,14 @@
 pub(crate) mod instance;
 mod runner;
 
-use taimat_base::CameraKey;
 use taimat_base::tasks::Stop;
 use taimat_contract::Kind;
 
+use crate::board::SharedRunStatus;
 use crate::kind::{Run, ServedKind};
+use crate::place::Place;
 use crate::rules::KindRules;
-use crate::seat::{Desired, Seat, SeatContext, SharedRunStatus};
+use crate::seat::{Desired, Seat, SeatContext};
 use instance::ReadyDetector;
 use runner::DetectorRunner;
 
@@ -21,17 +22,12 @@ pub(crate) const KIND: ServedKind = ServedKind {
         world: "detector-plugin",
         imports: &["types", "log", "metrics", "state", "frames"],
     },
-    places: |spec| &spec.cameras,
+    places: |spec| spec.cameras.iter().cloned().map(Place::Camera).collect(),
     run,
 };
 
-fn run(
-    camera: CameraKey,
-    context: SeatContext,
-    desired: Desired,
-    stop: Stop,
-) -> (SharedRunStatus, Run) {
-    let (seat, status) = Seat::new(camera, context, ReadyDetector::make);
+fn run(place: Place, context: SeatContext, desired: Desired, stop: Stop) -> (SharedRunStatus, Run) {
+    let (seat, status) = Seat::new(place, context, ReadyDetector::make);
     let runner = DetectorRunner::new(seat);
     (status, Box::pin(runner.run(desired, stop)))
 }

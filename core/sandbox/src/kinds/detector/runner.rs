@@ -7,6 +7,7 @@ use taimat_base::tasks::Stop;
 use taimat_contract::{Delivery, Detected, Detection, Detector, FrameReader, UnixMicros, Want};
 
 use super::instance::ReadyDetector;
+use crate::place::Place;
 use crate::probation::Given;
 use crate::seat::{Answer, Desired, Seat};
 
@@ -60,8 +61,10 @@ impl DetectorRunner {
             return;
         };
         if self.reader.as_ref().is_none_or(|(have, _)| *have != want) {
-            let source = &self.seat.context().source;
-            let reader = source.watch(self.seat.place(), &want);
+            let Place::Camera(camera) = self.seat.place() else {
+                return;
+            };
+            let reader = self.seat.context().source.watch(camera, &want);
             self.reader = Some((want, reader));
         }
     }
@@ -81,10 +84,10 @@ impl DetectorRunner {
             };
             let called = share.spend(guest.detector.on_frame(delivery)).await;
             self.seat.set(|status| status.frames += 1);
-            match self.seat.judge(Given::Frame, called) {
+            match self.seat.judge(Given::Question, called) {
                 Answer::Given(detections) => self.publish(detections, Some(delivery)),
                 Answer::Again => continue,
-                Answer::None => {}
+                Answer::Failed(why) => tracing::debug!(%why, "a frame was not looked at"),
             }
             break;
         }
@@ -120,12 +123,14 @@ impl DetectorRunner {
         context.metrics.detections.inc_by(kept.len() as u64);
         self.seat
             .set(|status| status.detections += kept.len() as u64);
-        context.sink.publish(&Detected {
-            camera: self.seat.place(),
-            plugin: &context.plugin,
-            detections: &kept,
-            frame,
-        });
+        if let Place::Camera(camera) = self.seat.place() {
+            context.sink.publish(&Detected {
+                camera,
+                plugin: &context.plugin,
+                detections: &kept,
+                frame,
+            });
+        }
     }
 }
 
