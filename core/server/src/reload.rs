@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -150,8 +150,9 @@ impl Folders {
     }
 }
 
-/// Device and number of a folder: a path may lead to another one from one moment to the next.
-type Inode = (u64, u64);
+/// Device and number of a folder, and when it was made: numbers are given again. A path may lead to another
+/// one from one moment to the next.
+type Inode = (u64, u64, Option<SystemTime>);
 
 /// Watches the folders that the paths lead to by now. Whether any is another one than before.
 fn follow([own, plugins]: &mut [Watched; 2], communes: &[PathBuf]) -> bool {
@@ -180,7 +181,7 @@ impl Watched {
 
     fn follow(&mut self, folder: &Path) -> bool {
         let now = std::fs::metadata(folder).ok();
-        let now = now.map(|m| (m.dev(), m.ino()));
+        let now = now.map(|m| (m.dev(), m.ino(), m.created().ok()));
         if self.folders.get(folder).copied() == now {
             return false;
         }
