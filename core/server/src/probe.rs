@@ -144,33 +144,65 @@ fn sign_in(
 }
 
 fn in_words(spec: &SourceSpec, found: &Finding, variable: &str) -> String {
-    let mut text = String::new();
-    let mut say = |what: &str, value: String| {
-        let _always = writeln!(text, "{what:<18}{value}");
-    };
-    say("camera", spec.url.to_string());
+    let mut lines = Lines(String::new());
+    lines.say("camera", spec.url.to_string());
     for (i, line) in found.offered.iter().enumerate() {
-        say(if i == 0 { "describes" } else { "" }, line.clone());
+        lines.say(if i == 0 { "describes" } else { "" }, line.clone());
     }
     if let Some(transport) = found.transport {
-        say("travels by", transport.to_owned());
+        lines.say("travels by", transport.to_owned());
     }
+    pictures_in_words(&mut lines, found);
+    match (&found.sound, &found.no_sound) {
+        (Some(sound), _) => lines.say("sound", sound.clone()),
+        (None, Some(why)) => lines.say("sound", format!("none: {why}")),
+        (None, None) => {}
+    }
+    if let Some(clock) = clock_in_words(found) {
+        lines.say("clock", clock);
+    }
+    let known = |word: &str| Quirk::ALL.into_iter().find(|quirk| quirk.as_str() == word);
+    for (word, count) in &found.quirks {
+        if let Some(quirk) = known(word) {
+            let line = format!("{} ({count}×)", quirk.sentence());
+            lines.say("does differently", line);
+        }
+    }
+    match &found.fault {
+        Some((cause, detail)) => lines.say("no picture", format!("{cause}: {detail}")),
+        None => {
+            lines.0.push('\n');
+            lines.0.push_str(&section(spec, found, variable));
+        }
+    }
+    lines.0
+}
+
+/// What is said, with what it is about before it.
+struct Lines(String);
+
+impl Lines {
+    fn say(&mut self, what: &str, value: String) {
+        // Writing into a text does not fail.
+        let _written = writeln!(self.0, "{what:<18}{value}");
+    }
+}
+
+fn pictures_in_words(lines: &mut Lines, found: &Finding) {
     if let (Some(codec), Some((width, height))) = (found.codec, found.size) {
         let rate = found.frame_rate();
         let rate = rate.map_or(String::new(), |rate| {
             format!(", {rate:.1} pictures a second")
         });
         let kbit = found.bytes as f64 * 8.0 / 1000.0 / found.seconds.max(0.1);
-        say(
-            "picture",
-            format!("{codec} {width}x{height}{rate}, {kbit:.0} kbit/s"),
-        );
+        let picture = format!("{codec} {width}x{height}{rate}, {kbit:.0} kbit/s");
+        lines.say("picture", picture);
         let frames = if found.b_frames {
             "sends B-frames: browsers do not show them live; choose the Baseline profile"
         } else {
             "none"
         };
-        say("B-frames", frames.to_owned());
+        lines.say("B-frames", frames.to_owned());
     }
     if let Some(after) = found.first_picture_after {
         let apart = match found.keyframe_interval {
@@ -178,52 +210,26 @@ fn in_words(spec: &SourceSpec, found: &Finding, variable: &str) -> String {
             None => "only one came; the interval is longer than what was watched".to_owned(),
         };
         let kinds = found.starts.join(", ");
-        say(
-            "key frames",
-            format!("{apart}, first after {after:.2} s ({kinds})"),
-        );
+        let line = format!("{apart}, first after {after:.2} s ({kinds})");
+        lines.say("key frames", line);
     }
     if found.damaged > 0 {
-        say(
-            "damaged",
-            format!("{} of {} pictures", found.damaged, found.pictures),
-        );
+        let line = format!("{} of {} pictures", found.damaged, found.pictures);
+        lines.say("damaged", line);
     }
-    match (&found.sound, &found.no_sound) {
-        (Some(sound), _) => say("sound", sound.clone()),
-        (None, Some(why)) => say("sound", format!("none: {why}")),
-        (None, None) => {}
-    }
+}
+
+fn clock_in_words(found: &Finding) -> Option<String> {
     match found.clock_ahead {
-        Some(ahead) if ahead.abs() < 1.0 => say("clock", "right to a second".to_owned()),
+        Some(ahead) if ahead.abs() < 1.0 => Some("right to a second".to_owned()),
         Some(ahead) => {
             let how = if ahead > 0.0 { "ahead" } else { "behind" };
             let by = ahead.abs();
-            say(
-                "clock",
-                format!("{by:.0} s {how}; set the time server (NTP) in the camera"),
-            );
+            let line = format!("{by:.0} s {how}; set the time server (NTP) in the camera");
+            Some(line)
         }
-        None if found.pictures > 0 => say("clock", "does not say its time".to_owned()),
-        None => {}
+        None => (found.pictures > 0).then(|| "does not say its time".to_owned()),
     }
-    let known = |word: &str| Quirk::ALL.into_iter().find(|quirk| quirk.as_str() == word);
-    for (word, count) in &found.quirks {
-        if let Some(quirk) = known(word) {
-            say(
-                "does differently",
-                format!("{} ({count}×)", quirk.sentence()),
-            );
-        }
-    }
-    match &found.fault {
-        Some((cause, detail)) => say("no picture", format!("{cause}: {detail}")),
-        None => {
-            text.push('\n');
-            text.push_str(&section(spec, found, variable));
-        }
-    }
-    text
 }
 
 /// What to write into `commune.toml`.

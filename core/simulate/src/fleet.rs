@@ -150,10 +150,12 @@ impl Fleet {
             max_connections: 4096,
         };
         let server = RtspServer::start(&server_config, mounts, tracks, metrics, &stop).await?;
-        let server = Arc::new(server);
-        let tasks = Tasks::under(&stop);
-        let mut faults = HashMap::new();
-        let mut listed = Vec::new();
+        let mut fleet = Self {
+            server: Arc::new(server),
+            tasks: Tasks::under(&stop),
+            faults: HashMap::new(),
+            scenes: Vec::new(),
+        };
         for (number, camera) in (0_u32..).zip(&config.cameras) {
             let fault = watch::Sender::new(camera.fault);
             let key = CameraKey::new(commune.clone(), camera.id.clone());
@@ -164,7 +166,7 @@ impl Fleet {
                 let other = loops
                     .get(&(camera.scene, profile.other()))
                     .unwrap_or(frames);
-                let replay = Replay {
+                fleet.replay(Replay {
                     channel: hub.ensure(&ChannelKey::new(key.clone(), profile), limits),
                     frames: Arc::clone(frames),
                     other: Arc::clone(other),
@@ -173,23 +175,22 @@ impl Fleet {
                     offset: number.wrapping_mul(77),
                     audio: config.audio && profile == Profile::Main,
                     fault: fault.subscribe(),
-                    server: Arc::clone(&server),
+                    server: Arc::clone(&fleet.server),
                     path: format!("/{}/{profile}", camera.id),
-                };
-                let span = tracing::Span::none();
-                tasks.spawn("replay", span, |stop| replay.run(stop));
+                });
             }
             if let Some(scene) = scenes.get(&camera.scene) {
-                listed.push((camera.id.clone(), camera.scene, Arc::clone(scene)));
+                let listed = (camera.id.clone(), camera.scene, Arc::clone(scene));
+                fleet.scenes.push(listed);
             }
-            faults.insert(camera.id.clone(), fault);
+            fleet.faults.insert(camera.id.clone(), fault);
         }
-        Ok(Self {
-            server,
-            tasks,
-            faults,
-            scenes: listed,
-        })
+        Ok(fleet)
+    }
+
+    fn replay(&self, replay: Replay) {
+        let span = tracing::Span::none();
+        self.tasks.spawn("replay", span, |stop| replay.run(stop));
     }
 
     /// Where the RTSP server listens.

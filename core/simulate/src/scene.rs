@@ -260,100 +260,46 @@ impl Scene {
 
     fn background(&self, picture: &mut Picture) {
         let mut random = Random::new(self.seed ^ 0xB6);
-        let strip = |y, h| Rect {
-            x: 0,
-            y,
-            w: STAGE.0,
-            h,
-        };
+        let strip = |y, h| rect(0, y, STAGE.0, h);
         self.fill(picture, strip(0, 150), Colour(186, 138, 118)); // sky
         self.fill(picture, strip(290, 90), Colour::grey(140)); // far pavement
         self.fill(picture, strip(370, 260), Colour::grey(84)); // road
         self.fill(picture, strip(630, 90), Colour::grey(150)); // near pavement
         let mut x = 0;
         while x < STAGE.0 {
-            let (w, top) = (random.within(90..190), random.within(60..160));
-            let wall = Colour(
-                random.within(110..200).try_into().unwrap_or(150),
-                random.within(112..132).try_into().unwrap_or(120),
-                random.within(128..150).try_into().unwrap_or(135),
-            );
-            self.fill(
-                picture,
-                Rect {
-                    x,
-                    y: top,
-                    w,
-                    h: 300 - top,
-                },
-                wall,
-            );
-            for wx in (x + 12..x + w - 24).step_by(34) {
-                for wy in (top + 14..240).step_by(40) {
-                    let lit = random.within(0..4) == 0;
-                    let pane = if lit {
-                        Colour(215, 100, 142)
-                    } else {
-                        Colour(64, 134, 124)
-                    };
-                    self.fill(
-                        picture,
-                        Rect {
-                            x: wx,
-                            y: wy,
-                            w: 18,
-                            h: 22,
-                        },
-                        pane,
-                    );
-                }
-            }
-            self.fill(
-                picture,
-                Rect {
-                    x,
-                    y: 262,
-                    w,
-                    h: 10,
-                },
-                Colour(92, 112, 160),
-            ); // awning
-            x += w;
+            x += self.house(picture, &mut random, x);
         }
         for x in (0..STAGE.0).step_by(120) {
-            self.fill(
-                picture,
-                Rect {
-                    x,
-                    y: 496,
-                    w: 60,
-                    h: 6,
-                },
-                Colour::grey(210),
-            ); // lane marks
+            self.fill(picture, rect(x, 496, 60, 6), Colour::grey(210)); // lane marks
         }
         for x in (60..STAGE.0).step_by(290) {
-            self.fill(
-                picture,
-                Rect {
-                    x,
-                    y: 190,
-                    w: 10,
-                    h: 110,
-                },
-                Colour(66, 118, 138),
-            ); // trunk
-            self.fill(
-                picture,
-                Rect {
-                    x: x - 34,
-                    y: 120,
-                    w: 78,
-                    h: 80,
-                },
-                Colour(88, 110, 112),
-            );
+            self.fill(picture, rect(x, 190, 10, 110), Colour(66, 118, 138)); // trunk
+            self.fill(picture, rect(x - 34, 120, 78, 80), Colour(88, 110, 112)); // crown
         }
+    }
+
+    /// Draws a house, and says how wide it is.
+    fn house(&self, picture: &mut Picture, random: &mut Random, x: i32) -> i32 {
+        let (w, top) = (random.within(90..190), random.within(60..160));
+        let wall = Colour(
+            random.within(110..200).try_into().unwrap_or(150),
+            random.within(112..132).try_into().unwrap_or(120),
+            random.within(128..150).try_into().unwrap_or(135),
+        );
+        self.fill(picture, rect(x, top, w, 300 - top), wall);
+        for wx in (x + 12..x + w - 24).step_by(34) {
+            for wy in (top + 14..240).step_by(40) {
+                let lit = random.within(0..4) == 0;
+                let pane = if lit {
+                    Colour(215, 100, 142)
+                } else {
+                    Colour(64, 134, 124)
+                };
+                self.fill(picture, rect(wx, wy, 18, 22), pane);
+            }
+        }
+        self.fill(picture, rect(x, 262, w, 10), Colour(92, 112, 160)); // awning
+        w
     }
 
     fn object(&self, picture: &mut Picture, kind: Kind, r: Rect, colour: Colour) {
@@ -410,6 +356,10 @@ impl Scene {
             }
         }
     }
+}
+
+fn rect(x: i32, y: i32, w: i32, h: i32) -> Rect {
+    Rect { x, y, w, h }
 }
 
 fn dimension(pixels: usize) -> i32 {

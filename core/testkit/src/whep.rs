@@ -101,6 +101,32 @@ impl std::fmt::Debug for WhepClient {
     }
 }
 
+/// A peer connection of this process, which has asked for nothing yet.
+async fn peer(
+    options: &ClientOptions,
+    handler: Handler,
+) -> anyhow::Result<Box<dyn PeerConnection>> {
+    let mut media = MediaEngine::default();
+    let codec = if options.h265 { h265() } else { h264() };
+    media.register_codec(codec, RtpCodecKind::Video)?;
+    let registry = register_default_interceptors(Registry::new(), &mut media)?;
+    let mut settings = SettingEngineBuilder::new();
+    if options.old_srtp {
+        settings = settings.with_srtp_protection_profiles(vec![
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
+        ]);
+    }
+    let connection = PeerConnectionBuilder::new()
+        .with_configuration(RTCConfigurationBuilder::new().build())
+        .with_media_engine(media)
+        .with_interceptor_registry(registry)
+        .with_setting_engine(settings.build())
+        .with_handler(Arc::new(handler))
+        .with_udp_addrs(vec![if options.v6 { "[::1]:0" } else { "127.0.0.1:0" }])
+        .build();
+    Ok(Box::new(Box::pin(connection).await?))
+}
+
 fn h264() -> RTCRtpCodecParameters {
     RTCRtpCodecParameters {
         rtp_codec: RTCRtpCodec {
@@ -144,25 +170,7 @@ impl WhepClient {
             candidates: candidates_tx,
             gathered: gathered_tx,
         };
-        let mut media = MediaEngine::default();
-        let codec = if options.h265 { h265() } else { h264() };
-        media.register_codec(codec, RtpCodecKind::Video)?;
-        let registry = register_default_interceptors(Registry::new(), &mut media)?;
-        let mut settings = SettingEngineBuilder::new();
-        if options.old_srtp {
-            settings = settings.with_srtp_protection_profiles(vec![
-                SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
-            ]);
-        }
-        let connection = PeerConnectionBuilder::new()
-            .with_configuration(RTCConfigurationBuilder::new().build())
-            .with_media_engine(media)
-            .with_interceptor_registry(registry)
-            .with_setting_engine(settings.build())
-            .with_handler(Arc::new(handler))
-            .with_udp_addrs(vec![if options.v6 { "[::1]:0" } else { "127.0.0.1:0" }])
-            .build();
-        let connection = Box::pin(connection).await?;
+        let connection = peer(options, handler).await?;
         let receive = RTCRtpTransceiverInit {
             direction: RTCRtpTransceiverDirection::Recvonly,
             ..RTCRtpTransceiverInit::default()
@@ -200,7 +208,7 @@ impl WhepClient {
             .await?;
         let session = format!("http://{http}{}", location.context("no Location")?);
         let client = Self {
-            connection: Box::new(connection),
+            connection,
             http: client,
             session,
             etag: etag.context("no ETag")?,

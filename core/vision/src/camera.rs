@@ -113,18 +113,8 @@ impl Decoding {
         let Some(codec) = codec(channel, unit) else {
             return;
         };
-        let lag = clock::now().saturating_duration_since(unit.received);
-        self.behind = if codec.is_intra_only() {
-            lag > MAX_LAG_INTRA
-        } else {
-            lag > MAX_LAG && (self.behind || !unit.keyframe)
-        };
         let slots = watchers.slots();
-        let unwanted = !unit.keyframe && slots.iter().all(|s| s.keyframes_only());
-        if self.behind || unwanted {
-            if self.behind {
-                self.metrics.skipped.inc();
-            }
+        if !self.is_worth_it(codec, unit, &slots) {
             self.wait_for_key();
             return;
         }
@@ -137,6 +127,42 @@ impl Decoding {
         if due.is_empty() && codec.is_intra_only() {
             return;
         }
+        let Some(made) = self.decode(codec, unit, due).await else {
+            return;
+        };
+        let moment = Moment {
+            camera: watchers.camera().camera.clone(),
+            at: UnixMicros::from(unit.wall_time),
+            key,
+        };
+        for (slot, picture) in made {
+            slot.deliver(picture, &moment, stream_time);
+            self.metrics.delivered.inc();
+        }
+    }
+
+    /// Whether decoding keeps up with the camera, and somebody wants such a picture.
+    fn is_worth_it(&mut self, codec: VideoCodec, unit: &AccessUnit, slots: &[Arc<Slot>]) -> bool {
+        let lag = clock::now().saturating_duration_since(unit.received);
+        self.behind = if codec.is_intra_only() {
+            lag > MAX_LAG_INTRA
+        } else {
+            lag > MAX_LAG && (self.behind || !unit.keyframe)
+        };
+        if self.behind {
+            self.metrics.skipped.inc();
+        }
+        let wanted = unit.keyframe || !slots.iter().all(|s| s.keyframes_only());
+        wanted && !self.behind
+    }
+
+    /// Decodes when it is this camera's turn. `None` if the decoder was lost with the job.
+    async fn decode(
+        &mut self,
+        codec: VideoCodec,
+        unit: &Arc<AccessUnit>,
+        due: Vec<Arc<Slot>>,
+    ) -> Option<Made> {
         let mut decoder = match self.decoder.take() {
             Some(decoder) if decoder.codec() == codec => decoder,
             _ => Box::new(Resilient::new(codec)),
@@ -159,9 +185,7 @@ impl Decoding {
                 )
             })
             .await;
-        let Some((decoder, restart, count, made, cost)) = done else {
-            return;
-        };
+        let (decoder, restart, count, made, cost) = done?;
         self.decoder = Some(decoder);
         self.metrics.decoded.inc_by(count as u64);
         self.metrics.cpu.inc_by(cost.as_secs_f64());
@@ -174,15 +198,7 @@ impl Decoding {
             }
             self.metrics.restart(restart);
         }
-        let moment = Moment {
-            camera: watchers.camera().camera.clone(),
-            at: UnixMicros::from(unit.wall_time),
-            key,
-        };
-        for (slot, picture) in made.into_iter().flatten() {
-            slot.deliver(picture, &moment, stream_time);
-            self.metrics.delivered.inc();
-        }
+        Some(made.unwrap_or_default())
     }
 }
 

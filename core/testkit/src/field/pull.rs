@@ -48,36 +48,7 @@ pub(super) fn hashes(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 /// Lets ffmpeg pull and decode.
 pub async fn pull(what: &Pull) -> anyhow::Result<Pulled> {
-    let frames = what.frames.to_string();
-    let mut command = Command::new("ffmpeg");
-    command
-        .args(["-hide_banner", "-nostdin", "-v", "error", "-threads", "1"])
-        .args(["-timeout", "20000000"])
-        .args(["-rtsp_transport", what.transport]);
-    match what.slow {
-        true => command.args(["-probesize", "32", "-analyzeduration", "0"]),
-        false => command.args(["-analyzeduration", "1000000"]),
-    };
-    command.args(["-i", &what.url]);
-    if what.sound {
-        command.args([
-            "-map",
-            "0:v:0",
-            "-map",
-            "0:a:0",
-            "-c:a",
-            "copy",
-            "-shortest",
-        ]);
-    } else {
-        command.arg("-an");
-    }
-    // Pictures of another size stay as they are.
-    command
-        .args(["-fps_mode", "passthrough", "-autoscale", "0"])
-        .args(["-frames:v", &frames, "-flush_packets", "1"])
-        .args(["-f", "framemd5", "-"]);
-    let mut ffmpeg = command
+    let mut ffmpeg = ffmpeg(what)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
@@ -114,6 +85,32 @@ pub async fn pull(what: &Pull) -> anyhow::Result<Pulled> {
         (_, line) => line.unwrap_or_default().chars().take(160).collect(),
     };
     Ok(pulled)
+}
+
+fn ffmpeg(what: &Pull) -> Command {
+    let frames = what.frames.to_string();
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-hide_banner", "-nostdin", "-v", "error", "-threads", "1"])
+        .args(["-timeout", "20000000"])
+        .args(["-rtsp_transport", what.transport]);
+    match what.slow {
+        true => command.args(["-probesize", "32", "-analyzeduration", "0"]),
+        false => command.args(["-analyzeduration", "1000000"]),
+    };
+    command.args(["-i", &what.url]);
+    if what.sound {
+        command.args(["-map", "0:v:0", "-map", "0:a:0"]);
+        command.args(["-c:a", "copy", "-shortest"]);
+    } else {
+        command.arg("-an");
+    }
+    // Pictures of another size stay as they are.
+    command
+        .args(["-fps_mode", "passthrough", "-autoscale", "0"])
+        .args(["-frames:v", &frames, "-flush_packets", "1"])
+        .args(["-f", "framemd5", "-"]);
+    command
 }
 
 /// How pictures that were pulled compare with those that were sent.
