@@ -7,6 +7,7 @@
 
 pub mod alerter;
 mod bounds;
+pub mod commune;
 pub mod detection;
 pub mod detector;
 pub mod event;
@@ -19,6 +20,7 @@ pub mod schema;
 
 pub use alerter::{Alerter, Alerters};
 pub use bounds::OutOfBounds;
+pub use commune::CommuneFacts;
 pub use detection::{Attribute, BadDetection, Detection, Rect, Severity, UnixMicros};
 pub use detector::{About, Detected, DetectionSink, Detector};
 pub use event::Event;

@@ -432,6 +432,7 @@ impl PluginTask {
             store: Arc::clone(&self.services.store),
             frames: requests.frames.is_some() && self.spec.grant.frames.is_some(),
             state_bytes: asked.zip(granted).map(|(a, g)| a.0.min(g)),
+            facts: Arc::clone(&self.spec.facts),
             limits: Limits::resolve(&loaded.package.manifest, &self.spec.limits),
             plugin: self.spec.name.clone(),
         }
@@ -444,7 +445,10 @@ impl PluginTask {
             return;
         };
         let (was, is) = (live.spec(), &self.spec);
+        // Who does not ask about the commune need not be made anew when something about it changes.
+        let asks = live.generation.loaded.surface.imports_interface("commune");
         let same = was.settings == is.settings
+            && (!asks || was.facts == is.facts)
             && was.camera_settings == is.camera_settings
             && was.grant == is.grant
             && was.limits == is.limits

@@ -95,6 +95,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
+    use std::sync::Arc;
     use taimat_contract::Package;
 
     /// The shortest component: a header.
@@ -115,6 +116,7 @@ mod tests {
             enabled: true,
             cameras: Vec::new(),
             settings: "{}".into(),
+            facts: Arc::default(),
             camera_settings: BTreeMap::new(),
             grant,
             limits: crate::limits::LimitSettings::default(),

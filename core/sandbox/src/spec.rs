@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use taimat_base::{CameraId, CameraKey, CommuneId, PluginId};
+use taimat_contract::CommuneFacts;
 use taimat_contract::package::PublicKey;
 
 use crate::limits::LimitSettings;
@@ -54,6 +56,8 @@ pub struct PluginSpec {
     pub camera_settings: BTreeMap<CameraId, String>,
     /// What it is granted.
     pub grant: Grant,
+    /// What it may know of the commune.
+    pub facts: Arc<CommuneFacts>,
     /// Its limits.
     pub limits: LimitSettings,
     /// Whose signatures the commune trusts; empty for not asking.

@@ -49,6 +49,15 @@ impl Surface {
         Ok(surface)
     }
 
+    /// Whether it imports an interface of `taimat:plugin`.
+    pub(crate) fn imports_interface(&self, interface: &str) -> bool {
+        self.imports.iter().any(|import| {
+            let name = import.strip_prefix("taimat:plugin/");
+            name.and_then(|name| name.strip_prefix(interface))
+                .is_some_and(|rest| rest.starts_with('@'))
+        })
+    }
+
     /// The version in which it exports an interface of `taimat:plugin`.
     pub(crate) fn exported(&self, interface: &str) -> Option<&str> {
         self.exports.iter().find_map(|export| {

@@ -92,6 +92,7 @@ async fn load(
         store: Arc::new(StateStore::in_memory().map_err(|e| inside(&e))?),
         frames: grant.frames.is_some(),
         state_bytes: grant.state_bytes,
+        facts: Arc::default(),
         limits: Limits::resolve(&package.manifest, limits),
         plugin: name.clone(),
     };
@@ -120,6 +121,7 @@ async fn load(
             settings: settings.to_owned(),
             camera_settings: BTreeMap::new(),
             grant,
+            facts: Arc::default(),
             limits: *limits,
             trusted_keys: trusted_keys.to_vec(),
         }),

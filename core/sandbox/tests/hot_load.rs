@@ -337,33 +337,34 @@ async fn who_grows_is_replaced_in_time_and_misses_no_frame() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_versions_of_the_contract_side_by_side() {
+async fn three_versions_of_the_contract_side_by_side() {
     let bench = Bench::start();
-    // Kept as it was built: see the folder beside it.
-    bench.put("old.wasm", include_bytes!("data/detector-0.1.wasm"));
+    // Kept as they were built: see the folders beside them.
+    bench.put("oldest.wasm", include_bytes!("data/detector-0.1.wasm"));
+    bench.put("old.wasm", include_bytes!("data/detector-0.2.wasm"));
     bench.put("new.wasm", &version("1.0.0"));
-    bench.run(bench.spec("old", 1));
-    bench.run(bench.spec("new", 1));
-    let (_, ()) = bench
+    for name in ["oldest", "old", "new"] {
+        bench.run(bench.spec(name, 1));
+    }
+    bench
         .show_until(0, 25, |_| {
-            let (old, new) = (bench.seen.of("c0", "old"), bench.seen.of("c0", "new"));
-            (old.len() >= 5 && new.len() >= 5).then_some(())
+            let enough = |name| bench.seen.of("c0", name).len() >= 5;
+            (enough("oldest") && enough("old") && enough("new")).then_some(())
         })
         .await;
     let contract = |name: &str| bench.status(name).component.unwrap().contract;
-    assert_eq!(contract("old"), ContractVersion::V0_1);
-    assert_eq!(contract("new"), ContractVersion::V0_2);
-    // The host's grid, the state and the log have answered the old one.
-    let old = bench.seen.of("c0", "old");
-    let counts: Vec<u64> = old.iter().map(|d| d.track.unwrap()).collect();
-    assert_eq!(counts, (0..counts.len() as u64).collect::<Vec<_>>());
-    assert!(old.iter().all(|d| d.text == "100"), "{old:?}");
-    assert!(
-        bench
-            .lines("old")
-            .iter()
-            .any(|l| l.text.starts_with("frame "))
-    );
+    assert_eq!(contract("oldest"), ContractVersion::V0_1);
+    assert_eq!(contract("old"), ContractVersion::V0_2);
+    assert_eq!(contract("new"), ContractVersion::V0_3);
+    // The host's grid, the state and the log have answered the old ones.
+    for name in ["oldest", "old"] {
+        let seen = bench.seen.of("c0", name);
+        let counts: Vec<u64> = seen.iter().map(|d| d.track.unwrap()).collect();
+        assert_eq!(counts, (0..counts.len() as u64).collect::<Vec<_>>());
+        assert!(seen.iter().all(|d| d.text == "100"), "{seen:?}");
+        let lines = bench.lines(name);
+        assert!(lines.iter().any(|l| l.text.starts_with("frame ")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

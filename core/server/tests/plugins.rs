@@ -111,7 +111,7 @@ async fn uploaded_swapped_and_switched_off_while_somebody_watches() {
     let running = until_generation(&bench, 1).await;
     assert_eq!(
         (&running["state"], &running["component"]["contract"]),
-        (&"running".into(), &"0.2".into())
+        (&"running".into(), &"0.3".into())
     );
     let first = counts(&bench, 10).await;
     assert!(first.windows(2).all(|w| w[1] == w[0] + 1), "{first:?}");

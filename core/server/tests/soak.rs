@@ -86,9 +86,11 @@ fn memory_is_flat_over_a_hundred_thousand_calls() {
         .into_iter()
         .map(|(name, settings)| (name, settings, plugins::package(name).unwrap()))
         .collect();
-    // Kept as it was built for the first version of the contract.
-    let old = include_bytes!("../../sandbox/tests/data/detector-0.1.wasm");
-    guests.push(("kept for 0.1", "{}", old.to_vec()));
+    // Kept as they were built for earlier versions of the contract.
+    let oldest = include_bytes!("../../sandbox/tests/data/detector-0.1.wasm");
+    guests.push(("kept for 0.1", "{}", oldest.to_vec()));
+    let old = include_bytes!("../../sandbox/tests/data/detector-0.2.wasm");
+    guests.push(("kept for 0.2", "{}", old.to_vec()));
     let pictures = pictures();
     let results = std::thread::scope(|scope| {
         let run = |(name, settings, package): &(&'static str, &str, Vec<u8>)| {

@@ -373,6 +373,7 @@ async fn idle() {
             .map(|n| CameraKey::new("thu".parse().unwrap(), format!("c{n}").parse().unwrap()))
             .collect(),
         settings: "{}".into(),
+        facts: std::sync::Arc::default(),
         camera_settings: std::collections::BTreeMap::new(),
         grant: Grant {
             frames: Some((640, 5.0)),

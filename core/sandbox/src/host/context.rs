@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use taimat_base::PluginId;
+use taimat_contract::CommuneFacts;
 
 use super::state::StateStore;
 use crate::limits::Limits;
@@ -19,6 +20,7 @@ pub(crate) struct InstanceContext {
     pub(crate) frames: bool,
     /// As much is asked for and granted.
     pub(crate) state_bytes: Option<u64>,
+    pub(crate) facts: Arc<CommuneFacts>,
     pub(crate) limits: Limits,
     pub(crate) plugin: PluginId,
 }

@@ -7,6 +7,7 @@ use taimat_contract::PluginError;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::commune::CommuneCapability;
 use super::context::InstanceContext;
 use super::frames::FramesCapability;
 use super::log::LogCapability;
@@ -27,6 +28,7 @@ pub(crate) struct HostState {
     pub(crate) metrics: MetricsCapability,
     pub(crate) state: Result<StateCapability, PluginError>,
     pub(crate) frames: FramesCapability,
+    pub(crate) commune: CommuneCapability,
     pub(crate) stderr: Stderr,
     pub(crate) time: wasi::Time,
     wasi: WasiCtx,
@@ -54,6 +56,7 @@ impl HostState {
             frames: FramesCapability::new(context.frames),
             wasi: wasi::context(&time, &stderr, place),
             stderr,
+            commune: CommuneCapability::new(Arc::clone(&context.facts)),
             time,
             table: ResourceTable::new(),
         }

@@ -7,7 +7,7 @@ use taimat_contract::{Failure, PluginError};
 use wasmtime::component::{HasSelf, Linker};
 
 use super::data::HostState;
-use crate::bindings::{v0_1, v0_2};
+use crate::bindings::{v0_1, v0_2, v0_3};
 use crate::tail::{Level, line};
 use crate::version::ContractVersion;
 
@@ -20,6 +20,7 @@ pub(crate) fn link(
     match version {
         ContractVersion::V0_1 => link_v0_1(interface, linker),
         ContractVersion::V0_2 => link_v0_2(interface, linker),
+        ContractVersion::V0_3 => Ok(link_v0_3(interface, linker)? || link_new(interface, linker)?),
     }
 }
 
@@ -271,6 +272,100 @@ macro_rules! served {
     };
 }
 
+served!(v0_3, link_v0_3, |want| want.history);
 served!(v0_2, link_v0_2, |want| want.history);
 // It promised the last four.
 served!(v0_1, link_v0_1, |_want| 4);
+
+/// Links what only the newest version has.
+fn link_new(interface: &str, linker: &mut Linker<HostState>) -> wasmtime::Result<bool> {
+    use v0_3::taimat::plugin::{commune, events, http, message};
+    type This = HasSelf<HostState>;
+    match interface {
+        "commune" => commune::add_to_linker::<_, This>(linker, |s| s)?,
+        "events" => events::add_to_linker::<_, This>(linker, |s| s)?,
+        "http" => http::add_to_linker::<_, This>(linker, |s| s)?,
+        "message" => message::add_to_linker::<_, This>(linker, |s| s)?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+impl v0_3::taimat::plugin::events::Host for HostState {}
+impl v0_3::taimat::plugin::http::Host for HostState {}
+impl v0_3::taimat::plugin::message::Host for HostState {}
+
+const _: () = {
+    use v0_3::taimat::plugin::commune;
+
+    impl From<&c::commune::CameraFacts> for commune::CameraFacts {
+        fn from(camera: &c::commune::CameraFacts) -> Self {
+            Self {
+                name: camera.name.to_string(),
+                title: camera.title.clone(),
+                tags: camera.tags.clone(),
+                owner: camera.owner.clone(),
+            }
+        }
+    }
+
+    impl From<&c::commune::Zone> for commune::Zone {
+        fn from(zone: &c::commune::Zone) -> Self {
+            let point = |(x, y): &(f32, f32)| commune::Point { x: *x, y: *y };
+            Self {
+                name: zone.name.clone(),
+                tags: zone.tags.clone(),
+                outline: zone.outline.iter().map(point).collect(),
+            }
+        }
+    }
+
+    impl commune::Host for HostState {
+        fn title(&mut self) -> String {
+            self.commune.facts().title.clone()
+        }
+        fn language(&mut self) -> String {
+            self.commune.facts().language.clone()
+        }
+        fn local(&mut self, at: i64) -> commune::LocalTime {
+            let local = self.commune.local(c::UnixMicros(at));
+            commune::LocalTime {
+                year: local.year,
+                month: local.month,
+                day: local.day,
+                hour: local.hour,
+                minute: local.minute,
+                second: local.second,
+                weekday: local.weekday,
+                utc_offset: local.utc_offset,
+                holiday: local.holiday,
+            }
+        }
+        fn camera(&mut self, name: String) -> Option<commune::CameraFacts> {
+            self.commune.camera(&name).map(Into::into)
+        }
+        fn cameras(&mut self) -> Vec<commune::CameraFacts> {
+            self.commune
+                .facts()
+                .cameras
+                .iter()
+                .map(Into::into)
+                .collect()
+        }
+        fn zones(&mut self, camera: String) -> Vec<commune::Zone> {
+            let camera = self.commune.camera(&camera);
+            let zones = camera.map_or(&[][..], |camera| camera.zones.as_slice());
+            zones.iter().map(Into::into).collect()
+        }
+        fn targets(&mut self) -> Vec<commune::TargetFacts> {
+            let targets = self.commune.facts().targets.iter();
+            let fact = |target: &c::commune::TargetFacts| commune::TargetFacts {
+                name: target.name.clone(),
+                alerter: target.alerter.to_string(),
+                title: target.title.clone(),
+                tags: target.tags.clone(),
+            };
+            targets.map(fact).collect()
+        }
+    }
+};

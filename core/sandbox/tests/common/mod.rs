@@ -203,6 +203,7 @@ impl Bench {
             enabled: true,
             cameras: (0..cameras).map(camera).collect(),
             settings: "{}".into(),
+            facts: Arc::default(),
             camera_settings: BTreeMap::new(),
             grant: Grant {
                 frames: Some((640, 60.0)),

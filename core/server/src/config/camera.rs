@@ -7,6 +7,7 @@ use taimat_base::files;
 use taimat_base::redact::SourceUrl;
 use taimat_base::units::{ByteSize, Span};
 use taimat_base::{CameraId, CameraKey, CommuneId, Profile, Secret};
+use taimat_contract::commune::Zone;
 use taimat_hub::{ChannelKey, Limits};
 use taimat_ingest::{
     AfterRefusal, ClockTrust, Credentials, KeepAliveBy, KeepAliveSpec, Mode, SourceSpec, Transport,
@@ -16,9 +17,10 @@ use toml_edit::{Document, Item, TableLike};
 use url::Url;
 
 use super::reader::{Reader, Section, key_span};
+use super::zones;
 
 /// A camera as the file says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Camera {
     /// Its name in URLs.
     pub id: CameraId,
@@ -26,6 +28,10 @@ pub struct Camera {
     pub title: String,
     /// What `ingest` has to run.
     pub sources: Vec<SourceSpec>,
+    /// What people say of it, for plugins.
+    pub tags: Vec<String>,
+    /// Parts of its picture that people drew.
+    pub zones: Vec<Zone>,
 }
 
 /// Cameras in a commune at most: a file with more was not written for this.
@@ -38,7 +44,7 @@ pub(crate) const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "rtsp+http", "rtsp+https
 const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 /// A CA file larger than this is something else.
 const MAX_CA_BYTES: u64 = 1 << 20;
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 22] = [
     "title",
     "main",
     "sub",
@@ -59,6 +65,8 @@ const SETTINGS: [&str; 20] = [
     "keyframe-timeout",
     "wrong-password",
     "buffer",
+    "tags",
+    "zone",
 ];
 
 /// Reads the section `[camera]`.
@@ -105,6 +113,10 @@ fn camera<'a>(
     reader.required(section, "main", "\"rtsp://192.0.2.11/main\"");
     let main = address(reader, section, "main");
     let sub = address(reader, section, "sub");
+    let (tags, zones) = (
+        zones::camera_tags(reader, section),
+        zones::zones(reader, section),
+    );
     let source = settings(reader, section, CameraKey::new(commune.clone(), id.clone()));
     let mut sources = vec![source(Profile::Main, main?)];
     sources.extend(sub.map(|url| SourceSpec {
@@ -112,7 +124,13 @@ fn camera<'a>(
         video: None,
         ..source(Profile::Sub, url)
     }));
-    Some(Camera { id, title, sources })
+    Some(Camera {
+        id,
+        title,
+        sources,
+        tags,
+        zones,
+    })
 }
 
 /// Everything that a camera's sources have in common; what it returns adds an address.

@@ -1,8 +1,11 @@
 //! `commune.toml`: what it may say, and what that means.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use taimat_base::{CameraId, CommuneId, Place, PluginId, Problem};
+use taimat_contract::CommuneFacts;
+use taimat_contract::commune::CameraFacts;
 use taimat_contract::package::PublicKey;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
@@ -68,6 +71,12 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         Some(section) => super::plugin::read(&mut reader, &section, &id, &ids, &keys),
         None => Vec::new(),
     };
+    let facts = Arc::new(facts(&name, &zone, &cameras));
+    let known = |spec| PluginSpec {
+        facts: Arc::clone(&facts),
+        ..spec
+    };
+    let plugins = plugins.into_iter().map(known).collect();
     let events = events::read(&mut reader, &root, &id);
     if reader.problems.is_empty() {
         Ok(Commune {
@@ -81,6 +90,23 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     } else {
         reader.problems.sort();
         Err(reader.problems)
+    }
+}
+
+/// What plugins may know of the commune.
+fn facts(title: &str, time_zone: &str, cameras: &[Camera]) -> CommuneFacts {
+    let camera = |camera: &Camera| CameraFacts {
+        name: camera.id.clone(),
+        title: camera.title.clone(),
+        tags: camera.tags.clone(),
+        owner: String::new(),
+        zones: camera.zones.clone(),
+    };
+    CommuneFacts {
+        title: title.to_owned(),
+        time_zone: time_zone.to_owned(),
+        cameras: cameras.iter().map(camera).collect(),
+        ..CommuneFacts::default()
     }
 }
 
@@ -403,6 +429,29 @@ limit = { memory = "32MiB", call = "20ms" }
         assert_eq!(line("zones", Some(&camera)), "settings = { zones = [] }");
         assert!(line("zones", None).starts_with("settings = { sensitivity"));
         assert!(line("sensitivity", Some(&camera)).starts_with("settings = { sensitivity"));
+    }
+
+    #[test]
+    fn plugins_know_what_people_say_of_their_commune() {
+        let drawn = "tags = [\"crossing\"]\n[camera.cong-truong.zone.gate]\ntags = [\"in\"]\n\
+                     outline = [[0, 0.5], [1, 0.5], [1.0, 1.0]]\n";
+        let commune = read(&format!("{GOOD}{drawn}{PLUGIN}")).unwrap();
+        let facts = &commune.plugins[0].facts;
+        assert_eq!(
+            (facts.title.as_str(), facts.cameras.len()),
+            ("Phường Hòa Lạc", 2)
+        );
+        let camera = &facts.cameras[1];
+        assert_eq!(
+            (camera.tags.len(), camera.zones[0].name.as_str()),
+            (1, "gate")
+        );
+        assert_eq!(camera.zones[0].outline[0], (0.0, 0.5));
+        let two = drawn.replace("[1.0, 1.0]", "[1.0, 1.5]");
+        let problems = read(&format!("{GOOD}{two}{PLUGIN}")).unwrap_err();
+        let shown = problems[0].to_string();
+        let expected = "`outline` of [camera.cong-truong.zone.gate] is no polygon";
+        assert!(shown.contains(expected), "{shown}");
     }
 
     #[test]

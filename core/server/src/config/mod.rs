@@ -5,6 +5,7 @@ pub mod commune;
 mod events;
 mod plugin;
 mod reader;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

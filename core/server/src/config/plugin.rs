@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::sync::Arc;
 use std::time::Duration;
 
 use taimat_base::units::{ByteSize, Span};
@@ -108,6 +109,8 @@ fn read_one<'a>(
         cameras,
         settings: serde_json::Value::Object(settings).to_string(),
         camera_settings,
+        // Filled in once all of the file is read.
+        facts: Arc::default(),
         grant,
         limits,
         trusted_keys: Vec::new(),

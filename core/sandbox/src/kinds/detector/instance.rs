@@ -11,7 +11,7 @@ use taimat_contract::{
     Want,
 };
 
-use crate::bindings::{v0_1, v0_2};
+use crate::bindings::{v0_1, v0_2, v0_3};
 use crate::budget::Budget;
 use crate::generation::Generation;
 use crate::instance::{Bounds, Instance, metered};
@@ -23,8 +23,9 @@ use crate::tail::{Level, Tail, line};
 use crate::version::ContractVersion;
 
 enum Exports {
-    V0_1(v0_1::DetectorPlugin),
-    V0_2(v0_2::DetectorPlugin),
+    V0_1(v0_1::exports::taimat::plugin::detector::Guest),
+    V0_2(v0_2::exports::taimat::plugin::detector::Guest),
+    V0_3(v0_3::exports::taimat::plugin::detector::Guest),
 }
 
 /// A started detector.
@@ -49,6 +50,8 @@ macro_rules! call {
                 .and_then(|returned| returned.map(Into::into).map_err(Failure::from)),
             Exports::V0_2($plugin) => metered!(instance, $bounds, |$store| $call)
                 .and_then(|returned| returned.map(Into::into).map_err(Failure::from)),
+            Exports::V0_3($plugin) => metered!(instance, $bounds, |$store| $call)
+                .and_then(|returned| returned.map(Into::into).map_err(Failure::from)),
         }
     }};
 }
@@ -69,13 +72,23 @@ impl DetectorInstance {
         budget: &Arc<Budget>,
     ) -> Result<Self, Failure> {
         let prepared = &generation.loaded.prepared;
-        let version = prepared.version;
+        let (version, pre) = (prepared.version, &prepared.pre);
         let place = Place::Camera(camera.clone());
         let at = (&place, budget);
         let start = Instance::start(prepared, &generation.context, at, |store, instance| {
             Ok(match version {
-                ContractVersion::V0_1 => Exports::V0_1(v0_1::DetectorPlugin::new(store, instance)?),
-                ContractVersion::V0_2 => Exports::V0_2(v0_2::DetectorPlugin::new(store, instance)?),
+                ContractVersion::V0_1 => Exports::V0_1(
+                    v0_1::exports::taimat::plugin::detector::GuestIndices::new(pre)?
+                        .load(store, instance)?,
+                ),
+                ContractVersion::V0_2 => Exports::V0_2(
+                    v0_2::exports::taimat::plugin::detector::GuestIndices::new(pre)?
+                        .load(store, instance)?,
+                ),
+                ContractVersion::V0_3 => Exports::V0_3(
+                    v0_3::exports::taimat::plugin::detector::GuestIndices::new(pre)?
+                        .load(store, instance)?,
+                ),
             })
         });
         let (instance, exports) = start.await?;
@@ -163,7 +176,6 @@ impl Detector for DetectorInstance {
     async fn wants(&mut self, camera: &CameraId) -> Result<Want, Failure> {
         let bounds = self.starting();
         call!(self, bounds, |plugin, store| plugin
-            .taimat_plugin_detector()
             .call_wants(store, camera.as_str()))
     }
 
@@ -175,12 +187,7 @@ impl Detector for DetectorInstance {
         let info = frame.info.clone();
         let seen: Result<Detections, Failure> = call!(self, bounds, |plugin, store| {
             let info = info.clone().into();
-            async move {
-                plugin
-                    .taimat_plugin_detector()
-                    .call_on_frame(store, &info)
-                    .await
-            }
+            async move { plugin.call_on_frame(store, &info).await }
         });
         self.instance.host().frames.take_back();
         self.checked(seen?.0, frame.info.at)
@@ -190,7 +197,6 @@ impl Detector for DetectorInstance {
         let bounds = self.calling();
         self.instance.host().time.set(now);
         let seen: Result<Detections, Failure> = call!(self, bounds, |plugin, store| plugin
-            .taimat_plugin_detector()
             .call_on_tick(store, now.0));
         self.checked(seen?.0, now)
     }

@@ -20,7 +20,7 @@ pub(crate) const KIND: ServedKind = ServedKind {
         kind: Kind::Detector,
         export: "detector",
         world: "detector-plugin",
-        imports: &["types", "log", "metrics", "state", "frames"],
+        imports: &["types", "log", "metrics", "state", "commune", "frames"],
     },
     places: |spec| spec.cameras.iter().cloned().map(Place::Camera).collect(),
     run,
