@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use taimat_base::{CameraId, CommuneId, clock};
 use taimat_contract::UnixMicros;
 use taimat_events::{
-    Answer, EventId, EventPage, EventQuery, EventStore, NewSilence, Silence, Standing, StoreError,
-    Story, Told,
+    Answer, EventId, EventPage, EventQuery, EventState, EventStore, NewSilence, Silence, Standing,
+    StoreError, Story, Told,
 };
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::{OpenApi, ToSchema};
@@ -122,20 +122,24 @@ struct LiveQuery {
 
 /// What is described here.
 #[derive(OpenApi)]
-#[openapi(paths(
-    list,
-    standing,
-    one,
-    picture,
-    answer,
-    answers,
-    comment,
-    assign,
-    live,
-    silences,
-    silence,
-    end_silence
-))]
+#[openapi(
+    paths(
+        list,
+        standing,
+        one,
+        picture,
+        answer,
+        answers,
+        comment,
+        assign,
+        live,
+        silences,
+        silence,
+        end_silence
+    ),
+    // A parameter's schema is not found by itself.
+    components(schemas(EventState))
+)]
 pub(crate) struct Description;
 
 pub(crate) fn routes() -> Router<ApiState> {
@@ -239,6 +243,7 @@ async fn of(state: &ApiState, commune_id: &str, event: &str) -> Result<Story, Pr
 #[utoipa::path(
     get,
     path = "/api/v1/communes/{commune}/events",
+    operation_id = "events",
     params(EventQuery),
     responses((status = 200, body = EventPage), (status = 404, body = ProblemJson))
 )]
@@ -271,6 +276,7 @@ async fn standing(
 #[utoipa::path(
     get,
     path = "/api/v1/communes/{commune}/events/{event}",
+    operation_id = "event",
     responses((status = 200, body = Story), (status = 404, body = ProblemJson))
 )]
 async fn one(
