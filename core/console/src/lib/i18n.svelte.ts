@@ -39,6 +39,14 @@ class I18n {
   /** What a detection's kind is called; one that only its author knows is shown as it is. */
   kind = (kind: string): string => this.known('kind', kind) ?? kind;
 
+  /** Kinds that have a name, in the order of their names, and these. */
+  kinds = (more: string[] = []): [string, string][] => {
+    const named = Object.keys(en).flatMap((key) => /^kind_(.+)$/.exec(key)?.[1] ?? []);
+    const all = [...new Set([...named, ...more])].map((kind): [string, string] => [kind, this.kind(kind)]);
+    const { compare } = new Intl.Collator(this.language);
+    return all.sort(([, a], [, b]) => compare(a, b));
+  };
+
   toggle = (): void => {
     this.language = this.language === 'vi' ? 'en' : 'vi';
     localStorage.setItem('taimat.language', this.language);

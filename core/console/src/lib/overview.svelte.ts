@@ -28,6 +28,8 @@ export class Overview {
   reachable = $state(true);
   /** The router's clock, in seconds since 1970. */
   now = $state(0);
+  /** How far it is ahead of this machine's, in seconds. */
+  ahead = 0;
 
   /** All cameras with their commune. */
   cameras = $derived(
@@ -50,6 +52,7 @@ export class Overview {
       this.communes = answer.communes;
       this.problems = answer.problems;
       this.now = answer.now;
+      this.ahead = answer.now - Date.now() / 1000;
       this.known = true;
       this.reachable = true;
     } catch {

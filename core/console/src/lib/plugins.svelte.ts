@@ -1,6 +1,7 @@
 // What the router says about a commune's plugins, asked for every two seconds while the page is open.
 
 import type { components } from './api';
+import { get, refusal } from './ask';
 import { inTurn, repeat } from './repeat';
 
 export type Plugin = components['schemas']['PluginStatus'];
@@ -9,21 +10,6 @@ export type Line = components['schemas']['Line'];
 export type Review = components['schemas']['Review'];
 
 const POLL_MS = 2000;
-/** Whoever takes longer does not answer. */
-const ANSWER_MS = 5000;
-
-async function get(path: string): Promise<Response | null> {
-  return fetch(path, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => null);
-}
-
-/** What went wrong, in the router's words. */
-async function refusal(response: Response): Promise<string> {
-  const problem = (await response.json().catch(() => null)) as Partial<
-    components['schemas']['ProblemJson']
-  > | null;
-  return problem?.detail ?? `${response.status} ${response.statusText}`;
-}
-
 export class Plugins {
   list = $state.raw<Plugin[]>([]);
   known = $state(false);

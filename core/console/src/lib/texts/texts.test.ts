@@ -3,7 +3,7 @@ import { en } from './en';
 import { vi } from './vi';
 
 /** Names, and words that are the same in both languages. */
-const NAMES = new Set(['camera', 'stat_source']);
+const NAMES = new Set(['camera', 'stat_source', 'filter_camera']);
 const isName = (key: string): boolean => NAMES.has(key) || key.startsWith('transport_');
 
 const texts = (catalogue: Record<string, string>): [string, string][] => Object.entries(catalogue);
