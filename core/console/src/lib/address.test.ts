@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { addressOf, placeOf, type Place } from './address';
+
+test.each<[string, Place]>([
+  ['#/', { page: 'wall' }],
+  ['#/camera/thu/cho-1', { page: 'camera', camera: 'thu/cho-1' }],
+  ['#/plugins/thu', { page: 'plugins', commune: 'thu' }],
+  ['#/events/thu', { page: 'events', commune: 'thu', search: '' }],
+  ['#/events/thu?text=a%26b', { page: 'events', commune: 'thu', search: '?text=a%26b' }],
+  [
+    '#/event/thu/01m8b2qnex50956mdjw56n5zqm',
+    { page: 'event', commune: 'thu', event: '01m8b2qnex50956mdjw56n5zqm' },
+  ],
+])('%s is a page, and its address', (address, place) => {
+  expect(placeOf(address)).toEqual(place);
+  expect(addressOf(place)).toBe(address);
+});
+
+test.each([
+  '',
+  '#',
+  '#/elsewhere/thu',
+  '#/camera/thu',
+  '#/plugins/thu/x',
+  '#/event/thu',
+  '#/event/a/../b',
+  '#/events/Thu',
+])('an address that is none is the wall: %s', (address) => {
+  expect(placeOf(address)).toEqual({ page: 'wall' });
+});
