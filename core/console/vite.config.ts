@@ -1,6 +1,9 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vitest/config';
 
+/** The router beside which the page is developed. */
+const router = process.env.TAIMAT_ROUTER ?? 'http://127.0.0.1:8080';
+
 export default defineConfig({
   plugins: [svelte()],
   build: { target: 'es2022', assetsInlineLimit: 0, reportCompressedSize: true },
@@ -9,8 +12,8 @@ export default defineConfig({
   server: {
     // `npm run dev` beside a running router.
     proxy: {
-      '/api': 'http://127.0.0.1:8080',
-      '^/[a-z0-9-]+/[a-z0-9-]+/whep': 'http://127.0.0.1:8080',
+      '/api': router,
+      '^/[a-z0-9-]+/[a-z0-9-]+/whep': router,
     },
   },
 });

@@ -1,4 +1,7 @@
-// What the page shows: the wall or one camera, which layout, which theme. Kept between visits.
+// What the page shows: which page, which layout, which theme. Kept between visits.
+
+import { MediaQuery } from 'svelte/reactivity';
+import { addressOf, placeOf, type Place } from './address';
 
 export const LAYOUTS = [0, 1, 4, 9, 16] as const;
 export type Layout = (typeof LAYOUTS)[number];
@@ -15,20 +18,19 @@ function storedTheme(): Theme {
   return matchMedia('(prefers-color-scheme: light)').matches ? 'light' : 'dark';
 }
 
-function cameraInAddress(): string | null {
-  const match = /^#\/camera\/([a-z0-9-]+\/[a-z0-9-]+)$/.exec(location.hash);
-  return match?.[1] ?? null;
-}
-
-function pluginsInAddress(): string | null {
-  return /^#\/plugins\/([a-z0-9-]+)$/.exec(location.hash)?.[1] ?? null;
-}
-
 class View {
-  /** `commune/camera`, or null for the wall. */
-  camera = $state<string | null>(cameraInAddress());
-  /** The commune whose plugins are shown, or null. */
-  plugins = $state<string | null>(pluginsInAddress());
+  /** The page that is shown. */
+  place = $state.raw<Place>(placeOf(location.hash));
+  /** `commune/camera`, or null if no camera's page is shown. */
+  camera = $derived(this.place.page === 'camera' ? this.place.camera : null);
+  /** The commune that is shown; null is all of them. */
+  shown: string | null = $derived.by(() => {
+    const { place } = this;
+    if (place.page === 'wall') return this.commune;
+    return place.page === 'camera' ? (place.camera.split('/')[0] ?? null) : place.commune;
+  });
+  /** There is room for one column only. */
+  phone = new MediaQuery('max-width: 640px');
   layout = $state<Layout>(storedLayout());
   theme = $state<Theme>(storedTheme());
   page = $state(0);
@@ -41,27 +43,40 @@ class View {
 
   constructor() {
     document.documentElement.dataset.theme = this.theme;
-    addEventListener('hashchange', () => {
-      this.camera = cameraInAddress();
-      this.plugins = pluginsInAddress();
-    });
+    addEventListener('hashchange', () => this.#arrive(placeOf(location.hash)));
+    this.#arrive(this.place);
   }
 
-  open = (key: string): void => {
-    location.hash = `#/camera/${key}`;
+  #arrive(place: Place): void {
+    this.place = place;
+    if (place.page === 'events') sessionStorage.setItem('taimat.events', addressOf(place));
+  }
+
+  go = (place: Place): void => {
+    location.hash = addressOf(place);
   };
 
-  openPlugins = (commune: string): void => {
-    location.hash = `#/plugins/${commune}`;
+  open = (camera: string): void => this.go({ page: 'camera', camera });
+
+  /** Other filters: the same page at another address, which is no step to go back. */
+  filter = (commune: string, search: string): void => {
+    const place: Place = { page: 'events', commune, search };
+    history.replaceState(history.state, '', addressOf(place));
+    this.#arrive(place);
+  };
+
+  /** To the list of events as it was left, else to the wall. */
+  back = (): void => {
+    const { place } = this;
+    const left = placeOf(sessionStorage.getItem('taimat.events') ?? '');
+    const same = left.page === 'events' && place.page === 'event' && left.commune === place.commune;
+    if (place.page !== 'event') this.go({ page: 'wall' });
+    else this.go(same ? left : { page: 'events', commune: place.commune, search: '' });
   };
 
   toggleMarks = (): void => {
     this.marks = !this.marks;
     localStorage.setItem('taimat.marks', this.marks ? 'on' : 'off');
-  };
-
-  back = (): void => {
-    location.hash = '#/';
   };
 
   setLayout = (layout: Layout): void => {
