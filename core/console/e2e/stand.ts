@@ -1,14 +1,22 @@
 // What a test needs beside the browser: GStreamer's camera, the router's binary, a commune's folder.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Page } from '@playwright/test';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
+/** A router that is there already, with packed plugins beside it, instead of what was built. Its own
+ * console is another one: pages show the one that `npm run build` made. */
+const there = { router: process.env.TAIMAT_ROUTER_BINARY, plugins: process.env.TAIMAT_PLUGINS };
+
+function binary(profile = 'debug'): string {
+  return there.router ?? join(target, profile, 'taimat');
+}
 
 /** Starts a program and gives its first line of output. */
 async function first(process: ChildProcess): Promise<string> {
@@ -103,11 +111,51 @@ export class Commune {
   }
 }
 
+/** Simulated cameras, `camera-1` and so on, each with a drawn scene. */
+export class DrawnCameras {
+  private process: ChildProcess | undefined;
+  private address = '';
+
+  async start(...options: string[]): Promise<this> {
+    const args = ['simulate', '--listen', '127.0.0.1:0', '--sub-size', 'none', ...options];
+    this.process = spawn(binary(), args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    this.address = (await first(this.process)).replace('cameras: ', '');
+    return this;
+  }
+
+  url(name: string): string {
+    return this.address.replace('NAME', name);
+  }
+
+  stop(): void {
+    this.process?.kill('SIGKILL');
+  }
+}
+
+const TYPES: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
+
+/** Shows the console that was built, where the router's binary has another one. */
+export async function showBuilt(page: Page): Promise<void> {
+  if (!there.router) return;
+  await page.route(/^http:\/\/[^/]+\/(assets\/.*|icon\.svg)?$/, (route) => {
+    const { pathname } = new URL(route.request().url());
+    const file = pathname === '/' ? '/index.html' : pathname;
+    const body = readFileSync(join(root, 'core/console/dist', file));
+    return route.fulfill({ body, contentType: TYPES[extname(file)] ?? 'application/octet-stream' });
+  });
+}
+
 /** Builds one of the repository's plugins; gives the packed file. */
 export function plugin(folder: string): string {
+  if (there.plugins) return join(there.plugins, `${basename(folder)}.wasm`);
   const file = join(mkdtempSync(join(tmpdir(), 'taimat-')), 'plugin.wasm');
   const args = ['plugin', 'build', folder, '--profile', 'plugin', '--output', file];
-  execFileSync(join(target, 'debug/taimat'), args, {
+  execFileSync(binary(), args, {
     cwd: root,
     env: { ...process.env, CARGO_TARGET_DIR: join(target, 'plugins') },
     stdio: 'ignore',
@@ -122,7 +170,7 @@ export class Router {
   async start(commune: { folder: string }, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
     const args = ['serve', commune.folder, '--http', http, '--rtsp', '127.0.0.1:0'];
     args.push('--rtc', '127.0.0.1:0', '--data', join(commune.folder, '../data'));
-    this.process = spawn(join(target, profile, 'taimat'), args, {
+    this.process = spawn(binary(profile), args, {
       stdio: ['ignore', 'pipe', process.env.TAIMAT_LOG ? 'inherit' : 'ignore'],
     });
     this.page = (await first(this.process)).replace('console: ', '');
