@@ -1,7 +1,7 @@
 // The whole way in a real browser: a camera that we did not write, the router, the page.
 
 import { expect, type Page, test } from '@playwright/test';
-import { Commune, GstCamera, plugin, Router } from './stand';
+import { Commune, GstCamera, plugin, Router, showBuilt } from './stand';
 
 let first: GstCamera;
 let second: GstCamera;
@@ -17,6 +17,10 @@ test.beforeAll(async () => {
     ['cau', 'Đầu cầu', second.url],
   ]);
   router = await new Router().start(commune);
+});
+
+test.beforeEach(async ({ page }) => {
+  await showBuilt(page);
 });
 
 test.afterAll(async () => {

@@ -50,8 +50,8 @@ class Bell {
   /** Looks whether the browser lets it be heard, and waits for a click if not. */
   start = (): (() => void) => {
     const clicked = (): void => void this.#unblock();
-    // A finger counts when it is lifted.
-    const kinds = ['pointerdown', 'pointerup', 'keydown'];
+    // Not when a button is pressed: it would change under the finger before it is lifted.
+    const kinds = ['click', 'keydown'];
     kinds.forEach((kind) => addEventListener(kind, clicked));
     void this.#unblock();
     return () => kinds.forEach((kind) => removeEventListener(kind, clicked));
@@ -131,7 +131,12 @@ class Bell {
   /** The output, once it goes; null if the browser does not let it. */
   async #output(): Promise<AudioContext | null> {
     if (!this.#audio) {
-      this.#audio = new AudioContext();
+      try {
+        this.#audio = new AudioContext();
+      } catch {
+        // No output at all.
+        return null;
+      }
       // A phone call, a loudspeaker that is pulled out.
       this.#audio.onstatechange = () => {
         if (this.on) this.blocked = this.#audio?.state !== 'running';

@@ -274,6 +274,7 @@ export const en = {
   event_plugin: 'Seen by',
   event_began: 'Began',
   event_ended: 'Ended',
+  event_length: 'Lasted',
   event_confidence: 'Confidence',
   event_detections: 'Detections',
   answer: 'Acknowledge',

@@ -276,6 +276,7 @@ export const vi: Record<Word, string> = {
   event_plugin: 'Bên phát hiện',
   event_began: 'Bắt đầu',
   event_ended: 'Kết thúc',
+  event_length: 'Kéo dài',
   event_confidence: 'Độ chắc chắn',
   event_detections: 'Số lần phát hiện',
   answer: 'Xác nhận',
