@@ -54,7 +54,7 @@ impl EventRule {
                 ..usual
             },
             // What lies there is now and then hidden by who walks past.
-            "litter" => Self {
+            "object-left" | "litter" => Self {
                 gap: seconds(60),
                 severity: Severity::Warning,
                 ..usual

@@ -182,7 +182,7 @@ pub(super) fn standing(from: &Connection, commune: &CommuneId) -> Result<Standin
         open: count("SELECT count(*) FROM event WHERE commune = ?1 AND ended IS NULL")?,
         unanswered: count(
             "SELECT count(*) FROM event WHERE commune = ?1 AND answered_by IS NULL \
-             AND silenced = 0 AND severity >= 1",
+             AND silenced = 0 AND severity >= 2",
         )?,
     })
 }
@@ -192,6 +192,6 @@ pub(super) fn standing(from: &Connection, commune: &CommuneId) -> Result<Standin
 pub struct Standing {
     /// They go on.
     pub open: u64,
-    /// Nobody has dealt with them; of those that deserve a look and are not silenced.
+    /// Nobody has dealt with them; of warnings and alarms that are not silenced.
     pub unanswered: u64,
 }
