@@ -298,7 +298,8 @@ impl Bench {
             if let Some(found) = probe(number) {
                 return (number, found);
             }
-            assert!(clock::now() - begin < LIMIT, "it did not come");
+            // A hundred compilations take their time on a busy machine.
+            assert!(clock::now() - begin < LIMIT * 3, "it did not come");
         }
     }
 }
