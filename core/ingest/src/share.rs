@@ -216,7 +216,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    // Only waiting moves the clock: on a busy machine time would be earned meanwhile.
+    #[tokio::test(start_paused = true)]
     async fn who_works_without_end_is_held_to_its_share() {
         let (counted, share) = (Counted::default(), CameraShare::new(clock::now()));
         let begun = clock::now();
@@ -229,7 +230,7 @@ mod tests {
         assert!(took >= (used - SAVED - last) * PART, "{used:?} in {took:?}");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn two_profiles_of_a_camera_have_one_share() {
         let (main, sub) = (Counted::default(), Counted::default());
         let share = CameraShare::new(clock::now());

@@ -35,7 +35,7 @@ fn is_of(folder: &Path, commune: &CommuneId) -> bool {
 }
 
 async fn plugin(file: &Path, text: &str, spec: &PluginSpec) -> Vec<Problem> {
-    let own = || config::place_of_setting(file, text, &spec.name, None, &[]);
+    let own = || config::place_of_component(file, text, &spec.name);
     let name = &spec.name;
     let schema = match std::fs::read(&spec.component) {
         Ok(bytes) => settings_schema(&bytes, &spec.trusted_keys)
@@ -131,7 +131,7 @@ settings = { zones = 3 }
         let folders = [folder.clone()];
         let communes = config::load(&folders).unwrap();
         let shown = plugins(&folders, &communes).await[0].to_string();
-        assert!(shown.contains("commune.toml:7"), "{shown}");
+        assert!(shown.contains("commune.toml:8:13"), "{shown}");
         assert!(
             shown.contains("can not be read") && shown.contains("m.wasm"),
             "{shown}"

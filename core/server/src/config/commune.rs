@@ -148,6 +148,19 @@ fn read_about<'a>(
     (name.to_owned(), zone.to_owned(), trusted)
 }
 
+/// Where a commune's file names a plugin's component.
+pub fn place_of_component(file: &Path, text: &str, plugin: &PluginId) -> Place {
+    let document = Document::parse(text).ok();
+    let span = document.as_ref().and_then(|document| {
+        let own = document.as_item().get("plugin")?.get(plugin.as_str())?;
+        own.get("component").and_then(Item::span)
+    });
+    match span {
+        Some(span) => Place::at(file, text, span.start),
+        None => Place::file(file),
+    }
+}
+
 /// Where a setting of a plugin stands in a commune's file, or the nearest that is there: the way to it is
 /// that of a plugin's settings, at a camera if it has its own there.
 pub fn place_of_setting(

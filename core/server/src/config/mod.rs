@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use taimat_base::{Place, Problem};
 
-pub use commune::{Commune, parse, place_of_setting};
+pub use commune::{Commune, parse, place_of_component, place_of_setting};
 pub use events::EventSettings;
 
 /// The file that makes a folder a commune.
