@@ -545,14 +545,26 @@ async fn what_is_switched_off_or_taken_back_does_not_wait_for_a_compiler() {
     bench.until("count", "running", running).await;
     // From now on nothing new is ever compiled; what was is kept.
     let compiler = bench.path("compiler");
-    std::fs::write(&compiler, "#!/bin/sh\nexec sleep 600\n").unwrap();
+    std::fs::write(
+        &compiler,
+        "#!/bin/sh\necho >> \"$0.begun\"\nexec sleep 600\n",
+    )
+    .unwrap();
+    let begun = bench.path("compiler.begun");
+    let compiles = async |times: usize| {
+        taimat_testkit::eventually("compiling begins", common::LIMIT, async || {
+            let lines = std::fs::read(&begun).unwrap_or_default().len();
+            (lines >= times).then_some(())
+        })
+        .await;
+    };
     let all = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&compiler, all).unwrap();
     let bench = bench.restart_with(Where::Child(compiler, Caps::default()));
     bench.run(spec.clone());
     bench.until("count", "running again", running).await;
     bench.put("count.wasm", &version("2.0.0"));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    compiles(1).await;
     // Another plugin's kept code does not wait either.
     bench.put("other.wasm", &version("1.0.0"));
     bench.run(bench.spec("other", 1));
@@ -576,8 +588,9 @@ async fn what_is_switched_off_or_taken_back_does_not_wait_for_a_compiler() {
         })
         .await;
     // A file that was compiled before takes the place of the one that is being compiled.
+    let before = std::fs::read(&begun).unwrap().len();
     bench.run(spec);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    compiles(before + 1).await;
     bench.put("count.wasm", &version("1.0.0"));
     bench.until("count", "running once more", running).await;
     assert!(clock::now() - begin < Duration::from_secs(20));
