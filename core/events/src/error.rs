@@ -26,9 +26,6 @@ pub enum StoreError {
     /// What a person said is not what it should be.
     #[error("{0}")]
     Refused(String),
-    /// More is waiting to be written than is good.
-    #[error("too much waits to be written")]
-    Busy,
     /// The router stops.
     #[error("the router stops")]
     Stopped,

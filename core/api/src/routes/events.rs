@@ -190,7 +190,7 @@ impl From<StoreError> for ProblemJson {
                 "Not accepted",
                 why,
             ),
-            StoreError::Busy | StoreError::Stopped => Self::new(
+            StoreError::Stopped => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "events-busy",
                 "Events are not to be had now",
@@ -227,13 +227,13 @@ async fn read<T: Send + 'static>(
     }
 }
 
-/// The event, if it is of that commune.
-async fn of(state: &ApiState, commune_id: &str, event: &str) -> Result<Story, ProblemJson> {
+/// The event's name, if it is of that commune.
+async fn of(state: &ApiState, commune_id: &str, event: &str) -> Result<EventId, ProblemJson> {
     let commune = commune(state, commune_id)?;
     let id = named(event)?;
-    let story = read(state, move |store| store.story(id)).await?;
-    if story.event.commune == commune {
-        Ok(story)
+    let event = read(state, move |store| store.event(id)).await?;
+    if event.commune == commune {
+        Ok(id)
     } else {
         Err(ProblemJson::not_found("such event"))
     }
@@ -283,7 +283,9 @@ async fn one(
     State(state): State<ApiState>,
     Path((commune, event)): Path<(String, String)>,
 ) -> Result<Json<Story>, ProblemJson> {
-    of(&state, &commune, &event).await.map(Json)
+    let id = of(&state, &commune, &event).await?;
+    let story = read(&state, move |store| store.story(id)).await?;
+    Ok(Json(story))
 }
 
 /// The picture in which an event was seen best, a JPEG
@@ -301,7 +303,7 @@ async fn picture(
     Path((commune, event)): Path<(String, String)>,
     Query(chosen): Query<PictureQuery>,
 ) -> Result<Response, ProblemJson> {
-    let id = of(&state, &commune, &event).await?.event.id;
+    let id = of(&state, &commune, &event).await?;
     let jpeg = read(&state, move |store| store.picture(id, chosen.marked)).await;
     let jpeg = jpeg.map_err(|problem| match problem.status {
         404 => ProblemJson::not_found("picture of this event"),
@@ -344,7 +346,7 @@ async fn answer(
     Path((commune, event)): Path<(String, String)>,
     Json(body): Json<AnswerBody>,
 ) -> Result<Json<Told>, ProblemJson> {
-    let id = of(&state, &commune, &event).await?.event.id;
+    let id = of(&state, &commune, &event).await?;
     let told = state.events.answer(id, &body.who, body.answer.into());
     Ok(Json(told.await?))
 }
@@ -408,7 +410,7 @@ async fn comment(
     Path((commune, event)): Path<(String, String)>,
     Json(body): Json<CommentBody>,
 ) -> Result<Json<Told>, ProblemJson> {
-    let id = of(&state, &commune, &event).await?.event.id;
+    let id = of(&state, &commune, &event).await?;
     let store = state.events.store();
     let told = store.comment(id, &body.who, &body.text, now()).await?;
     Ok(Json(told))
@@ -430,7 +432,7 @@ async fn assign(
     Path((commune, event)): Path<(String, String)>,
     Json(body): Json<AssignBody>,
 ) -> Result<Json<Told>, ProblemJson> {
-    let id = of(&state, &commune, &event).await?.event.id;
+    let id = of(&state, &commune, &event).await?;
     let store = state.events.store();
     let told = store.assign(id, &body.who, body.to.as_deref(), now());
     Ok(Json(told.await?))

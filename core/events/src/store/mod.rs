@@ -245,6 +245,17 @@ impl EventStore {
         self.writer.run(write).await
     }
 
+    /// An event.
+    ///
+    /// # Errors
+    /// If there is none, or the disk says no. Waits for the disk.
+    pub fn event(&self, id: EventId) -> Result<Event, StoreError> {
+        self.read(|from| {
+            let (_, event) = rows::read(from, id)?.ok_or(StoreError::Unknown)?;
+            Ok(event)
+        })
+    }
+
     /// An event and what happened to it.
     ///
     /// # Errors
