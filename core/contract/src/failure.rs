@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::bounds::OutOfBounds;
+
 /// What a plugin answers when it can not do its work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginError {
@@ -118,6 +120,13 @@ impl From<PluginError> for Failure {
             PluginError::Fatal(why) => Self::ended(Cause::Fatal, why),
             other => Self::Said(other),
         }
+    }
+}
+
+impl From<OutOfBounds> for Failure {
+    /// An answer that is over a bound is refused with the call, and its instance with it.
+    fn from(bad: OutOfBounds) -> Self {
+        Self::ended(Cause::Contract, bad.to_string())
     }
 }
 

@@ -170,6 +170,24 @@ impl Instance {
         called.map_err(|ended| classify(ended, &self.store, bounds))
     }
 
+    /// What it wrote to its state since the last answer becomes true with a good one, and is forgotten
+    /// with any other.
+    pub(crate) fn settle_state<T>(&mut self, answer: Result<T, Failure>) -> Result<T, Failure> {
+        let Ok(state) = &mut self.host().state else {
+            return answer;
+        };
+        match answer {
+            Ok(answer) => {
+                state.commit().map_err(Failure::from)?;
+                Ok(answer)
+            }
+            Err(failure) => {
+                state.forget();
+                Err(failure)
+            }
+        }
+    }
+
     /// What it says of itself.
     pub(crate) async fn describe(&mut self) -> Result<About, Failure> {
         let (describe, bounds) = (self.lifecycle.describe, Bounds::start(self.limits()));

@@ -6,12 +6,15 @@
 //! the component's own work and about a microsecond.
 //! Not here: where frames come from, what becomes of detections, which plugins a commune has.
 
+mod asked;
 mod bindings;
 mod board;
 mod budget;
 pub mod compile;
 mod cpu;
+mod desk;
 mod engine;
+mod events;
 mod generation;
 mod host;
 mod instance;
@@ -49,10 +52,14 @@ use std::time::Duration;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CommuneId, PluginId};
-use taimat_contract::{DetectionSink, FrameSource, SettingsSchema};
+use taimat_contract::{
+    Alerter, Alerters, DetectionSink, FrameSource, Kind, Policies, Policy, SettingsSchema,
+};
 use tokio::runtime::Runtime;
 
 use compile::{Compiler, Where};
+use kinds::alerter::AlerterHandle;
+use kinds::policy::PolicyHandle;
 use metrics::PluginFamilies;
 use plugin::PluginHandle;
 use proven::ProvenComponents;
@@ -278,6 +285,25 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.end_threads();
+    }
+}
+
+impl Policies for Sandbox {
+    /// The first of the commune's plugins, by name, whose component is a policy.
+    fn policy(&self, commune: &CommuneId) -> Option<Arc<dyn Policy>> {
+        let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
+        let mut own = plugins.iter().filter(|((c, _), _)| c == commune);
+        let (_, handle) = own.find(|(_, handle)| handle.is(Kind::Policy))?;
+        Some(Arc::new(PolicyHandle(Arc::clone(&handle.desk))))
+    }
+}
+
+impl Alerters for Sandbox {
+    fn alerter(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Alerter>> {
+        let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
+        let handle = plugins.get(&(commune.clone(), name.clone()))?;
+        let desk = handle.is(Kind::Alerter).then(|| Arc::clone(&handle.desk))?;
+        Some(Arc::new(AlerterHandle(desk)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taimat_contract::Manifest;
+use taimat_contract::{Kind, Manifest};
 use wasmtime::ResourceLimiter;
 
 use crate::engine::MAX_MEMORY_BYTES;
@@ -70,6 +70,24 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// What a kind has if nobody says otherwise. A policy answers from a page of text; an alerter
+    /// words up to 32 events at once.
+    pub fn of(kind: Kind) -> Self {
+        let usual = Self::default();
+        match kind {
+            Kind::Policy => Self {
+                memory_bytes: 16 << 20,
+                ..usual
+            },
+            Kind::Alerter => Self {
+                cpu: Duration::from_millis(50),
+                volume_bytes: 2 << 20,
+                ..usual
+            },
+            _ => usual,
+        }
+    }
+
     /// Detections of one call at most.
     pub const DETECTIONS_PER_CALL: usize = 64;
     /// Calls that an instance lives for at least, unless the commune says otherwise.
@@ -78,7 +96,7 @@ impl Limits {
     /// What is in force: the commune's word, else the author's wish up to four times the default,
     /// else the default.
     pub fn resolve(manifest: &Manifest, settings: &LimitSettings) -> Self {
-        let default = Self::default();
+        let default = Self::of(manifest.kind);
         let wish = &manifest.limits;
         let bytes = |b: u64| usize::try_from(b).unwrap_or(usize::MAX);
         let wished_memory = wish

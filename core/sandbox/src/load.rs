@@ -235,6 +235,7 @@ mod tests {
             kind: Kind::Detector,
             export: "detector",
             world: "detector-plugin",
+            since: ContractVersion::V0_1,
             imports,
         }
     }

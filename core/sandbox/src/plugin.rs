@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use taimat_base::clock;
 use taimat_base::tasks::{Stop, Tasks};
+use taimat_contract::Kind;
 use taimat_contract::package::PackageDigest;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::board::StatusBoard;
+use crate::desk::Desk;
 use crate::generation::{CpuShare, Generation};
 use crate::host::InstanceContext;
 use crate::kinds;
@@ -42,6 +44,16 @@ pub(crate) struct PluginHandle {
     pub(crate) refresh: Arc<Notify>,
     pub(crate) stop: Stop,
     pub(crate) board: Arc<StatusBoard>,
+    /// Where questions for it wait, if it is of a kind that is asked.
+    pub(crate) desk: Arc<Desk>,
+}
+
+impl PluginHandle {
+    /// Whether what runs is of this kind.
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        let shown = self.board.lock();
+        shown.component.as_ref().is_some_and(|c| c.kind == kind)
+    }
 }
 
 /// The plugin's task.
@@ -114,6 +126,7 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
     let board = Arc::new(StatusBoard::new(&spec.name, metrics));
     let span = tracing::info_span!("plugin", commune = %spec.commune, plugin = %spec.name);
     let (reports, hears) = mpsc::channel(REPORTS);
+    let desk = Arc::new(Desk::default());
     let context = SeatContext {
         plugin: spec.name.clone(),
         source: Arc::clone(&services.source),
@@ -121,6 +134,7 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
         metrics: Arc::clone(&board.metrics),
         tail: Arc::clone(&board.tail),
         reports,
+        desk: Arc::clone(&desk),
     };
     let spec = Arc::new(spec);
     let (specs, changes) = watch::channel(Arc::clone(&spec));
@@ -152,6 +166,7 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
         refresh,
         stop,
         board,
+        desk,
     }
 }
 
@@ -553,6 +568,7 @@ fn component(loaded: &Loaded, limits: &Limits) -> ComponentStatus {
     ComponentStatus {
         name: manifest.name.clone(),
         version: manifest.version.clone(),
+        kind: manifest.kind,
         digest: loaded.digest.to_string(),
         signer: loaded.package.signer.map(|key| key.to_string()),
         bytes: loaded.bytes,

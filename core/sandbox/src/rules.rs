@@ -14,7 +14,9 @@ pub(crate) struct KindRules {
     pub(crate) export: &'static str,
     /// The world that its authors build for.
     pub(crate) world: &'static str,
-    /// Interfaces of `taimat:plugin` that it may import, if they are granted.
+    /// The first version of the contract that has the kind as it is served.
+    pub(crate) since: ContractVersion,
+    /// Interfaces of `taimat:plugin` that it may import. Those that are not granted answer so.
     pub(crate) imports: &'static [&'static str],
 }
 
@@ -28,7 +30,8 @@ impl KindRules {
                 world: self.world,
             });
         };
-        ContractVersion::of(wanted).ok_or_else(|| LoadError::Version {
+        let version = ContractVersion::of(wanted).filter(|version| *version >= self.since);
+        version.ok_or_else(|| LoadError::Version {
             wanted: wanted.to_owned(),
         })
     }

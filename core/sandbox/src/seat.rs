@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::board::SharedRunStatus;
 use crate::budget::Budget;
 use crate::cpu::{Meter, Metered};
+use crate::desk::Desk;
 use crate::generation::{CpuShare, Generation};
 use crate::metrics::PluginMetrics;
 use crate::place::Place;
@@ -50,6 +51,8 @@ pub(crate) struct SeatContext {
     pub(crate) metrics: Arc<PluginMetrics>,
     pub(crate) tail: Arc<Tail>,
     pub(crate) reports: mpsc::Sender<SeatReport>,
+    /// Where the house's questions wait, for kinds that are asked.
+    pub(crate) desk: Arc<Desk>,
 }
 
 /// The generation that is to run.
@@ -188,6 +191,11 @@ impl<G: Guest> Seat<G> {
             &mut active.guest,
             Share(Arc::clone(&active.generation.share)),
         ))
+    }
+
+    /// Whether somebody is about to sit down.
+    pub(crate) fn is_preparing(&self) -> bool {
+        self.preparing.is_some()
     }
 
     /// When one that was suspended may be tried again.

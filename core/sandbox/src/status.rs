@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use taimat_base::{CameraId, PluginId};
-use taimat_contract::{UnixMicros, Want};
+use taimat_contract::{Kind, UnixMicros, Want};
 use utoipa::ToSchema;
 
 use crate::states::{PluginState, RunState};
@@ -70,6 +70,8 @@ pub struct ComponentStatus {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Its kind.
+    pub kind: Kind,
     /// SHA-256 of the file.
     pub digest: String,
     /// Who signed it.

@@ -8,13 +8,14 @@ use anyhow::Context;
 use taimat_contract::Package;
 
 /// Folders with plugins: name of the package and where its manifest is.
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("detect-line", "plugins/detect-line"),
     ("detect-litter", "plugins/detect-litter"),
     ("detect-motion", "plugins/detect-motion"),
     ("detect-tamper", "plugins/detect-tamper"),
     ("example-grid", "examples/plugins/grid"),
     ("example-hostile", "examples/plugins/hostile"),
+    ("example-ruler", "examples/plugins/ruler"),
     ("example-smallest", "examples/plugins/smallest"),
 ];
 

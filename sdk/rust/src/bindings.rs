@@ -1,4 +1,4 @@
-//! What wit-bindgen makes of the contract.
+//! What wit-bindgen makes of the contract: what all kinds have.
 
 #![allow(
     missing_docs,
@@ -15,9 +15,9 @@
 
 wit_bindgen::generate!({
     path: "../../wit/plugin.wit",
-    world: "detector-plugin-with-handover",
+    world: "base",
     pub_export_macro: true,
-    export_macro_name: "export_detector",
+    export_macro_name: "export_lifecycle",
     default_bindings_module: "taimat_sdk::bindings",
     generate_all,
 });

@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 
-use crate::bindings::exports::taimat::plugin::detector as wire;
-use crate::bindings::taimat::plugin::frames::FrameInfo;
+use serde::de::DeserializeOwned;
+
 use crate::bindings::taimat::plugin::types::{Detection, Error};
 use crate::detector::{Detector, Want};
+use crate::detector_bindings::exports::taimat::plugin::detector as wire;
+use crate::detector_bindings::taimat::plugin::frames::FrameInfo;
 use crate::frame::Frame;
 
 /// How a detector is made.
@@ -28,20 +30,30 @@ impl<T> Slot<T> {
     }
 }
 
-impl<T: Detector> Slot<T> {
-    pub fn configure(&self, settings: &str) -> Result<(), Error> {
+impl<T> Slot<T> {
+    pub(crate) fn fill<S: DeserializeOwned>(
+        &self,
+        settings: &str,
+        make: impl FnOnce(S) -> Result<T, Error>,
+    ) -> Result<(), Error> {
         hear_panics();
         let settings =
             serde_json::from_str(settings).map_err(|e| Error::Settings(e.to_string()))?;
-        *self.0.borrow_mut() = Some(T::new(settings)?);
+        *self.0.borrow_mut() = Some(make(settings)?);
         Ok(())
     }
 
-    fn with<R>(&self, run: impl FnOnce(&mut T) -> Result<R, Error>) -> Result<R, Error> {
+    pub(crate) fn with<R>(&self, run: impl FnOnce(&mut T) -> Result<R, Error>) -> Result<R, Error> {
         match self.0.borrow_mut().as_mut() {
-            Some(detector) => run(detector),
+            Some(plugin) => run(plugin),
             None => Err(Error::Fatal("not configured".into())),
         }
+    }
+}
+
+impl<T: Detector> Slot<T> {
+    pub fn configure(&self, settings: &str) -> Result<(), Error> {
+        self.fill(settings, T::new)
     }
 
     pub fn wants(&self, camera: &str) -> Result<wire::Want, Error> {
@@ -104,8 +116,8 @@ macro_rules! detector {
 
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::bindings::exports::taimat::plugin as exports;
-            use $crate::bindings::taimat::plugin as host;
+            use $crate::bindings::exports::taimat::plugin::lifecycle;
+            use $crate::detector_bindings::exports::taimat::plugin as exports;
 
             struct Component;
 
@@ -113,29 +125,29 @@ macro_rules! detector {
                 static SLOT: $crate::glue::Slot<$type> = const { $crate::glue::Slot::new() };
             }
 
-            impl exports::lifecycle::Guest for Component {
-                fn describe() -> exports::lifecycle::About {
-                    exports::lifecycle::About {
+            impl lifecycle::Guest for Component {
+                fn describe() -> lifecycle::About {
+                    lifecycle::About {
                         name: env!("CARGO_PKG_NAME").into(),
                         version: env!("CARGO_PKG_VERSION").into(),
                         settings_schema: <$type as $crate::Detector>::SETTINGS_SCHEMA.into(),
                     }
                 }
-                fn configure(settings: String) -> Result<(), host::types::Error> {
+                fn configure(settings: String) -> Result<(), $crate::Error> {
                     SLOT.with(|slot| slot.configure(&settings))
                 }
             }
 
             impl exports::detector::Guest for Component {
-                fn wants(camera: String) -> Result<exports::detector::Want, host::types::Error> {
+                fn wants(camera: String) -> Result<exports::detector::Want, $crate::Error> {
                     SLOT.with(|slot| slot.wants(&camera))
                 }
                 fn on_frame(
-                    frame: host::frames::FrameInfo,
-                ) -> Result<Vec<host::types::Detection>, host::types::Error> {
+                    frame: $crate::detector_bindings::taimat::plugin::frames::FrameInfo,
+                ) -> Result<Vec<$crate::Detection>, $crate::Error> {
                     SLOT.with(|slot| slot.on_frame(frame))
                 }
-                fn on_tick(now: i64) -> Result<Vec<host::types::Detection>, host::types::Error> {
+                fn on_tick(now: i64) -> Result<Vec<$crate::Detection>, $crate::Error> {
                     SLOT.with(|slot| slot.on_tick(now))
                 }
             }
@@ -149,7 +161,8 @@ macro_rules! detector {
                 }
             }
 
-    $crate::bindings::export_detector!(Component with_types_in $crate::bindings);
+    $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
+            $crate::detector_bindings::export_detector!(Component with_types_in $crate::detector_bindings);
         };
     };
 }

@@ -23,6 +23,15 @@ pub mod metrics {
     pub use crate::bindings::taimat::plugin::metrics::{add, set};
 }
 
+/// What the commune's file says: cameras with the zones that people drew, targets, the clock on the
+/// wall. Needs no grant.
+pub mod commune {
+    pub use crate::bindings::taimat::plugin::commune::{
+        CameraFacts, LocalTime, Point, TargetFacts, Zone, camera, cameras, language, local,
+        targets, title, zones,
+    };
+}
+
 /// A little memory that outlives instances; needs the grant `state`.
 pub mod state {
     pub use crate::bindings::taimat::plugin::state::{delete, get, list, set};

@@ -38,9 +38,14 @@
 //! It is built by `taimat plugin build`, or by `cargo build --target wasm32-wasip2`. Its logic is
 //! tested natively: [`testing::frame`] makes frames of pixels.
 
+pub mod alerter;
+#[doc(hidden)]
+pub mod alerter_bindings;
 pub mod bindings;
 mod detection;
 mod detector;
+#[doc(hidden)]
+pub mod detector_bindings;
 pub mod foreground;
 mod frame;
 pub mod geometry;
@@ -49,6 +54,9 @@ pub mod glue;
 pub mod host;
 pub mod kernels;
 mod memory;
+pub mod policy;
+#[doc(hidden)]
+pub mod policy_bindings;
 pub mod testing;
 pub mod tracks;
 

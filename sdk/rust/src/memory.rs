@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::bindings::taimat::plugin::frames::{CellStats, FrameError, FrameInfo, Plane, Region};
+use crate::detector_bindings::taimat::plugin::frames::{
+    CellStats, FrameError, FrameInfo, Plane, Region,
+};
 
 /// Frames in memory, the newest last.
 #[derive(Debug, Clone)]

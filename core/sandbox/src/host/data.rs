@@ -63,6 +63,15 @@ impl HostState {
     }
 }
 
+impl HostState {
+    /// From now on what is written to the state waits until it is committed.
+    pub(crate) fn hold_state(&mut self) {
+        if let Ok(state) = &mut self.state {
+            state.hold();
+        }
+    }
+}
+
 /// What an interface answers that is not granted.
 fn ungranted(interface: &str, plugin: &PluginId) -> PluginError {
     PluginError::Settings(format!(

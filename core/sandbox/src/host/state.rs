@@ -2,6 +2,7 @@
 //! not. One SQLite file for all plugins;
 //! a plugin sees its own keys at its own camera.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -74,6 +75,9 @@ pub(crate) struct StateCapability {
     store: Arc<StateStore>,
     owner: Owner,
     quota: u64,
+    /// What was written and is not true yet, for who holds it back: a value, or none for what was
+    /// deleted.
+    held: Option<BTreeMap<String, Option<Vec<u8>>>>,
 }
 
 fn later(error: &rusqlite::Error) -> PluginError {
@@ -87,7 +91,78 @@ impl StateCapability {
             store,
             owner,
             quota,
+            held: None,
         }
+    }
+
+    /// From now on what is written waits for [`commit`](Self::commit).
+    pub(crate) fn hold(&mut self) {
+        self.held = Some(BTreeMap::new());
+    }
+
+    /// What was written becomes true, all of it or nothing.
+    pub(crate) fn commit(&mut self) -> Result<(), PluginError> {
+        let Some(held) = self.held.as_mut().map(std::mem::take) else {
+            return Ok(());
+        };
+        if held.is_empty() {
+            return Ok(());
+        }
+        let mut connection = self.connection();
+        let mut run = || {
+            let changes = connection.transaction()?;
+            for (key, value) in &held {
+                match value {
+                    Some(value) => changes
+                        .prepare_cached("INSERT OR REPLACE INTO state VALUES (?1, ?2, ?3)")?
+                        .execute(params![self.owner.0, key, value])?,
+                    None => changes
+                        .prepare_cached("DELETE FROM state WHERE owner = ?1 AND key = ?2")?
+                        .execute(params![self.owner.0, key])?,
+                };
+            }
+            changes.commit()
+        };
+        run().map_err(|e| later(&e))
+    }
+
+    /// What was written since the last commit was never written.
+    pub(crate) fn forget(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.clear();
+        }
+    }
+
+    /// What is held back of a key.
+    fn waiting(&self, key: &str) -> Option<&Option<Vec<u8>>> {
+        self.held.as_ref()?.get(key)
+    }
+
+    /// Bytes that are used, with what is held back and without a key.
+    fn used(&self, but: &str) -> Result<u64, PluginError> {
+        let connection = self.connection();
+        let Some(held) = self.held.as_ref().filter(|held| !held.is_empty()) else {
+            return StateStore::used(&connection, &self.owner.0, but).map_err(|e| later(&e));
+        };
+        let run = || {
+            let lengths = "SELECT key, length(CAST(key AS BLOB)) + length(value) FROM state \
+                           WHERE owner = ?1";
+            let mut select = connection.prepare_cached(lengths)?;
+            let rows = select.query_map(params![self.owner.0], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let kept = run().map_err(|e| later(&e))?;
+        let kept = kept
+            .into_iter()
+            .filter(|(key, _)| key != but && !held.contains_key(key));
+        let kept: u64 = kept
+            .map(|(_, bytes)| u64::try_from(bytes).unwrap_or(0))
+            .sum();
+        let waiting = held.iter().filter(|(key, _)| key.as_str() != but);
+        let waiting = waiting.filter_map(|(key, value)| Some(key.len() + value.as_ref()?.len()));
+        Ok(kept + waiting.map(|bytes| bytes as u64).sum::<u64>())
     }
 
     fn connection(&self) -> std::sync::MutexGuard<'_, Connection> {
@@ -95,6 +170,9 @@ impl StateCapability {
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PluginError> {
+        if let Some(waiting) = self.waiting(key) {
+            return Ok(waiting.clone());
+        }
         let run = || {
             self.connection()
                 .prepare_cached("SELECT value FROM state WHERE owner = ?1 AND key = ?2")?
@@ -104,7 +182,7 @@ impl StateCapability {
         run().map_err(|e| later(&e))
     }
 
-    pub(crate) fn set(&self, key: &str, value: &[u8]) -> Result<(), PluginError> {
+    pub(crate) fn set(&mut self, key: &str, value: &[u8]) -> Result<(), PluginError> {
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             let why = format!(
                 "a key has 1 to {MAX_KEY_BYTES} bytes, this one {}",
@@ -112,23 +190,29 @@ impl StateCapability {
             );
             return Err(PluginError::Settings(why));
         }
-        let connection = self.connection();
-        let used = StateStore::used(&connection, &self.owner.0, key).map_err(|e| later(&e))?;
-        let wanted = used + (key.len() + value.len()) as u64;
+        let wanted = self.used(key)? + (key.len() + value.len()) as u64;
         if wanted > self.quota {
             let quota = self.quota;
             let why = format!("the state would have {wanted} bytes, {quota} are granted");
             return Err(PluginError::Settings(why));
         }
+        if let Some(held) = &mut self.held {
+            held.insert(key.to_owned(), Some(value.to_vec()));
+            return Ok(());
+        }
         let run = || {
-            connection
+            self.connection()
                 .prepare_cached("INSERT OR REPLACE INTO state VALUES (?1, ?2, ?3)")?
                 .execute(params![self.owner.0, key, value])
         };
         run().map(|_rows| ()).map_err(|e| later(&e))
     }
 
-    pub(crate) fn delete(&self, key: &str) -> Result<(), PluginError> {
+    pub(crate) fn delete(&mut self, key: &str) -> Result<(), PluginError> {
+        if let Some(held) = &mut self.held {
+            held.insert(key.to_owned(), None);
+            return Ok(());
+        }
         let run = || {
             self.connection()
                 .prepare_cached("DELETE FROM state WHERE owner = ?1 AND key = ?2")?
@@ -138,17 +222,28 @@ impl StateCapability {
     }
 
     pub(crate) fn list(&self, prefix: &str, limit: u32) -> Result<Vec<String>, PluginError> {
+        let (limit, held) = (limit.min(MAX_LISTED), self.held.as_ref());
         let run = || {
             let connection = self.connection();
             let mut select = connection.prepare_cached(
                 "SELECT key FROM state WHERE owner = ?1 AND substr(key, 1, length(?2)) = ?2 \
                  ORDER BY key LIMIT ?3",
             )?;
-            let limit = limit.min(MAX_LISTED);
-            let rows = select.query_map(params![self.owner.0, prefix, limit], |row| row.get(0))?;
-            rows.collect::<rusqlite::Result<Vec<String>>>()
+            // What is deleted and not committed yet may stand among the first.
+            let most = u32::try_from(held.map_or(0, BTreeMap::len)).unwrap_or(u32::MAX);
+            let most = limit.saturating_add(most);
+            let rows = select.query_map(params![self.owner.0, prefix, most], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<BTreeSet<String>>>()
         };
-        run().map_err(|e| later(&e))
+        let mut keys = run().map_err(|e| later(&e))?;
+        for (key, value) in held.into_iter().flatten() {
+            match value {
+                Some(_) if key.starts_with(prefix) => drop(keys.insert(key.clone())),
+                Some(_) => {}
+                None => drop(keys.remove(key)),
+            }
+        }
+        Ok(keys.into_iter().take(limit as usize).collect())
     }
 }
 
@@ -169,7 +264,7 @@ mod tests {
     #[test]
     fn keeps_to_itself_and_to_its_quota() {
         let store = Arc::new(StateStore::in_memory().unwrap());
-        let (a, b) = (state(&store, "a"), state(&store, "b"));
+        let (mut a, b) = (state(&store, "a"), state(&store, "b"));
         a.set("k", b"1").unwrap();
         assert_eq!(
             (a.get("k"), b.get("k")),
@@ -186,6 +281,31 @@ mod tests {
         a.delete("big").unwrap();
         a.delete("big").unwrap();
         assert_eq!(a.get("big"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_held_back_is_seen_by_its_writer_and_becomes_true_all_at_once() {
+        let store = Arc::new(StateStore::in_memory().unwrap());
+        let (mut writer, reader) = (state(&store, "a"), state(&store, "a"));
+        writer.set("old", b"1").unwrap();
+        writer.hold();
+        writer.set("new", b"2").unwrap();
+        writer.delete("old").unwrap();
+        assert_eq!(writer.list("", 10).unwrap(), ["new"]);
+        assert_eq!(writer.get("old"), Ok(None));
+        assert_eq!(reader.list("", 10).unwrap(), ["old"]);
+        assert!(
+            writer.set("big", &[0; 99]).is_err(),
+            "what waits counts too"
+        );
+        writer.forget();
+        assert_eq!(writer.list("", 10).unwrap(), ["old"]);
+        writer.set("new", b"2").unwrap();
+        writer.delete("old").unwrap();
+        writer.commit().unwrap();
+        assert_eq!(reader.list("", 10).unwrap(), ["new"]);
+        writer.set("more", b"3").unwrap();
+        assert_eq!(reader.get("more"), Ok(None), "held back again");
     }
 
     #[test]

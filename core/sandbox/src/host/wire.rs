@@ -89,10 +89,11 @@ macro_rules! served {
                 }
             }
 
-            fn state_of(host: &HostState) -> Result<&super::state::StateCapability, types::Error> {
-                host.state
-                    .as_ref()
-                    .map_err(|missing| missing.clone().into())
+            fn state_of(
+                host: &mut HostState,
+            ) -> Result<&mut super::state::StateCapability, types::Error> {
+                let state = host.state.as_mut();
+                state.map_err(|missing| missing.clone().into())
             }
 
             impl state::Host for HostState {

@@ -1,13 +1,15 @@
 //! The kinds of plugins that are run: one folder each, and a line here.
 
+pub(crate) mod alerter;
 pub(crate) mod detector;
+pub(crate) mod policy;
 
 use taimat_contract::Kind;
 
 use crate::kind::ServedKind;
 use crate::load_error::LoadError;
 
-static SERVED: [ServedKind; 1] = [detector::KIND];
+static SERVED: [ServedKind; 3] = [detector::KIND, policy::KIND, alerter::KIND];
 
 /// A kind, if it is run.
 pub(crate) fn served(kind: Kind) -> Result<&'static ServedKind, LoadError> {

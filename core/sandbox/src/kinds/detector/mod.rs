@@ -11,6 +11,7 @@ use crate::kind::{Run, ServedKind};
 use crate::place::Place;
 use crate::rules::KindRules;
 use crate::seat::{Desired, Seat, SeatContext};
+use crate::version::ContractVersion;
 use instance::ReadyDetector;
 use runner::DetectorRunner;
 
@@ -20,6 +21,7 @@ pub(crate) const KIND: ServedKind = ServedKind {
         kind: Kind::Detector,
         export: "detector",
         world: "detector-plugin",
+        since: ContractVersion::V0_1,
         imports: &["types", "log", "metrics", "state", "commune", "frames"],
     },
     places: |spec| spec.cameras.iter().cloned().map(Place::Camera).collect(),

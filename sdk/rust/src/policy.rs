@@ -1,0 +1,154 @@
+//! Policies: what follows from an event, and what is recorded when.
+//!
+//! ```
+//! use taimat_sdk::policy::{Alert, Event, Policy, Ruling, Severity, Situation, policy};
+//! use taimat_sdk::Error;
+//!
+//! struct TellTheDesk;
+//!
+//! impl Policy for TellTheDesk {
+//!     type Settings = serde_json::Value;
+//!     fn new(_settings: Self::Settings) -> Result<Self, Error> {
+//!         Ok(Self)
+//!     }
+//!     fn on_event(&mut self, event: &Event, _situation: &Situation) -> Result<Ruling, Error> {
+//!         if event.severity < Severity::Warning {
+//!             return Ok(Ruling::default());
+//!         }
+//!         Ok(Ruling { alerts: vec![Alert::to("duty-desk")], ..Ruling::default() })
+//!     }
+//! }
+//!
+//! policy!(TellTheDesk);
+//! ```
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::taimat::plugin::types::Error;
+use crate::glue::Slot;
+
+pub use crate::bindings::taimat::plugin::types::Severity;
+pub use crate::policy_bindings::exports::taimat::plugin::policy::{
+    Alert, Cause, Delivery, Mode, Other, Ruling, Situation, Take, Told,
+};
+pub use crate::policy_bindings::taimat::plugin::events::{Answer, Event, Phase};
+#[doc(inline)]
+pub use crate::policy_plugin as policy;
+
+/// Says what follows from an event, and what is recorded when. Answers come from the arguments, the
+/// settings, what `commune` says and what `state` holds, and from nothing else: a question may come
+/// again.
+pub trait Policy: Sized + 'static {
+    /// What an operator may set; `serde(default)` makes settings optional.
+    type Settings: DeserializeOwned;
+    /// JSON Schema of the settings.
+    const SETTINGS_SCHEMA: &'static str = "{}";
+
+    /// Takes settings. An error should say which and what would be right.
+    fn new(settings: Self::Settings) -> Result<Self, Error>;
+    /// What follows from an event; an empty ruling changes nothing.
+    fn on_event(&mut self, event: &Event, situation: &Situation) -> Result<Ruling, Error>;
+    /// What is recorded of a camera from now on. `now` is in microseconds since 1970.
+    fn recording(&mut self, camera: &str, now: i64) -> Result<Mode, Error> {
+        let _unused = (camera, now);
+        Ok(Mode::Usual)
+    }
+}
+
+impl Default for Ruling {
+    /// Changes nothing.
+    fn default() -> Self {
+        Self {
+            severity: None,
+            suppress: None,
+            alerts: Vec::new(),
+            takes: Vec::new(),
+            ask_again: 0,
+            notes: Vec::new(),
+            memo: String::new(),
+        }
+    }
+}
+
+impl Alert {
+    /// Tells a target at once, alone, and not again.
+    pub fn to(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            follow: false,
+            group: String::new(),
+            not_before: 0,
+        }
+    }
+}
+
+#[doc(hidden)]
+impl<T: Policy> Slot<T> {
+    pub fn configure_policy(&self, settings: &str) -> Result<(), Error> {
+        self.fill(settings, T::new)
+    }
+
+    pub fn on_event(&self, event: &Event, situation: &Situation) -> Result<Ruling, Error> {
+        self.with(|policy| policy.on_event(event, situation))
+    }
+
+    pub fn recording(&self, camera: &str, now: i64) -> Result<Mode, Error> {
+        self.with(|policy| policy.recording(camera, now))
+    }
+}
+
+/// Exports a [`Policy`].
+#[macro_export]
+macro_rules! policy_plugin {
+    ($type:ty) => {
+        // Natively there is nobody to export to: it compiles, for the sake of its tests.
+        #[cfg(not(target_family = "wasm"))]
+        const _: fn(
+            <$type as $crate::policy::Policy>::Settings,
+        ) -> ::core::result::Result<$type, $crate::Error> =
+            <$type as $crate::policy::Policy>::new;
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::bindings::exports::taimat::plugin::lifecycle;
+            use $crate::policy_bindings::exports::taimat::plugin as exports;
+
+            struct Component;
+
+            ::std::thread_local! {
+                static SLOT: $crate::glue::Slot<$type> = const { $crate::glue::Slot::new() };
+            }
+
+            impl lifecycle::Guest for Component {
+                fn describe() -> lifecycle::About {
+                    lifecycle::About {
+                        name: env!("CARGO_PKG_NAME").into(),
+                        version: env!("CARGO_PKG_VERSION").into(),
+                        settings_schema: <$type as $crate::policy::Policy>::SETTINGS_SCHEMA.into(),
+                    }
+                }
+                fn configure(settings: String) -> Result<(), $crate::Error> {
+                    SLOT.with(|slot| slot.configure_policy(&settings))
+                }
+            }
+
+            impl exports::policy::Guest for Component {
+                fn on_event(
+                    event: $crate::policy::Event,
+                    situation: $crate::policy::Situation,
+                ) -> Result<$crate::policy::Ruling, $crate::Error> {
+                    SLOT.with(|slot| slot.on_event(&event, &situation))
+                }
+                fn recording(
+                    camera: String,
+                    now: i64,
+                ) -> Result<$crate::policy::Mode, $crate::Error> {
+                    SLOT.with(|slot| slot.recording(&camera, now))
+                }
+            }
+
+            $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
+            $crate::policy_bindings::export_policy!(Component with_types_in $crate::policy_bindings);
+        };
+    };
+}
