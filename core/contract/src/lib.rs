@@ -7,6 +7,7 @@
 
 pub mod alerter;
 mod bounds;
+pub mod channel;
 pub mod commune;
 pub mod detection;
 pub mod detector;
@@ -20,6 +21,7 @@ pub mod schema;
 
 pub use alerter::{Alerter, Alerters};
 pub use bounds::OutOfBounds;
+pub use channel::{Channels, Dispatch, MediaSource};
 pub use commune::CommuneFacts;
 pub use detection::{Attribute, BadDetection, Detection, Rect, Severity, UnixMicros};
 pub use detector::{About, Detected, DetectionSink, Detector};

@@ -145,7 +145,7 @@ pub(crate) fn admit(
         match interface(import) {
             None => refused.push(format!("it imports {import}, which no plugin gets")),
             Some(interface) if !rules.imports.contains(&interface) => {
-                refused.push(format!("it imports {import}, which a {kind} does not get"));
+                refused.push(format!("it imports {import}, which no {kind} gets"));
             }
             Some(_) => {}
         }
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(version, ContractVersion::V0_1);
         let refused = admit(KEPT, &rules(&["types", "log"])).unwrap_err();
         let text = refused.to_string();
-        let expected = "it imports taimat:plugin/frames@0.1.0, which a detector does not get";
+        let expected = "it imports taimat:plugin/frames@0.1.0, which no detector gets";
         assert!(text.contains(expected), "{text}");
     }
 }

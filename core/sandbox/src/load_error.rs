@@ -41,7 +41,7 @@ pub enum LoadError {
     Kind(Kind),
     /// It does not say what it is for.
     #[error(
-        "it exports no taimat:plugin/{export}; a {kind} targets the world \
+        "it exports no taimat:plugin/{export}; a plugin of kind {kind} targets the world \
          taimat:plugin/{world}@{newest}", newest = ContractVersion::NEWEST
     )]
     World {

@@ -51,7 +51,7 @@ pub struct Ask {
 /// Looks at a file as if it were the plugin's. Fails where loading would before it compiles.
 pub(crate) fn review(spec: &PluginSpec, bytes: &[u8]) -> Result<Review, LoadError> {
     let package = load::check(bytes, &spec.trusted_keys)?;
-    kinds::served(package.manifest.kind)?;
+    load::admit(bytes, &kinds::served(package.manifest.kind)?.rules)?;
     let limits = Limits::resolve(&package.manifest, &spec.limits);
     let manifest = package.manifest;
     let asks = manifest.requests.grants().into_iter();
@@ -98,8 +98,8 @@ mod tests {
     use std::sync::Arc;
     use taimat_contract::Package;
 
-    /// The shortest component: a header.
-    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    /// A component that a test of another version keeps.
+    const COMPONENT: &[u8] = include_bytes!("../tests/data/detector-0.1.wasm");
 
     fn packed(requests: &str) -> Vec<u8> {
         let manifest = format!(
@@ -173,6 +173,20 @@ mod tests {
         let signed = Package::sign(&unsigned, &key).unwrap();
         let reviewed = review(&trusting, &signed).unwrap();
         assert_eq!(reviewed.signer, Some(key.public().to_string()));
+        // It says that it is something else than it is.
+        let alerter = "[plugin]\nname = \"a\"\nversion = \"1.0.0\"\nkind = \"alerter\"\n";
+        let other = Package::pack(COMPONENT, alerter).unwrap();
+        let other = review(&spec(Grant::default()), &other).unwrap_err();
+        assert!(
+            matches!(
+                other,
+                LoadError::World {
+                    kind: Kind::Alerter,
+                    ..
+                }
+            ),
+            "{other}"
+        );
         let garbage = review(&trusting, b"no").unwrap_err().to_string();
         assert!(garbage.contains("WebAssembly"), "{garbage}");
     }
