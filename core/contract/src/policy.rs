@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use taimat_base::{CameraId, CommuneId};
+use taimat_base::{CameraId, CommuneId, PluginId};
 use utoipa::ToSchema;
 
 use crate::bounds::{self, MEMO_BYTES, OutOfBounds, TEXT_BYTES, most};
@@ -217,8 +217,9 @@ pub trait Policy: Send + Sync + Debug {
 
 /// Who knows the communes' policies.
 pub trait Policies: Send + Sync + Debug {
-    /// A commune's, if it has one. It is asked for again with every question: `commune.toml` changes.
-    fn policy(&self, commune: &CommuneId) -> Option<Arc<dyn Policy>>;
+    /// One of a commune's, by the name that its file has; none if no component of it runs, or it is none.
+    /// It is asked for again with every question: `commune.toml` changes.
+    fn policy(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Policy>>;
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use taimat_base::ids::IdError;
 use taimat_base::{CameraId, CommuneId};
-use taimat_contract::{Attribute, Detection, Severity, UnixMicros};
+use taimat_contract::{Attribute, Detection, Severity, UnixMicros, event as contract};
 use ulid::Ulid;
 use utoipa::ToSchema;
 
@@ -94,6 +95,16 @@ impl Phase {
     }
 }
 
+impl From<Phase> for contract::Phase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Opened => Self::Opened,
+            Phase::Updated => Self::Updated,
+            Phase::Closed => Self::Closed,
+        }
+    }
+}
+
 /// Who dealt with an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EventAnswer {
@@ -156,6 +167,35 @@ impl Event {
     /// Whether it goes on.
     pub fn is_open(&self) -> bool {
         self.ended.is_none()
+    }
+
+    /// As plugins are told of it.
+    ///
+    /// # Errors
+    /// If its plugin has a name that no plugin can have.
+    pub(crate) fn for_plugins(&self) -> Result<contract::Event, IdError> {
+        let answered = self.answered.as_ref().map(|answer| contract::Answer {
+            who: answer.who.clone(),
+            at: answer.at,
+            false_alarm: answer.false_alarm,
+        });
+        Ok(contract::Event {
+            id: self.id.to_string(),
+            revision: self.revision,
+            phase: self.phase.into(),
+            camera: self.camera.clone(),
+            kind: self.kind.clone(),
+            severity: self.severity,
+            began: self.began,
+            ended: self.ended,
+            best: self.best.clone(),
+            detections: self.detections,
+            plugin: self.plugin.parse()?,
+            picture: self.picture,
+            clip: false,
+            answered,
+            extra: self.extra.clone(),
+        })
     }
 }
 

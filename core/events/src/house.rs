@@ -139,6 +139,27 @@ impl House {
     }
 }
 
+/// The kind of an event that is made for trying a target.
+pub(crate) const TEST: &str = "test";
+
+/// An event that is made for trying a target; over as soon as it begins.
+pub(crate) fn test(commune: CommuneId, id: EventId, now: UnixMicros) -> Event {
+    let condition = Condition {
+        commune,
+        camera: None,
+        kind: TEST,
+        about: String::new(),
+        text: String::new(),
+        wait: Duration::ZERO,
+        severity: Severity::Info,
+    };
+    Event {
+        phase: Phase::Closed,
+        ended: Some(now),
+        ..event(condition, id, now, now)
+    }
+}
+
 fn event(condition: Condition, id: EventId, began: UnixMicros, now: UnixMicros) -> Event {
     let about = (!condition.about.is_empty()).then(|| Attribute {
         key: ABOUT.into(),

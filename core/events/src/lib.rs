@@ -4,22 +4,33 @@
 //! task, one thread that writes, one wait for the disk for all that comes meanwhile.
 //! Not here: what a detection is (`contract`), who is shown what (`api`).
 
+mod delivery;
 mod error;
 mod event;
 mod grouping;
 mod house;
 mod log;
 mod metrics;
+mod outbox;
 mod room;
 mod rules;
+mod rulings;
 mod silence;
 mod store;
+mod surroundings;
+mod target;
 
+pub use delivery::{Delivery, DeliveryStatus};
 pub use error::StoreError;
 pub use event::{BadEventId, Event, EventAnswer, EventId, EventPicture, HOUSE, Phase};
 pub use house::Condition;
-pub use log::{Happening, LogEntry, Story, Told};
-pub use room::{CommuneEvents, Conditions, Events};
+pub use log::{BUILT_IN, Happening, LogEntry, NotTold, NotToldReason, Story, Told};
+pub use room::{CommuneEvents, Events};
 pub use rules::{EventRule, EventRuleChange, EventRules};
+pub use rulings::{AlertRule, BadHours, DayKinds, Escalation, Hours};
 pub use silence::{NewSilence, Silence};
-pub use store::{Answer, EventPage, EventQuery, EventState, EventStore, Keep, Standing};
+pub use store::{
+    Answer, EventPage, EventQuery, EventState, EventStore, Keep, Standing, TargetState,
+};
+pub use surroundings::{Conditions, Shrink, Surroundings};
+pub use target::{CommuneAlerts, LOG_ALERTER, Target};

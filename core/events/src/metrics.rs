@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use taimat_base::metrics::{
-    Error, Histogram, IntCounter, IntCounterVec, IntGauge, Register, Registry,
+    Error, Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, Register, Registry,
 };
 
 /// Kinds that are counted by name at most; plugins choose them.
@@ -23,6 +23,13 @@ pub(crate) struct EventMetrics {
     pub(crate) delay: Histogram,
     pub(crate) without_picture: IntCounter,
     pub(crate) answers: IntCounterVec,
+    pub(crate) rulings: IntCounterVec,
+    pub(crate) ruling: Histogram,
+    pub(crate) deliveries: IntCounterVec,
+    pub(crate) first_attempt: Histogram,
+    pub(crate) receipt: Histogram,
+    pub(crate) outbox_depth: IntGauge,
+    pub(crate) outbox_age: Gauge,
     kinds: Mutex<BTreeSet<String>>,
 }
 
@@ -31,6 +38,9 @@ impl EventMetrics {
         let r = Register(registry);
         let times = [
             0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0,
+        ];
+        let long = [
+            0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0,
         ];
         Ok(Self {
             opened: r.counters(
@@ -76,6 +86,41 @@ impl EventMetrics {
                 "taimat_event_answers_total",
                 "Events that somebody dealt with, by commune, plugin and whether it was a false alarm.",
                 &["commune", "plugin", "false_alarm"],
+            )?,
+            rulings: r.counters(
+                "taimat_event_rulings_total",
+                "Rulings by who said them: `policy`, the commune's; `rules` of its file, where it has \
+                 none; `instead`, the rules in place of a policy that failed.",
+                &["by"],
+            )?,
+            ruling: r.histogram(
+                "taimat_event_ruling_seconds",
+                "From the question to a policy until its ruling was on the disk.",
+                &times,
+            )?,
+            deliveries: r.counters(
+                "taimat_alert_deliveries_total",
+                "Deliveries to targets by result: `delivered`, `failed`, `gone`, `skipped` are their end, \
+                 `again` is an attempt that is repeated.",
+                &["commune", "result"],
+            )?,
+            first_attempt: r.histogram(
+                "taimat_alert_first_attempt_seconds",
+                "From the ruling until something was sent the first time.",
+                &long,
+            )?,
+            receipt: r.histogram(
+                "taimat_alert_receipt_seconds",
+                "From the ruling until the target had it.",
+                &long,
+            )?,
+            outbox_depth: r.gauge(
+                "taimat_alert_outbox_deliveries",
+                "Deliveries that are due and have not come to their end.",
+            )?,
+            outbox_age: r.gauge(
+                "taimat_alert_outbox_age_seconds",
+                "How long the oldest of them has been due.",
             )?,
             kinds: Mutex::default(),
         })

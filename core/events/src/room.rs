@@ -1,6 +1,7 @@
-//! The room's task: takes detections, groups them, has them written, and watches the house.
+//! The room's tasks: one takes detections, groups them, has them written, and watches the house; others ask
+//! the policies and tell the targets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -8,16 +9,21 @@ use rand::RngExt;
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, CommuneId, PluginId, Seldom, clock};
-use taimat_contract::{Delivery, Detected, Detection, DetectionSink, Rect, UnixMicros};
+use taimat_contract::{Delivery, Detected, Detection, DetectionSink, Rect, Severity, UnixMicros};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::error::StoreError;
 use crate::event::{EventId, EventPicture, HOUSE};
 use crate::grouping::{Change, Grouping, Subject, Taken};
-use crate::house::{Condition, House};
+use crate::house::{self, Condition, House};
+use crate::log::Told;
 use crate::metrics::EventMetrics;
+use crate::outbox::{Courier, Upkeep};
 use crate::rules::EventRules;
+use crate::rulings::Desk;
 use crate::store::{Answer, EventStore, Keep, Write};
+use crate::surroundings::{Conditions, Surroundings};
+use crate::target::{CommuneAlerts, Target};
 
 /// Answers of detectors that may wait: some seconds of two hundred cameras. What comes beyond is
 /// counted and is part of no event.
@@ -35,18 +41,14 @@ const LOOK: Duration = Duration::from_secs(2);
 const LET_GO: Duration = Duration::from_secs(60);
 
 /// What a commune's file says about events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CommuneEvents {
     /// What is kept.
     pub keep: Keep,
     /// When detections are an event, by plugin.
     pub plugins: HashMap<PluginId, EventRules>,
-}
-
-/// Says what is the case that should not be, for what is not seen from here.
-pub trait Conditions: Send + Sync + std::fmt::Debug {
-    /// All of it, now. Does not wait.
-    fn conditions(&self) -> Vec<Condition>;
+    /// Who is told of what.
+    pub alerts: Arc<CommuneAlerts>,
 }
 
 type Configured = Arc<HashMap<CommuneId, CommuneEvents>>;
@@ -67,6 +69,8 @@ pub struct Events {
     frames: Arc<Semaphore>,
     configured: RwLock<Configured>,
     metrics: EventMetrics,
+    /// Why the rules of a commune's file rule in place of its policy.
+    instead: Mutex<BTreeMap<CommuneId, String>>,
     room: Mutex<Option<Room>>,
 }
 
@@ -86,6 +90,7 @@ impl Events {
             frames: Arc::new(Semaphore::new(FRAMES)),
             configured: RwLock::default(),
             metrics: EventMetrics::register(registry)?,
+            instead: Mutex::default(),
             room: Mutex::new(Some(Room::new(waiting))),
         })
     }
@@ -107,27 +112,132 @@ impl Events {
         Arc::clone(&configured)
     }
 
-    /// Starts the task, once. What the house sees of itself is asked of `conditions`.
-    pub fn run(self: &Arc<Self>, tasks: &Tasks, conditions: Arc<dyn Conditions>) {
+    /// Starts the tasks, once.
+    pub fn run(self: &Arc<Self>, tasks: &Tasks, around: Surroundings) {
         let room = self.room.lock().unwrap_or_else(|e| e.into_inner()).take();
-        if let Some(room) = room {
-            let events = Arc::clone(self);
-            tasks.spawn("events", tracing::info_span!("events"), |stop| async move {
-                room.run(&events, &*conditions, stop).await;
-            });
+        let Some(room) = room else {
+            return;
+        };
+        let (events, conditions) = (Arc::clone(self), Arc::clone(&around.conditions));
+        tasks.spawn("events", tracing::info_span!("events"), |stop| async move {
+            room.run(&events, &*conditions, stop).await;
+        });
+        let desk = Desk::new(Arc::clone(self), around.clone());
+        tasks.spawn("rulings", tracing::info_span!("rulings"), |stop| {
+            desk.run(stop)
+        });
+        let courier = Courier::new(Arc::clone(self), around.clone());
+        tasks.spawn("outbox", tracing::info_span!("outbox"), |stop| {
+            courier.run(stop)
+        });
+        let upkeep = Upkeep::new(Arc::clone(self), around);
+        tasks.spawn("upkeep", tracing::info_span!("upkeep"), |stop| {
+            upkeep.run(stop)
+        });
+    }
+
+    pub(crate) fn metrics(&self) -> &EventMetrics {
+        &self.metrics
+    }
+
+    /// Who is told of what in a commune.
+    pub fn alerts(&self, commune: &CommuneId) -> Arc<CommuneAlerts> {
+        let configured = self.configured();
+        let commune = configured.get(commune);
+        commune.map_or_else(Arc::default, |commune| Arc::clone(&commune.alerts))
+    }
+
+    /// All communes, and who is told of what there.
+    pub(crate) fn communes(&self) -> Vec<(CommuneId, Arc<CommuneAlerts>)> {
+        let configured = self.configured();
+        let all = configured.iter();
+        all.map(|(id, commune)| (id.clone(), Arc::clone(&commune.alerts)))
+            .collect()
+    }
+
+    /// The rules of a commune's file have ruled in place of its policy, for this reason; or not.
+    pub(crate) fn ruled_instead(&self, commune: &CommuneId, why: Option<&str>) {
+        let mut instead = self.instead.lock().unwrap_or_else(|e| e.into_inner());
+        match why {
+            Some(why) => drop(instead.insert(commune.clone(), why.to_owned())),
+            None => drop(instead.remove(commune)),
         }
+    }
+
+    /// What is the case with telling, and should not be. Waits for the disk.
+    fn troubles(&self) -> Vec<Condition> {
+        let configured = self.configured();
+        let condition = |commune, kind, about, text| Condition {
+            commune,
+            camera: None,
+            kind,
+            about,
+            text,
+            wait: Duration::ZERO,
+            severity: Severity::Warning,
+        };
+        let instead = self.instead.lock().unwrap_or_else(|e| e.into_inner());
+        let policies = instead.clone().into_iter().filter(|(commune, _)| {
+            let known = configured.get(commune);
+            known.is_some_and(|known| known.alerts.policy.is_some())
+        });
+        let mut all: Vec<Condition> = policies
+            .map(|(commune, why)| condition(commune, "policy-failed", String::new(), why))
+            .collect();
+        drop(instead);
+        match self.store.unreached() {
+            Ok(unreached) => {
+                all.extend(unreached.into_iter().filter_map(|(commune, name, why)| {
+                    let known = configured.get(&commune)?;
+                    let there = known.alerts.targets.contains_key(&name);
+                    there.then(|| condition(commune, "alert-undelivered", name, why))
+                }))
+            }
+            Err(error) => tracing::debug!(%error, "who was not reached can not be read"),
+        }
+        all
+    }
+
+    /// Tells a target that somebody tries it, by an event that is made for that.
+    ///
+    /// # Errors
+    /// If there is no such target, the name is no name, or the disk says no.
+    pub async fn test(
+        &self,
+        commune: &CommuneId,
+        target: &str,
+        who: &str,
+    ) -> Result<Told, StoreError> {
+        let alerts = self.alerts(commune);
+        let found: &Target = alerts.targets.get(target).ok_or(StoreError::Unknown)?;
+        let event = house::test(commune.clone(), name(), now());
+        let whom = (target.to_owned(), found.clone());
+        self.store.test(event, who, whom, now()).await
+    }
+
+    /// Tries a delivery that was given up once more.
+    ///
+    /// # Errors
+    /// If there is none, its target is no more, or the disk says no.
+    pub async fn retry(
+        &self,
+        commune: &CommuneId,
+        delivery: u64,
+        who: &str,
+    ) -> Result<(), StoreError> {
+        let alerts = self.alerts(commune);
+        let deadline = alerts.targets.values().map(|target| target.deadline).max();
+        let deadline = deadline.unwrap_or(Duration::from_secs(3600));
+        self.store
+            .retry(commune, delivery, who, deadline, now())
+            .await
     }
 
     /// Notes who dealt with an event.
     ///
     /// # Errors
     /// As [`EventStore::answer`].
-    pub async fn answer(
-        &self,
-        id: EventId,
-        who: &str,
-        answer: Answer,
-    ) -> Result<crate::log::Told, StoreError> {
+    pub async fn answer(&self, id: EventId, who: &str, answer: Answer) -> Result<Told, StoreError> {
         let told = self.store.answer(id, who, answer, now()).await?;
         if answer != Answer::TakenBack {
             let wrong = if answer == Answer::FalseAlarm {
@@ -142,7 +252,7 @@ impl Events {
     }
 }
 
-fn now() -> UnixMicros {
+pub(crate) fn now() -> UnixMicros {
     UnixMicros::from(clock::wall())
 }
 
@@ -200,7 +310,7 @@ impl Room {
         }
     }
 
-    async fn run(mut self, events: &Events, conditions: &dyn Conditions, stop: Stop) {
+    async fn run(mut self, events: &Arc<Events>, conditions: &dyn Conditions, stop: Stop) {
         self.resume(events).await;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -210,7 +320,7 @@ impl Room {
                 biased;
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {
-                    let changes = self.passes(conditions);
+                    let changes = self.passes(events, conditions).await;
                     self.write(events, changes).await;
                     self.let_go(events).await;
                 }
@@ -291,7 +401,7 @@ impl Room {
     }
 
     /// What follows from the time, and from what is the case.
-    fn passes(&mut self, conditions: &dyn Conditions) -> Vec<Seen> {
+    async fn passes(&mut self, events: &Arc<Events>, conditions: &dyn Conditions) -> Vec<Seen> {
         let now = clock::now();
         let mut changes = Vec::new();
         self.groupings
@@ -299,7 +409,10 @@ impl Room {
         let since = |then| now.saturating_duration_since(then) >= LOOK;
         if self.looked.is_none_or(since) {
             self.looked = Some(now);
-            let house = conditions.conditions();
+            let mut house = conditions.conditions();
+            let events = Arc::clone(events);
+            let troubles = tokio::task::spawn_blocking(move || events.troubles());
+            house.extend(troubles.await.unwrap_or_default());
             changes.extend(self.house.look(house, now, self::now(), name));
         }
         changes.into_iter().map(|change| (change, None)).collect()

@@ -289,12 +289,11 @@ impl Drop for Sandbox {
 }
 
 impl Policies for Sandbox {
-    /// The first of the commune's plugins, by name, whose component is a policy.
-    fn policy(&self, commune: &CommuneId) -> Option<Arc<dyn Policy>> {
+    fn policy(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Policy>> {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-        let mut own = plugins.iter().filter(|((c, _), _)| c == commune);
-        let (_, handle) = own.find(|(_, handle)| handle.is(Kind::Policy))?;
-        Some(Arc::new(PolicyHandle(Arc::clone(&handle.desk))))
+        let handle = plugins.get(&(commune.clone(), name.clone()))?;
+        let desk = handle.is(Kind::Policy).then(|| Arc::clone(&handle.desk))?;
+        Some(Arc::new(PolicyHandle(desk)))
     }
 }
 

@@ -84,14 +84,19 @@ async fn runs(bench: &Bench, generation: u64) {
     bench.until("rules", "in its commune", there).await;
 }
 
+fn policy(bench: &Bench, name: &str) -> Option<Arc<dyn Policy>> {
+    let (commune, name) = ("thu".parse().unwrap(), name.parse().unwrap());
+    bench.sandbox.policy(&commune, &name)
+}
+
 async fn started(settings: &str) -> (Bench, Arc<dyn Policy>) {
     let bench = Bench::start();
-    assert!(bench.sandbox.policy(&"thu".parse().unwrap()).is_none());
+    assert!(policy(&bench, "rules").is_none());
     bench.put("rules.wasm", &plugins::package("example-ruler").unwrap());
     bench.run(spec(&bench, settings));
     runs(&bench, 1).await;
-    let policy = bench.sandbox.policy(&"thu".parse().unwrap()).unwrap();
-    (bench, policy)
+    let rules = policy(&bench, "rules").unwrap();
+    (bench, rules)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +122,9 @@ async fn a_policy_rules_and_remembers() {
     // A plugin that is no policy is not asked.
     bench.put("count.wasm", &plugins::package("example-smallest").unwrap());
     bench.run(bench.spec("count", 1));
-    assert!(bench.sandbox.policy(&"thu".parse().unwrap()).is_some());
+    let loaded = |s: &PluginStatus| s.component.as_ref().map(|_| ());
+    bench.until("count", "is loaded", loaded).await;
+    assert!(policy(&bench, "count").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,9 +183,8 @@ async fn who_fails_again_and_again_does_not_run_and_says_so() {
         enabled: false,
         ..spec(&bench, "{}")
     });
-    let commune = "thu".parse().unwrap();
     taimat_testkit::eventually("nobody is there", common::LIMIT, async || {
-        bench.sandbox.policy(&commune).is_none().then_some(())
+        policy(&bench, "rules").is_none().then_some(())
     })
     .await;
     assert_eq!(ask().await, Err(Unanswered::NotRunning));

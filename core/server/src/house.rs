@@ -134,6 +134,22 @@ fn plugin(commune: &CommuneId, status: &PluginStatus) -> Vec<Condition> {
 }
 
 impl Conditions for HouseConditions {
+    fn cameras(&self, commune: &CommuneId) -> Vec<(CameraId, bool, SystemTime)> {
+        let looked = self.state.lock().unwrap_or_else(|e| e.into_inner());
+        let cameras = looked.communes.iter().filter(|known| known.id == *commune);
+        let cameras = cameras.flat_map(|known| known.cameras.iter().cloned());
+        cameras
+            .filter_map(|camera| {
+                let key = taimat_base::CameraKey::new(commune.clone(), camera.clone());
+                let channel = self.hub.get(&ChannelKey::new(key, Profile::Main))?;
+                let status = channel.status();
+                // One that nobody looks at is not away.
+                let there = matches!(status.state, SourceState::Live | SourceState::Idle);
+                Some((camera, there, status.since))
+            })
+            .collect()
+    }
+
     fn conditions(&self) -> Vec<Condition> {
         let mut looked = self.state.lock().unwrap_or_else(|e| e.into_inner());
         let jumped = looked.clock.look(clock::now(), clock::wall());

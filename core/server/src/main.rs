@@ -89,6 +89,9 @@ struct ServeArgs {
     /// Addresses that viewers reach this machine at, if not those of its interfaces
     #[arg(long, value_delimiter = ',')]
     public: Vec<IpAddr>,
+    /// Where people find the console, for links in messages [default: the address of HTTP]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     /// Origins whose pages may use this server; * for all
     #[arg(long, value_delimiter = ',')]
     allow_origin: Vec<String>,
@@ -132,6 +135,7 @@ impl ServeArgs {
         if self.public.is_empty() {
             self.public = file.public;
         }
+        self.public_url = self.public_url.or(file.public_url);
         self.allow_origin = or(self.allow_origin, file.allow_origin);
         self.ice_server = or(self.ice_server, file.ice_server);
         self.insecure |= file.insecure;
@@ -155,6 +159,7 @@ impl ServeArgs {
             rtc,
             rtsp: self.rtsp.unwrap_or(at(8554)),
             public: self.public,
+            public_url: self.public_url,
             allow_origin: self.allow_origin,
             ice_servers: self.ice_server,
             insecure: self.insecure,

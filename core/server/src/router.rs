@@ -18,7 +18,7 @@ use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
 use taimat_egress::webrtc::{Whep, WhepConfig};
-use taimat_events::{Conditions, EventStore, Events};
+use taimat_events::{EventStore, Events, Surroundings};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
 use taimat_sandbox::compile::Where;
@@ -52,6 +52,8 @@ pub struct Options {
     pub rtsp: SocketAddr,
     /// Addresses that viewers reach this machine at, if not those of its interfaces.
     pub public: Vec<IpAddr>,
+    /// Where people find the console, for links in messages; without it, where HTTP is served.
+    pub public_url: Option<String>,
     /// Origins whose pages may use this server.
     pub allow_origin: Vec<String>,
     /// STUN and TURN servers that viewers are told.
@@ -79,6 +81,7 @@ impl Options {
             rtc: rtc_addresses(false, 0),
             rtsp: any,
             public: Vec::new(),
+            public_url: None,
             allow_origin: Vec::new(),
             ice_servers: Vec::new(),
             insecure: false,
@@ -166,7 +169,8 @@ pub struct Router {
     vision: Arc<Vision>,
     sandbox: Arc<Sandbox>,
     events: Arc<Events>,
-    events_task: Tasks,
+    outbound: Arc<NoChannels>,
+    events_tasks: Tasks,
     house: Arc<HouseConditions>,
     directory: Arc<Directory>,
     metrics: ConfigMetrics,
@@ -255,8 +259,9 @@ impl Router {
             vision,
             sandbox,
             events,
+            outbound: Arc::new(NoChannels),
             house,
-            events_task: Tasks::under(&stop),
+            events_tasks: Tasks::under(&stop),
             directory,
             metrics: config_metrics,
             http: Tasks::under(&stop),
@@ -266,8 +271,7 @@ impl Router {
         });
         let loaded = communes.clone();
         router.apply(communes).await;
-        let house: Arc<dyn Conditions> = Arc::clone(&router.house) as _;
-        router.events.run(&router.events_task, house);
+        router.run_events(public_url(&options.public_url, router.http_addr));
         let app = taimat_api::router(state);
         router.http.spawn("http", tracing::Span::none(), |stop| {
             serve_http(listener, app, stop)
@@ -285,6 +289,19 @@ impl Router {
             "taimat is running"
         );
         Ok(router)
+    }
+
+    /// Brings the events to life.
+    fn run_events(&self, public_url: String) {
+        let around = Surroundings {
+            conditions: Arc::clone(&self.house) as _,
+            policies: Arc::clone(&self.sandbox) as _,
+            alerters: Arc::clone(&self.sandbox) as _,
+            channels: Arc::clone(&self.outbound) as _,
+            shrink: taimat_vision::shrink,
+            public_url,
+        };
+        self.events.run(&self.events_tasks, around);
     }
 
     /// Where HTTP is served.
@@ -379,7 +396,7 @@ impl Router {
                     self.sandbox.stop(phase.deadline() / 2).await;
                     self.vision.stop(phase.deadline() / 2).await;
                 }
-                StopPhase::Events => drop(self.events_task.stop(phase.deadline()).await),
+                StopPhase::Events => drop(self.events_tasks.stop(phase.deadline()).await),
                 StopPhase::Sources => self.ingest.stop(phase.deadline()).await,
             }
         }
@@ -415,6 +432,14 @@ async fn reload_until(
             () = folders.next() => {}
         }
         router.reload(folders.paths()).await;
+    }
+}
+
+/// Where people find the console.
+fn public_url(said: &Option<String>, http: SocketAddr) -> String {
+    match said {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{http}"),
     }
 }
 
@@ -555,5 +580,23 @@ fn listed(commune: Commune) -> taimat_api::Commune {
         id: commune.id,
         name: commune.name,
         time_zone: commune.time_zone,
+    }
+}
+
+#[derive(Debug)]
+struct NoChannels;
+
+#[async_trait::async_trait]
+impl taimat_contract::Channels for NoChannels {
+    async fn send(
+        &self,
+        _dispatch: taimat_contract::Dispatch<'_>,
+        _media: &dyn taimat_contract::MediaSource,
+    ) -> taimat_contract::message::Reply {
+        taimat_contract::message::Reply::Failed("there are no channels".into())
+    }
+
+    fn connections(&self) -> u64 {
+        0
     }
 }

@@ -188,7 +188,12 @@ impl Frames for History {
     }
 }
 
-fn encoded(pixels: &[u8], width: usize, height: usize, quality: u8) -> Result<Vec<u8>, FrameError> {
+pub(crate) fn encoded(
+    pixels: &[u8],
+    width: usize,
+    height: usize,
+    quality: u8,
+) -> Result<Vec<u8>, FrameError> {
     let mut jpeg = Vec::new();
     let encoder = jpeg_encoder::Encoder::new(&mut jpeg, quality.clamp(1, 100));
     let size = (u16::try_from(width), u16::try_from(height));

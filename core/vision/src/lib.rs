@@ -14,6 +14,7 @@ mod metrics;
 mod picture;
 mod pool;
 mod sampler;
+mod shrink;
 mod slot;
 mod subscription;
 mod watchers;
@@ -36,6 +37,7 @@ use watchers::Watchers;
 pub use history::{Frame, History};
 pub use picture::Picture;
 pub use sampler::Sampler;
+pub use shrink::shrink;
 
 /// Decodes cameras that are watched.
 #[derive(Debug)]

@@ -216,7 +216,7 @@ fn named(event: &str) -> Result<EventId, ProblemJson> {
 }
 
 /// Reads beside the tasks that must not wait.
-async fn read<T: Send + 'static>(
+pub(super) async fn read<T: Send + 'static>(
     state: &ApiState,
     read: impl FnOnce(&EventStore) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ProblemJson> {

@@ -5,4 +5,5 @@ pub(crate) mod events;
 pub(crate) mod ops;
 pub(crate) mod plugins;
 pub(crate) mod rest;
+pub(crate) mod targets;
 pub(crate) mod whep;

@@ -3,10 +3,13 @@
 //! What waits is committed together, so that many events cost one wait for the disk. Nobody is told
 //! of anything before it is there.
 
+mod outbox;
 mod query;
 mod retention;
 mod rows;
+mod rulings;
 mod schema;
+mod stands;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -18,8 +21,12 @@ use taimat_contract::UnixMicros;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
 
+pub use outbox::TargetState;
+pub(crate) use outbox::{End, Ended, Head, HeadEvent, Tried, Turn};
 pub use query::{EventPage, EventQuery, EventState, Standing};
 pub use retention::Keep;
+pub(crate) use rulings::{Question, Ruled};
+pub(crate) use stands::Topic;
 
 use crate::error::StoreError;
 use crate::event::{Event, EventAnswer, EventId, EventPicture, Phase};
@@ -270,6 +277,7 @@ impl EventStore {
             Ok(Story {
                 event,
                 log: log.collect::<Result<_, _>>()?,
+                deliveries: outbox::of_event(from, number)?,
             })
         })
     }

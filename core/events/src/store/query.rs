@@ -155,11 +155,10 @@ pub(super) fn page(
 
 /// What was told after an entry, some at once.
 pub(super) fn told_after(from: &Connection, seq: u64) -> Result<Vec<Told>, StoreError> {
-    let columns: Vec<String> = COLUMNS.split(", ").map(|c| format!("event.{c}")).collect();
+    let columns = rows::columns_of_event();
     let select = format!(
-        "SELECT {}, seq, log.revision, at, what FROM log JOIN event ON number = log.event \
-         WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        columns.join(", ")
+        "SELECT {columns}, seq, log.revision, at, what FROM log JOIN event ON number = log.event \
+         WHERE seq > ?1 ORDER BY seq LIMIT ?2"
     );
     let mut all = from.prepare_cached(&select)?;
     let seq = i64::try_from(seq).unwrap_or(i64::MAX);

@@ -55,5 +55,13 @@ pub(super) fn let_go(to: &Connection, keep: &Keep, now: UnixMicros) -> Result<bo
         text.execute([number])?;
         event.execute([number])?;
     }
+    if !numbers.is_empty() {
+        to.prepare_cached(
+            "DELETE FROM delivery WHERE state != 0 AND commune = ?1 AND number IN (\
+             SELECT number FROM delivery LEFT JOIN delivery_item ON delivery = number \
+             WHERE event IS NULL LIMIT ?2)",
+        )?
+        .execute(params![commune, AT_ONCE * 4])?;
+    }
     Ok(numbers.len() == AT_ONCE as usize)
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use taimat_base::{CameraId, CommuneId};
+use taimat_contract::policy::Why;
 use taimat_contract::{Severity, UnixMicros};
 
 use crate::error::StoreError;
@@ -14,8 +15,17 @@ pub(super) const COLUMNS: &str = "id, commune, camera, kind, plugin, severity, p
     began, last, ended, best, detections, picture, answered_by, answered_at, false_alarm, \
     assigned, silenced, extra";
 
+/// [`COLUMNS`], where other tables have some of the same.
+pub(super) fn columns_of_event() -> String {
+    let columns: Vec<String> = COLUMNS.split(", ").map(|c| format!("event.{c}")).collect();
+    columns.join(", ")
+}
+
 /// A column that does not hold what was written there.
-fn odd(column: usize, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+pub(super) fn odd(
+    column: usize,
+    why: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, why.into())
 }
 
@@ -81,7 +91,7 @@ pub(super) fn entry(row: &Row<'_>, from: usize) -> rusqlite::Result<LogEntry> {
     })
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(StoreError::Unwritable)
 }
 
@@ -169,15 +179,15 @@ pub(super) fn read(from: &Connection, id: EventId) -> rusqlite::Result<Option<(i
         .optional()
 }
 
-/// Writes an entry, and what can be searched for of its event; the first of an event has the
-/// revision that the event came with, each other makes it rise.
+/// Writes an entry; one that changes the event makes its revision rise. What the policy has to be asked
+/// about is asked from then on.
 pub(super) fn append(
     to: &Connection,
     id: EventId,
     at: UnixMicros,
     happening: Happening,
 ) -> Result<Told, StoreError> {
-    if happening != Happening::Opened {
+    if happening.changes() {
         to.prepare_cached("UPDATE event SET revision = revision + 1 WHERE id = ?1")?
             .execute([id.to_string()])?;
     }
@@ -185,6 +195,9 @@ pub(super) fn append(
     to.prepare_cached("INSERT INTO log (event, revision, at, what) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![number, event.revision, at.0, json(&happening)?])?;
     let seq = u64::try_from(to.last_insert_rowid()).unwrap_or(0);
+    if let Some(why) = happening.asks() {
+        ask(to, number, why, at)?;
+    }
     Ok(Told {
         entry: LogEntry {
             seq,
@@ -194,6 +207,35 @@ pub(super) fn append(
         },
         event,
     })
+}
+
+/// A question waits from now on, or is asked later than it was to be.
+pub(super) fn ask(to: &Connection, event: i64, why: Why, due: UnixMicros) -> rusqlite::Result<()> {
+    // The newest replaces one that waits: the answer is to the event as it is now.
+    to.prepare_cached("INSERT OR REPLACE INTO question (event, why, due) VALUES (?1, ?2, ?3)")?
+        .execute(params![event, why_number(why), due.0])?;
+    Ok(())
+}
+
+const WHYS: [Why; 6] = [
+    Why::Opened,
+    Why::Updated,
+    Why::Closed,
+    Why::Answered,
+    Why::Timer,
+    Why::Undelivered,
+];
+
+/// The number that is kept for a reason to ask.
+pub(super) fn why_number(why: Why) -> i64 {
+    WHYS.iter()
+        .position(|w| *w == why)
+        .map_or(0, |at| at as i64)
+}
+
+/// The reason that a number was kept for.
+pub(super) fn why(number: usize) -> Why {
+    WHYS.get(number).copied().unwrap_or(Why::Timer)
 }
 
 /// What can be searched for: what the detection says, what people wrote, where it was.

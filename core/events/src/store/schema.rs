@@ -10,7 +10,7 @@ use taimat_base::clock;
 use crate::error::StoreError;
 
 /// Which tables these are. A file of a later router is not touched.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const TABLES: &str = "
     CREATE TABLE event (
@@ -69,6 +69,70 @@ const TABLES: &str = "
     );
 ";
 
+/// What rulings and the outbox need; since version 2.
+const TELLING: &str = "
+    ALTER TABLE event ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE event ADD COLUMN memo TEXT NOT NULL DEFAULT '';
+    CREATE TABLE question (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        event INTEGER NOT NULL REFERENCES event ON DELETE CASCADE,
+        why INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        UNIQUE (event, why)
+    );
+    CREATE INDEX question_due ON question (due);
+    CREATE TABLE delivery (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL UNIQUE,
+        commune TEXT NOT NULL,
+        target TEXT NOT NULL,
+        together TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        not_before INTEGER NOT NULL,
+        due INTEGER NOT NULL,
+        aside INTEGER NOT NULL DEFAULT 0,
+        made INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        plan TEXT,
+        receipt TEXT,
+        error TEXT,
+        ended INTEGER
+    );
+    CREATE INDEX delivery_waiting ON delivery (commune, target, number) WHERE state = 0;
+    CREATE INDEX delivery_of_target ON delivery (commune, target, number);
+    CREATE TABLE delivery_item (
+        delivery INTEGER NOT NULL REFERENCES delivery ON DELETE CASCADE,
+        event INTEGER NOT NULL REFERENCES event ON DELETE CASCADE,
+        revision INTEGER NOT NULL,
+        PRIMARY KEY (delivery, event)
+    ) WITHOUT ROWID;
+    CREATE INDEX delivery_of_event ON delivery_item (event);
+    CREATE TABLE told (
+        event INTEGER NOT NULL REFERENCES event ON DELETE CASCADE,
+        target TEXT NOT NULL,
+        at INTEGER NOT NULL,
+        follow INTEGER NOT NULL,
+        PRIMARY KEY (event, target)
+    ) WITHOUT ROWID;
+    CREATE TABLE target (
+        commune TEXT NOT NULL,
+        target TEXT NOT NULL,
+        delivered INTEGER,
+        failed INTEGER,
+        error TEXT,
+        gone TEXT,
+        PRIMARY KEY (commune, target)
+    ) WITHOUT ROWID;
+    CREATE TABLE stands (
+        commune TEXT NOT NULL,
+        target TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        topic TEXT NOT NULL,
+        PRIMARY KEY (commune, target, channel, topic)
+    ) WITHOUT ROWID;
+";
+
 /// A commit is on the disk when it returns: whoever is told of an event can rely on it.
 const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
@@ -104,8 +168,12 @@ fn prepared(mut connection: Connection) -> rusqlite::Result<Connection> {
     connection.execute_batch(SETTINGS)?;
     let all = connection.transaction()?;
     let version: i32 = all.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == 0 {
-        all.execute_batch(TABLES)?;
+    for (earlier, tables) in [(0, TABLES), (1, TELLING)] {
+        if (0..=earlier).contains(&version) {
+            all.execute_batch(tables)?;
+        }
+    }
+    if (0..VERSION).contains(&version) {
         all.pragma_update(None, "user_version", VERSION)?;
     }
     all.commit()?;

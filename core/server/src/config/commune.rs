@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use taimat_base::{CameraId, CommuneId, Place, PluginId, Problem};
 use taimat_contract::CommuneFacts;
-use taimat_contract::commune::CameraFacts;
+use taimat_contract::commune::{CameraFacts, Date, TargetFacts};
 use taimat_contract::package::PublicKey;
+use taimat_events::CommuneAlerts;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
+use super::alerts;
 use super::camera::{self, Camera};
 use super::events::{self, EventSettings};
 use super::reader::{Reader, Section};
@@ -51,11 +53,14 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         name: "the file".into(),
         span: None,
     };
-    reader.only(&root, &["commune", "camera", "plugin", "events"]);
+    reader.only(
+        &root,
+        &["commune", "camera", "plugin", "events", "target", "rule"],
+    );
     let about = reader.section(&root, "commune", "[commune]".into());
-    let (mut name, mut zone, mut keys) = (String::new(), String::new(), Vec::new());
+    let mut said = About::default();
     match about {
-        Some(section) => (name, zone, keys) = read_about(&mut reader, &section),
+        Some(section) => said = read_about(&mut reader, &section),
         None if root.table.get("commune").is_none() => {
             let hint = "begin with [commune] and name = \"Phường Hòa Lạc\"";
             reader.problem(None, "there is no [commune]", hint);
@@ -68,21 +73,26 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     };
     let ids: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
     let plugins = match reader.section(&root, "plugin", "[plugin]".into()) {
-        Some(section) => super::plugin::read(&mut reader, &section, &id, &ids, &keys),
+        Some(section) => super::plugin::read(&mut reader, &section, &id, &ids, &said.keys),
         None => Vec::new(),
     };
-    let facts = Arc::new(facts(&name, &zone, &cameras));
+    let mut events = events::read(&mut reader, &root, &id);
+    let alerts = &events.events.alerts;
+    let facts = Arc::new(facts(&said, &cameras, alerts::facts(&alerts.targets)));
+    events.events.alerts = Arc::new(CommuneAlerts {
+        facts: Arc::clone(&facts),
+        ..(**alerts).clone()
+    });
     let known = |spec| PluginSpec {
         facts: Arc::clone(&facts),
         ..spec
     };
     let plugins = plugins.into_iter().map(known).collect();
-    let events = events::read(&mut reader, &root, &id);
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
-            name,
-            time_zone: zone,
+            name: said.name,
+            time_zone: said.zone,
             cameras,
             plugins,
             events,
@@ -94,7 +104,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
 }
 
 /// What plugins may know of the commune.
-fn facts(title: &str, time_zone: &str, cameras: &[Camera]) -> CommuneFacts {
+fn facts(said: &About, cameras: &[Camera], targets: Vec<TargetFacts>) -> CommuneFacts {
     let camera = |camera: &Camera| CameraFacts {
         name: camera.id.clone(),
         title: camera.title.clone(),
@@ -103,18 +113,28 @@ fn facts(title: &str, time_zone: &str, cameras: &[Camera]) -> CommuneFacts {
         zones: camera.zones.clone(),
     };
     CommuneFacts {
-        title: title.to_owned(),
-        time_zone: time_zone.to_owned(),
+        title: said.name.clone(),
+        language: said.language.clone(),
+        time_zone: said.zone.clone(),
+        holidays: said.holidays.clone(),
         cameras: cameras.iter().map(camera).collect(),
-        ..CommuneFacts::default()
+        targets,
     }
 }
 
-fn read_about<'a>(
-    reader: &mut Reader<'a>,
-    section: &Section<'a>,
-) -> (String, String, Vec<PublicKey>) {
-    reader.only(section, &["name", "time-zone", "trusted-keys"]);
+/// What `[commune]` says.
+#[derive(Default)]
+struct About {
+    name: String,
+    zone: String,
+    language: String,
+    holidays: Vec<Date>,
+    keys: Vec<PublicKey>,
+}
+
+fn read_about<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> About {
+    let known = ["name", "time-zone", "language", "holidays", "trusted-keys"];
+    reader.only(section, &known);
     let name = reader
         .required(section, "name", "\"Phường Hòa Lạc\"")
         .unwrap_or("");
@@ -126,7 +146,8 @@ fn read_about<'a>(
             && p.chars()
                 .all(|c| c.is_ascii_alphanumeric() || "_+-".contains(c))
     };
-    if !zone.split('/').all(part) {
+    let known = zone.split('/').all(part) && jiff::tz::TimeZone::get(zone).is_ok();
+    if !known {
         let span = section.table.get("time-zone").and_then(Item::span);
         let hint = "an IANA name such as \"Asia/Ho_Chi_Minh\"";
         reader.problem(span, format!("time-zone {zone:?} is not a time zone"), hint);
@@ -145,7 +166,49 @@ fn read_about<'a>(
             }
         }
     }
-    (name.to_owned(), zone.to_owned(), trusted)
+    About {
+        name: name.to_owned(),
+        zone: zone.to_owned(),
+        language: read_language(reader, section),
+        holidays: read_holidays(reader, section),
+        keys: trusted,
+    }
+}
+
+/// The language in which people are told, as BCP 47 has it.
+fn read_language<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> String {
+    let language = reader.text(section, "language").unwrap_or("vi");
+    let part = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    if !language.split('-').all(part) {
+        let span = section.table.get("language").and_then(Item::span);
+        let message = format!("language {language:?} is not a language");
+        reader.problem(span, message, "such as \"vi\" or \"en\"");
+    }
+    language.to_owned()
+}
+
+/// Days on which people do not work.
+fn read_holidays<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Vec<Date> {
+    let Some(item) = section.table.get("holidays") else {
+        return Vec::new();
+    };
+    let mut holidays = Vec::new();
+    for (text, span) in reader.texts(section, "holidays", item) {
+        match text.parse::<jiff::civil::Date>() {
+            Ok(day) if text.len() == 10 => holidays.push(Date {
+                year: day.year(),
+                month: day.month(),
+                day: day.day(),
+            }),
+            _ => {
+                let message = format!("holiday {text:?} is not a day");
+                reader.problem(span, message, "holidays = [\"2027-02-06\"]");
+            }
+        }
+    }
+    holidays
 }
 
 /// Where a commune's file names a plugin's component.

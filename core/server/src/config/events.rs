@@ -1,14 +1,15 @@
 //! `[events]` and `[[plugin.….events]]`: when detections are an event, and how long events are kept.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_base::units::Span;
 use taimat_base::{CommuneId, PluginId, text};
 use taimat_contract::Severity;
 use taimat_events::{CommuneEvents, EventRuleChange, EventRules, Keep};
-use toml_edit::{Item, TableLike};
+use toml_edit::Item;
 
+use super::alerts::{self, span};
 use super::reader::{Reader, Section};
 
 /// What is kept if the file says nothing: a season, and as many as some hundred a day.
@@ -21,7 +22,7 @@ const DAY: f64 = 86_400.0;
 const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// What a commune's file says about events.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EventSettings {
     /// What is kept, and when detections are an event.
     pub events: CommuneEvents,
@@ -37,14 +38,19 @@ pub(super) fn read<'a>(
 ) -> EventSettings {
     let (mut days, mut count, mut lost) = (None, None, None);
     if let Some(section) = reader.section(root, "events", "[events]".into()) {
-        reader.only(&section, &["keep-days", "keep-count", "camera-lost-after"]);
+        reader.only(
+            &section,
+            &["keep-days", "keep-count", "camera-lost-after", "policy"],
+        );
         days = reader.number(&section, "keep-days", 1.0..=3650.0);
         count = reader.number(&section, "keep-count", 100.0..=10_000_000.0);
         lost = span(reader, &section, "camera-lost-after", 86_400);
     }
     let plugins = root.table.get("plugin").and_then(Item::as_table_like);
     let mut rules = HashMap::new();
+    let mut names = Vec::new();
     for (name, item) in plugins.into_iter().flat_map(|plugins| plugins.iter()) {
+        names.extend(name.parse::<PluginId>().ok());
         if let (Ok(plugin), Some(table)) = (name.parse::<PluginId>(), item.as_table_like()) {
             let section = Section {
                 table,
@@ -62,63 +68,23 @@ pub(super) fn read<'a>(
                 count: count.unwrap_or(KEEP_COUNT) as u32,
             },
             plugins: rules,
+            alerts: Arc::new(alerts::read(reader, root, &names)),
         },
         lost_after: lost.unwrap_or(LOST_AFTER),
     }
 }
 
-/// A span of time of so many seconds at most.
-fn span<'a>(reader: &mut Reader<'a>, at: &Section<'a>, key: &str, most: u64) -> Option<Duration> {
-    let span: Span = reader.parsed(at, key, &format!("{key} = \"10s\""))?;
-    if span.0 > Duration::from_secs(most) {
-        let place = at.table.get(key).and_then(Item::span);
-        let message = format!("`{key}` of {} is too long", at.name);
-        reader.problem(place, message, format!("at most {most}s"));
-    }
-    Some(span.0)
-}
-
 /// Reads `events` of a plugin's section: a list of tables, the first that names a setting decides.
 fn read_rules<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> EventRules {
-    let Some(item) = section.table.get("events") else {
-        return EventRules::default();
-    };
-    let Some(tables) = tables(item) else {
-        let message = format!("`events` of {} has to be a list of tables", section.name);
-        let name = section.name.trim_matches(['[', ']']);
-        reader.problem(item.span(), message, format!("write [[{name}.events]]"));
-        return EventRules::default();
-    };
+    let name = section.name.trim_matches(['[', ']']);
+    let tables = reader.tables(section, "events", &format!("[[{name}.events]]"));
     if tables.len() > MAX_RULES {
         let message = format!("more than {MAX_RULES} `events` of {}", section.name);
-        reader.problem(item.span(), message, "patterns with * are for many cameras");
+        let span = section.table.get("events").and_then(Item::span);
+        reader.problem(span, message, "patterns with * are for many cameras");
     }
     let rules = tables.into_iter().take(MAX_RULES);
-    let rules = rules.map(|(table, span)| {
-        let name = format!("`events` of {}", section.name);
-        read_rule(reader, &Section { table, name, span })
-    });
-    EventRules(rules.collect())
-}
-
-type Table<'a> = (&'a dyn TableLike, Option<std::ops::Range<usize>>);
-
-/// Tables, however they are written.
-fn tables(item: &Item) -> Option<Vec<Table<'_>>> {
-    if let Some(tables) = item.as_array_of_tables() {
-        let table = |table: &'_ toml_edit::Table| table.span();
-        return Some(
-            tables
-                .iter()
-                .map(|t| (t as &dyn TableLike, table(t)))
-                .collect(),
-        );
-    }
-    let inline = |value: &'_ toml_edit::Value| value.span();
-    item.as_array()?
-        .iter()
-        .map(|value| Some((value.as_inline_table()? as &dyn TableLike, inline(value))))
-        .collect()
+    EventRules(rules.map(|at| read_rule(reader, &at)).collect())
 }
 
 fn read_rule<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> EventRuleChange {

@@ -1,5 +1,6 @@
 //! What operators write: commune folders.
 
+mod alerts;
 pub(crate) mod camera;
 pub mod commune;
 mod events;

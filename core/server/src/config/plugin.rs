@@ -41,8 +41,9 @@ pub(super) fn read<'a>(
                 continue;
             }
         };
-        if name.as_str() == taimat_events::HOUSE {
-            let hint = "events of the router itself bear this name; choose another";
+        let taken = [taimat_events::HOUSE, taimat_events::LOG_ALERTER];
+        if taken.contains(&name.as_str()) {
+            let hint = "the router itself bears this name; choose another";
             reader.problem(span, format!("plugin name {key:?} is taken"), hint);
             continue;
         }

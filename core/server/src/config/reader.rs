@@ -116,6 +116,42 @@ impl<'a> Reader<'a> {
         text
     }
 
+    /// A list of tables, however they are written.
+    pub(super) fn tables(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+        example: &str,
+    ) -> Vec<Section<'a>> {
+        let Some(item) = section.table.get(key) else {
+            return Vec::new();
+        };
+        type Table<'t> = (&'t dyn TableLike, Option<Range<usize>>);
+        let tables: Option<Vec<Table<'a>>> = if let Some(tables) = item.as_array_of_tables() {
+            let tables = tables.iter();
+            Some(tables.map(|t| (t as &dyn TableLike, t.span())).collect())
+        } else {
+            item.as_array().and_then(|values| {
+                let table = |value: &'a Value| {
+                    Some((value.as_inline_table()? as &dyn TableLike, value.span()))
+                };
+                values.iter().map(table).collect()
+            })
+        };
+        let Some(tables) = tables else {
+            let message = format!("`{key}` of {} has to be a list of tables", section.name);
+            self.problem(item.span(), message, format!("write {example}"));
+            return Vec::new();
+        };
+        let name = format!("`{key}` of {}", section.name);
+        let named = |(table, span)| Section {
+            table,
+            name: name.clone(),
+            span,
+        };
+        tables.into_iter().map(named).collect()
+    }
+
     /// A text that has to be there.
     pub(super) fn required(
         &mut self,

@@ -1,0 +1,10 @@
+//! The outbox: targets are told what was ruled, each in order, at least once, until a deadline.
+
+mod courier;
+mod course;
+mod media;
+mod upkeep;
+
+pub(crate) use courier::Courier;
+pub use media::Shrink;
+pub(crate) use upkeep::Upkeep;
