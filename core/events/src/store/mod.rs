@@ -449,4 +449,6 @@ fn written(given: &str) -> Result<String, StoreError> {
 }
 
 #[cfg(test)]
+mod telling_tests;
+#[cfg(test)]
 mod tests;

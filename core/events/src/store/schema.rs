@@ -180,6 +180,14 @@ fn prepared(mut connection: Connection) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Makes a file as the first version had it.
+#[cfg(test)]
+pub(super) fn open_first(file: &Path) -> rusqlite::Result<()> {
+    let connection = Connection::open(file)?;
+    connection.execute_batch(TABLES)?;
+    connection.pragma_update(None, "user_version", 1)
+}
+
 fn checked(connection: Connection) -> Result<Connection, StoreError> {
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version == VERSION {

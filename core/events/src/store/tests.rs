@@ -16,11 +16,11 @@ fn id(number: u128) -> EventId {
     )
 }
 
-fn at(minutes: i64) -> UnixMicros {
+pub(super) fn at(minutes: i64) -> UnixMicros {
     UnixMicros(minutes * MINUTE)
 }
 
-fn event(number: u128) -> Event {
+pub(super) fn event(number: u128) -> Event {
     let began = at(i64::try_from(number).unwrap());
     Event {
         id: id(number),
@@ -55,14 +55,14 @@ fn event(number: u128) -> Event {
     }
 }
 
-fn opened(event: &Event) -> Write {
+pub(super) fn opened(event: &Event) -> Write {
     Write {
         change: Change::Opened(Box::new(event.clone())),
         picture: None,
     }
 }
 
-fn closed(event: &Event, at: UnixMicros) -> Write {
+pub(super) fn closed(event: &Event, at: UnixMicros) -> Write {
     let course = Course {
         began: event.began,
         last: at,
@@ -75,7 +75,7 @@ fn closed(event: &Event, at: UnixMicros) -> Write {
     }
 }
 
-fn store() -> EventStore {
+pub(super) fn store() -> EventStore {
     EventStore::open(None).unwrap().0
 }
 

@@ -248,7 +248,7 @@ fn read_rule<'a>(reader: &mut Reader<'a>, at: &Section<'a>, targets: &Targets) -
         .section(at, "escalate", format!("`escalate` of {}", at.name))
         .and_then(|at| {
             reader.only(&at, &["after", "tell"]);
-            reader.required(&at, "after", "\"5m\"")?;
+            reader.required(&at, "after", "\"5min\"")?;
             let after = span(reader, &at, "after", 7 * DAY)?;
             let tell = read_tell(reader, &at, targets);
             Some(Escalation { after, tell })
@@ -366,7 +366,7 @@ tell = ["tag:duty"]
 follow = false
 group = "night"
 wait = "30s"
-escalate = { after = "5m", tell = ["diary"] }
+escalate = { after = "5min", tell = ["diary"] }
 [[rule]]
 quiet = "too many"
 "#;
