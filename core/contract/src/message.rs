@@ -6,9 +6,37 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::bounds::{self, OutOfBounds, TEXT_BYTES, holds, most};
 use crate::detection::Attribute;
+
+/// What kind of channel.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ChannelKind {
+    /// Requests to a server.
+    Http,
+    /// Topics at a broker.
+    Mqtt,
+    /// Mails through a server.
+    Mail,
+    /// Bytes to a device.
+    Wire,
+}
+
+impl fmt::Display for ChannelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Mqtt => "mqtt",
+            Self::Mail => "mail",
+            Self::Wire => "wire",
+        })
+    }
+}
 
 /// What goes before a body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +203,18 @@ pub enum Outgoing {
     Mail(Mail),
     /// By a bare connection.
     Wire(Wire),
+}
+
+impl Outgoing {
+    /// What kind of channel carries it.
+    pub fn kind(&self) -> ChannelKind {
+        match self {
+            Self::Http(_) => ChannelKind::Http,
+            Self::Mqtt(_) => ChannelKind::Mqtt,
+            Self::Mail(_) => ChannelKind::Mail,
+            Self::Wire(_) => ChannelKind::Wire,
+        }
+    }
 }
 
 /// What came back.

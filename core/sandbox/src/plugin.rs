@@ -14,6 +14,7 @@ use crate::board::StatusBoard;
 use crate::desk::Desk;
 use crate::generation::{CpuShare, Generation};
 use crate::host::InstanceContext;
+use crate::host::channels::ChannelGrant;
 use crate::kinds;
 use crate::limits::Limits;
 use crate::load::{self, Loaded, Stamp};
@@ -447,6 +448,10 @@ impl PluginTask {
             store: Arc::clone(&self.services.store),
             frames: requests.frames.is_some() && self.spec.grant.frames.is_some(),
             state_bytes: asked.zip(granted).map(|(a, g)| a.0.min(g)),
+            channels: Arc::new(ChannelGrant {
+                kinds: requests.channels.clone(),
+                names: Some(self.spec.grant.channels.clone()),
+            }),
             facts: Arc::clone(&self.spec.facts),
             limits: Limits::resolve(&loaded.package.manifest, &self.spec.limits),
             plugin: self.spec.name.clone(),

@@ -86,6 +86,10 @@ fn granted(interface: &str, requests: &Requests, grant: &Grant) -> Option<String
             let (asked, granted) = requests.state.zip(grant.state_bytes)?;
             Some(format!("state = \"{}KiB\"", asked.0.min(granted) / 1024))
         }
+        "channels" if !grant.channels.is_empty() => {
+            let names: Vec<String> = grant.channels.iter().map(|n| format!("{n:?}")).collect();
+            Some(format!("channels = [{}]", names.join(", ")))
+        }
         _ => None,
     }
 }
@@ -129,9 +133,9 @@ mod tests {
         let bytes = packed("frames = { width = 640, fps = 10 }\nstate = \"64KiB\"");
         let grant = Grant {
             frames: Some((320, 2.5)),
-            state_bytes: None,
+            ..Grant::default()
         };
-        let review = review(&spec(grant), &bytes).unwrap();
+        let review = review(&spec(grant.clone()), &bytes).unwrap();
         let asks = [
             Ask {
                 line: "frames = { width = 640, fps = 10 }".into(),
@@ -146,6 +150,7 @@ mod tests {
         let all = Grant {
             frames: Some((1920, 25.0)),
             state_bytes: Some(1 << 20),
+            ..Grant::default()
         };
         let review = super::review(&spec(all), &bytes).unwrap();
         assert!(

@@ -1,6 +1,6 @@
 //! What a commune says about one of its plugins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,12 +11,14 @@ use taimat_contract::package::PublicKey;
 use crate::limits::LimitSettings;
 
 /// What a commune grants a plugin.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Grant {
     /// Decoded frames: width at most, frames per second at most.
     pub frames: Option<(u32, f32)>,
     /// A memory that outlives instances, of so many bytes.
     pub state_bytes: Option<u64>,
+    /// The channels that it may send by, of the commune's file.
+    pub channels: BTreeSet<String>,
 }
 
 impl Grant {
@@ -25,6 +27,7 @@ impl Grant {
         match interface {
             "frames" => self.frames.is_some(),
             "state" => self.state_bytes.is_some(),
+            "channels" => !self.channels.is_empty(),
             _ => true,
         }
     }
@@ -34,6 +37,7 @@ impl Grant {
         ["frames", "state"]
             .iter()
             .any(|interface| before.has(interface) && !self.has(interface))
+            || !before.channels.is_subset(&self.channels)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Time comes from the recording only, so that the same recording gives the same answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,7 @@ use crate::compile::CompileError;
 use crate::engine::TickingEngine;
 use crate::generation::Generation;
 use crate::host::InstanceContext;
+use crate::host::channels::ChannelGrant;
 use crate::host::state::StateStore;
 use crate::kinds;
 use crate::kinds::detector::instance::ReadyDetector;
@@ -81,6 +82,12 @@ async fn load(
     let grant = Grant {
         frames: requests.frames.map(|f| (f.width, f.fps as f32)),
         state_bytes: requests.state.map(|s| s.0),
+        channels: BTreeSet::new(),
+    };
+    // Nothing is sent: what they are called does not matter.
+    let channels = ChannelGrant {
+        kinds: requests.channels.clone(),
+        names: None,
     };
     let name: PluginId = package.manifest.name.parse().map_err(|e| inside(&e))?;
     let commune: CommuneId = "trial".parse().map_err(|e| inside(&e))?;
@@ -92,6 +99,7 @@ async fn load(
         store: Arc::new(StateStore::in_memory().map_err(|e| inside(&e))?),
         frames: grant.frames.is_some(),
         state_bytes: grant.state_bytes,
+        channels: Arc::new(channels),
         facts: Arc::default(),
         limits: Limits::resolve(&package.manifest, limits),
         plugin: name.clone(),

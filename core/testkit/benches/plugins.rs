@@ -378,6 +378,7 @@ async fn idle() {
         grant: Grant {
             frames: Some((640, 5.0)),
             state_bytes: None,
+            ..Grant::default()
         },
         limits: LimitSettings::default(),
         trusted_keys: Vec::new(),

@@ -1,11 +1,14 @@
 //! What a plugin's author says of it and asks for: `plugin.toml`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use taimat_base::units::{ByteSize, Span};
 use utoipa::ToSchema;
+
+use crate::message::ChannelKind;
 
 /// What kind of plugin it is: which world it targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -59,11 +62,14 @@ pub struct Requests {
     pub frames: Option<FramesRequest>,
     /// A memory that outlives instances, of this size.
     pub state: Option<ByteSize>,
+    /// To send by channels of these kinds.
+    pub channels: BTreeSet<ChannelKind>,
 }
 
 impl Requests {
-    /// What it asks for, by the interface that needs it, as a commune writes it into a plugin's
-    /// `grant`: `frames = { width = 640, fps = 5 }`.
+    /// What it asks for, by what needs it, as a commune writes it into a plugin's `grant`:
+    /// `frames = { width = 640, fps = 5 }`. Channels stand there by their names, which an author can not
+    /// know: their kinds stand in their place.
     pub fn grants(&self) -> Vec<(&'static str, String)> {
         let frames = self.frames.map(|FramesRequest { width, fps }| {
             let line = format!("frames = {{ width = {width}, fps = {fps} }}");
@@ -73,7 +79,12 @@ impl Requests {
             let line = format!("state = \"{}KiB\"", size.0.div_ceil(1024));
             ("state", line)
         });
-        frames.into_iter().chain(state).collect()
+        let channels = (!self.channels.is_empty()).then(|| {
+            let kinds = self.channels.iter().map(|kind| format!("\"{kind}\""));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            ("channels", format!("channels = [{kinds}]"))
+        });
+        frames.into_iter().chain(state).chain(channels).collect()
     }
 }
 
@@ -162,6 +173,12 @@ impl FromStr for Manifest {
                 ));
             }
         }
+        if plugin.kind != Kind::Alerter && !requests.channels.is_empty() {
+            let kind = plugin.kind;
+            return Err(format!(
+                "requests.channels: alerters send, a {kind} does not"
+            ));
+        }
         if let Some(frames) = requests.frames
             && !((16..=3840).contains(&frames.width) && (1..=60).contains(&frames.fps))
         {
@@ -223,6 +240,10 @@ mod tests {
         }
         assert!(wrong("\"detector\"", "\"camera\"").contains("expected one of"));
         assert!(wrong("fps = 5", "fps = 500").contains("fps 1 to 60"));
+        let sends = wrong("state = \"1MiB\"", "channels = [\"http\"]");
+        assert!(sends.contains("a detector does not"), "{sends}");
+        let pigeon = wrong("state = \"1MiB\"", "channels = [\"pigeon\"]");
+        assert!(pigeon.contains("pigeon"), "{pigeon}");
         assert!(wrong("[limits]", "[limit]").contains("line 12"));
         assert!(wrong("20ms", "20 ms or so").contains("not a unit"));
         // Nothing that a log or a terminal would take for something else.

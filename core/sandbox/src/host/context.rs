@@ -5,6 +5,7 @@ use std::sync::Arc;
 use taimat_base::PluginId;
 use taimat_contract::CommuneFacts;
 
+use super::channels::ChannelGrant;
 use super::state::StateStore;
 use crate::limits::Limits;
 use crate::metrics::PluginMetrics;
@@ -20,6 +21,8 @@ pub(crate) struct InstanceContext {
     pub(crate) frames: bool,
     /// As much is asked for and granted.
     pub(crate) state_bytes: Option<u64>,
+    /// What it may send by.
+    pub(crate) channels: Arc<ChannelGrant>,
     pub(crate) facts: Arc<CommuneFacts>,
     pub(crate) limits: Limits,
     pub(crate) plugin: PluginId,

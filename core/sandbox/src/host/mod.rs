@@ -1,6 +1,7 @@
 //! What the host gives a plugin: one file a capability. Each says when it is granted, makes its
 //! part of an instance, and answers the calls; `wire.rs` links them for each version of the contract.
 
+pub(crate) mod channels;
 pub(crate) mod commune;
 pub(crate) mod context;
 mod data;

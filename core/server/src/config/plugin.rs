@@ -200,7 +200,7 @@ fn read_cameras<'a>(
 }
 
 fn read_grant<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Grant {
-    reader.only(at, &["frames", "state"]);
+    reader.only(at, &["frames", "state", "channels"]);
     let frames = reader.section(at, "frames", format!("`frames` in {}", at.name));
     let frames = frames.and_then(|at| {
         reader.only(&at, &["width", "fps"]);
@@ -209,9 +209,12 @@ fn read_grant<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Grant {
         Some((width as u32, fps as f32))
     });
     let state: Option<ByteSize> = reader.parsed(at, "state", "state = \"1MiB\"");
+    let channels = at.table.get("channels");
+    let channels = channels.map_or(Vec::new(), |item| reader.texts(at, "channels", item));
     Grant {
         frames,
         state_bytes: state.map(|s| s.0),
+        channels: channels.into_iter().map(|(name, _)| name).collect(),
     }
 }
 

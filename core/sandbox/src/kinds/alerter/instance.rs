@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use taimat_base::PluginId;
 use taimat_contract::alerter::{CameraState, Chores, Decision, Sent, Task, Verdict};
-use taimat_contract::message::Reply;
+use taimat_contract::message::{Outgoing, Reply};
 use taimat_contract::{Attribute, Failure, UnixMicros, Want};
 
 use super::messages;
@@ -14,6 +15,7 @@ use crate::bindings::v0_3::exports::taimat::plugin::{alerter as wire, upkeep};
 use crate::budget::Budget;
 use crate::events;
 use crate::generation::Generation;
+use crate::host::channels::ChannelGrant;
 use crate::instance::{Bounds, Instance, metered};
 use crate::place::Place;
 use crate::seat::Guest;
@@ -43,11 +45,21 @@ pub(crate) enum AlerterReply {
 /// A configured alerter.
 pub(crate) struct ReadyAlerter {
     instance: Instance,
+    channels: Arc<ChannelGrant>,
+    plugin: PluginId,
     exports: wire::Guest,
     upkeep: Option<upkeep::Guest>,
 }
 
 impl ReadyAlerter {
+    /// Messages go out by channels that were asked for and granted.
+    fn admit<'m>(&self, messages: impl Iterator<Item = &'m Outgoing>) -> Result<(), Failure> {
+        for message in messages {
+            self.channels.admit(message, &self.plugin)?;
+        }
+        Ok(())
+    }
+
     /// Starts and configures one.
     pub(super) fn make(
         generation: Arc<Generation>,
@@ -74,6 +86,8 @@ impl ReadyAlerter {
             instance.settle_state(taken)?;
             Ok(Self {
                 instance,
+                channels: Arc::clone(&generation.context.channels),
+                plugin: generation.context.plugin.clone(),
                 exports,
                 upkeep,
             })
@@ -96,7 +110,13 @@ impl Answers for ReadyAlerter {
                 let called = metered!(instance, bounds, |store| exports.call_compose(store, &task));
                 let decided = called.and_then(|decided| decided.map_err(Failure::from));
                 let checked = decided.and_then(|d| Ok(messages::decision(d).checked()?));
-                checked.map(AlerterReply::Decision)
+                checked.and_then(|decision| match &decision {
+                    Decision::Send(planned) => {
+                        self.admit(planned.iter().map(|p| &p.message))?;
+                        Ok(AlerterReply::Decision(decision))
+                    }
+                    Decision::Skip(_) => Ok(AlerterReply::Decision(decision)),
+                })
             }
             AlerterQuestion::Judge(task, sent, reply) => {
                 instance.host().time.set(sent.at);
@@ -106,7 +126,13 @@ impl Answers for ReadyAlerter {
                     .call_judge(store, &task, &sent, &reply));
                 let judged = called.and_then(|judged| judged.map_err(Failure::from));
                 let checked = judged.and_then(|v| Ok(messages::verdict(v).checked()?));
-                checked.map(AlerterReply::Verdict)
+                checked.and_then(|verdict| match &verdict {
+                    Verdict::Instead(planned) => {
+                        self.admit(planned.iter().map(|p| &p.message))?;
+                        Ok(AlerterReply::Verdict(verdict))
+                    }
+                    _ => Ok(AlerterReply::Verdict(verdict)),
+                })
             }
             AlerterQuestion::Tend {
                 target,
@@ -124,10 +150,13 @@ impl Answers for ReadyAlerter {
                     .call_tend(store, target, &address, &cameras, now.0));
                 let tended = called.and_then(|tended| tended.map_err(Failure::from));
                 let checked = tended.and_then(|c| Ok(messages::chores(c).checked()?));
-                checked.map(|chores| AlerterReply::Chores(Some(chores)))
+                checked.and_then(|chores| {
+                    self.admit(chores.messages.iter())?;
+                    Ok(AlerterReply::Chores(Some(chores)))
+                })
             }
         };
-        instance.settle_state(answer)
+        self.instance.settle_state(answer)
     }
 }
 
