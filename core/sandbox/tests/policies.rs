@@ -84,18 +84,18 @@ async fn runs(bench: &Bench, generation: u64) {
     bench.until("rules", "in its commune", there).await;
 }
 
-fn policy(bench: &Bench, name: &str) -> Option<Arc<dyn Policy>> {
+fn named(bench: &Bench, name: &str) -> Option<Arc<dyn Policy>> {
     let (commune, name) = ("thu".parse().unwrap(), name.parse().unwrap());
     bench.sandbox.policy(&commune, &name)
 }
 
 async fn started(settings: &str) -> (Bench, Arc<dyn Policy>) {
     let bench = Bench::start();
-    assert!(policy(&bench, "rules").is_none());
+    assert!(named(&bench, "rules").is_none());
     bench.put("rules.wasm", &plugins::package("example-ruler").unwrap());
     bench.run(spec(&bench, settings));
     runs(&bench, 1).await;
-    let rules = policy(&bench, "rules").unwrap();
+    let rules = named(&bench, "rules").unwrap();
     (bench, rules)
 }
 
@@ -124,7 +124,7 @@ async fn a_policy_rules_and_remembers() {
     bench.run(bench.spec("count", 1));
     let loaded = |s: &PluginStatus| s.component.as_ref().map(|_| ());
     bench.until("count", "is loaded", loaded).await;
-    assert!(policy(&bench, "count").is_none());
+    assert!(named(&bench, "count").is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +184,7 @@ async fn who_fails_again_and_again_does_not_run_and_says_so() {
         ..spec(&bench, "{}")
     });
     taimat_testkit::eventually("nobody is there", common::LIMIT, async || {
-        policy(&bench, "rules").is_none().then_some(())
+        named(&bench, "rules").is_none().then_some(())
     })
     .await;
     assert_eq!(ask().await, Err(Unanswered::NotRunning));

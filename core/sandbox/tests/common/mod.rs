@@ -208,6 +208,7 @@ impl Bench {
             grant: Grant {
                 frames: Some((640, 60.0)),
                 state_bytes: Some(64 << 10),
+                ..Grant::default()
             },
             limits: LimitSettings {
                 cpu_share: Some(4.0),
