@@ -14,6 +14,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Deserialize;
 use taimat_base::CommuneId;
 use tokio::net::TcpStream;
 
@@ -43,7 +44,8 @@ impl Resolver for SystemResolver {
 }
 
 /// What an operator lets channels reach although it is no public address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum AllowedNetwork {
     /// All addresses that begin so: `192.0.2.0/24`.
     Network {
@@ -82,6 +84,14 @@ impl FromStr for AllowedNetwork {
             return Err(NotANetwork);
         }
         Ok(Self::Network { address, prefix })
+    }
+}
+
+impl TryFrom<String> for AllowedNetwork {
+    type Error = NotANetwork;
+
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
     }
 }
 

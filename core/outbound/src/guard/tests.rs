@@ -184,7 +184,7 @@ fn networks_are_read_strictly() {
     }
 }
 
-/// A public address at the first look-up, this machine's at all others.
+/// An address that may be reached at the first look-up, this machine's at all others.
 #[derive(Debug, Default)]
 struct Rebinding(Mutex<u32>);
 
@@ -194,7 +194,7 @@ impl Resolver for Rebinding {
         let mut asked = self.0.lock().unwrap();
         *asked += 1;
         let ip = if *asked == 1 {
-            [198, 51, 99, 1]
+            [192, 0, 2, 1]
         } else {
             [127, 0, 0, 1]
         };
@@ -212,7 +212,7 @@ async fn a_name_that_leads_elsewhere_at_the_second_look_up_gets_nowhere() {
         Vec::new(),
         resolver.clone() as Arc<dyn Resolver>,
     );
-    // To the public address, where nobody is: one look-up, and no connection here.
+    // To an address that may be reached, where nobody is: one look-up, and no connection here.
     let first = guard.connect(&ours(), "a.example", port).await.unwrap_err();
     assert!(
         matches!(first.outcome, Outcome::Unreachable | Outcome::Late),

@@ -7,10 +7,12 @@ use taimat_base::{CameraId, CommuneId, Place, PluginId, Problem};
 use taimat_contract::CommuneFacts;
 use taimat_contract::commune::CameraFacts;
 use taimat_contract::package::PublicKey;
+use taimat_outbound::CommuneChannels;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
 use super::camera::{self, Camera};
+use super::channel;
 use super::events::{self, EventSettings};
 use super::reader::{Reader, Section};
 
@@ -29,6 +31,8 @@ pub struct Commune {
     pub plugins: Vec<PluginSpec>,
     /// What it says about events.
     pub events: EventSettings,
+    /// Its channels, in the file's order.
+    pub channels: CommuneChannels,
 }
 
 /// Reads a commune's file. Returns everything that is wrong with it, not the first only.
@@ -51,7 +55,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         name: "the file".into(),
         span: None,
     };
-    reader.only(&root, &["commune", "camera", "plugin", "events"]);
+    reader.only(&root, &["commune", "camera", "plugin", "events", "channel"]);
     let about = reader.section(&root, "commune", "[commune]".into());
     let (mut name, mut zone, mut keys) = (String::new(), String::new(), Vec::new());
     match about {
@@ -78,6 +82,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     };
     let plugins = plugins.into_iter().map(known).collect();
     let events = events::read(&mut reader, &root, &id);
+    let channels = channel::read(&mut reader, &root, &id, &cameras);
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
@@ -86,6 +91,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
             cameras,
             plugins,
             events,
+            channels,
         })
     } else {
         reader.problems.sort();

@@ -1,6 +1,7 @@
 //! What operators write: commune folders.
 
 pub(crate) mod camera;
+mod channel;
 pub mod commune;
 mod events;
 mod plugin;
