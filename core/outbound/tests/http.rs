@@ -227,6 +227,16 @@ async fn a_server_that_hangs_is_left_in_time() {
     assert_eq!((answer.status, answer.body.as_slice()), (202, &b"part"[..]));
     let took = began.elapsed();
     assert!((14..17).contains(&took.as_secs()), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_left_in_time() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let bench = Bench::new();
+    bench
+        .configure(vec![http_channel("desk", &url, HttpSpec::default())])
+        .await;
     let silent = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         common::read_request(&mut stream).await;

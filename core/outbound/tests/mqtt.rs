@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Bench, Program, authority, channel, failed, free_port, listening, start, text, until};
+use common::{
+    Bench, Program, authority, channel, failed, free_port, listening, start, text, until,
+};
 use taimat_base::Secret;
 use taimat_contract::channel::Channels;
 use taimat_contract::message::{MqttPublish, Outgoing, Reply};
@@ -16,7 +18,10 @@ use tokio::net::TcpListener;
 
 fn spec() -> MqttSpec {
     MqttSpec {
-        login: Some(Login { user: "taimat".into(), password: Secret::new("br0ker-pass") }),
+        login: Some(Login {
+            user: "taimat".into(),
+            password: Secret::new("br0ker-pass"),
+        }),
         client_id: "taimat-thu-home".into(),
         prefix: "taimat/thu".into(),
         discovery_prefix: Some("homeassistant".into()),
@@ -52,7 +57,9 @@ async fn mosquitto(folder: &Path, port: u16, tls: Option<u16>) -> Program {
     if let Some(tls) = tls {
         let at = |name: &str| folder.join(name).display().to_string();
         let (ca, certificate, key) = (at("ca.pem"), at("cert.pem"), at("key.pem"));
-        config += &format!("listener {tls} 127.0.0.1\ncafile {ca}\ncertfile {certificate}\nkeyfile {key}\n");
+        config += &format!(
+            "listener {tls} 127.0.0.1\ncafile {ca}\ncertfile {certificate}\nkeyfile {key}\n"
+        );
     }
     if nix_is_root() {
         // It would become another user, who can not read the folder.
@@ -62,7 +69,10 @@ async fn mosquitto(folder: &Path, port: u16, tls: Option<u16>) -> Program {
     std::fs::write(&file, config).unwrap();
     // Debian has it where only root looks.
     let program = ["/usr/sbin/mosquitto", "mosquitto"];
-    let program = program.into_iter().find(|p| Path::new(p).exists()).unwrap_or("mosquitto");
+    let program = program
+        .into_iter()
+        .find(|p| Path::new(p).exists())
+        .unwrap_or("mosquitto");
     let broker = start(Command::new(program).arg("-c").arg(&file));
     listening(port).await;
     broker
@@ -76,7 +86,18 @@ fn nix_is_root() -> bool {
 /// What stands at a topic, as somebody sees it who comes later.
 fn retained(port: u16, topic: &str) -> Option<String> {
     let output = Command::new("mosquitto_sub")
-        .args(["-h", "127.0.0.1", "-u", "taimat", "-P", "br0ker-pass", "-C", "1", "-W", "3"])
+        .args([
+            "-h",
+            "127.0.0.1",
+            "-u",
+            "taimat",
+            "-P",
+            "br0ker-pass",
+            "-C",
+            "1",
+            "-W",
+            "3",
+        ])
         .args(["-p", &port.to_string(), "-t", topic])
         .output()
         .unwrap();
@@ -98,13 +119,29 @@ async fn messages_are_confirmed_and_the_router_says_whether_it_is_there() {
     bench.configure(vec![home(&url)]).await;
     connected(&bench).await;
     assert_eq!(bench.outbound.connections(), 1);
-    let reply = bench.send("k", publish("taimat/thu/cho/state", "ON", true)).await;
+    let reply = bench
+        .send("k", publish("taimat/thu/cho/state", "ON", true))
+        .await;
     assert_eq!(reply, Reply::Accepted("PUBACK".into()));
-    let reply = bench.send("k", publish("homeassistant/device/x/config", "{}", true)).await;
+    let reply = bench
+        .send("k", publish("homeassistant/device/x/config", "{}", true))
+        .await;
     assert_eq!(reply, Reply::Accepted("PUBACK".into()));
-    assert_eq!(retained(port, "taimat/thu/cho/state").as_deref(), Some("ON"));
-    assert_eq!(retained(port, "taimat/thu/status").as_deref(), Some("online"));
-    for topic in ["taimat/thu/status", "taimat/thuy/x", "taimat/thu", "other/x", "homeassistantx/y"] {
+    assert_eq!(
+        retained(port, "taimat/thu/cho/state").as_deref(),
+        Some("ON")
+    );
+    assert_eq!(
+        retained(port, "taimat/thu/status").as_deref(),
+        Some("online")
+    );
+    for topic in [
+        "taimat/thu/status",
+        "taimat/thuy/x",
+        "taimat/thu",
+        "other/x",
+        "homeassistantx/y",
+    ] {
         let why = failed(bench.send("k", publish(topic, "x", false)).await);
         assert!(why.contains("prefix"), "{topic}: {why}");
     }
@@ -112,7 +149,11 @@ async fn messages_are_confirmed_and_the_router_says_whether_it_is_there() {
     bench.configure(vec![home(&url)]).await;
     assert_eq!(bench.status("home").connected, Some(true));
     assert_eq!(bench.outbound.connections(), 1);
-    assert!(bench.metrics().contains("taimat_channel_connected{channel=\"home\",commune=\"thu\"} 1"));
+    assert!(
+        bench
+            .metrics()
+            .contains("taimat_channel_connected{channel=\"home\",commune=\"thu\"} 1")
+    );
     // The broker goes and comes: another connection, without a hand.
     drop(broker);
     until("gone", || bench.status("home").connected == Some(false)).await;
@@ -120,7 +161,10 @@ async fn messages_are_confirmed_and_the_router_says_whether_it_is_there() {
     connected(&bench).await;
     assert_eq!(bench.outbound.connections(), 2);
     bench.configure(Vec::new()).await;
-    assert_eq!(retained(port, "taimat/thu/status").as_deref(), Some("offline"));
+    assert_eq!(
+        retained(port, "taimat/thu/status").as_deref(),
+        Some("offline")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,17 +178,25 @@ async fn who_is_torn_away_leaves_a_last_will() {
     let bench = Bench::new();
     bench.configure(vec![home(&url)]).await;
     let (mut near, _) = listener.accept().await.unwrap();
-    let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut far = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
     let passing = tokio::io::copy_bidirectional(&mut near, &mut far);
     let watching = async {
-        until("online", || retained(port, "taimat/thu/status").as_deref() == Some("online")).await;
+        until("online", || {
+            retained(port, "taimat/thu/status").as_deref() == Some("online")
+        })
+        .await;
     };
     tokio::select! {
         _ended = passing => panic!("the connection ended"),
         () = watching => {}
     }
     drop((near, far));
-    until("offline", || retained(port, "taimat/thu/status").as_deref() == Some("offline")).await;
+    until("offline", || {
+        retained(port, "taimat/thu/status").as_deref() == Some("offline")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +215,10 @@ async fn tls_is_for_the_name_in_the_file() {
     connected(&bench).await;
     let reply = bench.send("k", publish("taimat/thu/x", "x", false)).await;
     assert_eq!(reply, Reply::Accepted("PUBACK".into()));
-    for spec in [trusting("127.0.0.1"), home(&format!("mqtts://localhost:{tls}"))] {
+    for spec in [
+        trusting("127.0.0.1"),
+        home(&format!("mqtts://localhost:{tls}")),
+    ] {
         bench.configure(vec![spec]).await;
         until("untrusted", || {
             let error = bench.status("home").last_error.unwrap_or_default();
@@ -180,8 +235,17 @@ async fn a_wrong_password_is_said() {
     let _broker = mosquitto(folder.path(), port, None).await;
     let bench = Bench::new();
     let mut wrong = spec();
-    wrong.login = Some(Login { user: "taimat".into(), password: Secret::new("other-pass") });
-    bench.configure(vec![channel("home", &format!("mqtt://127.0.0.1:{port}"), Way::Mqtt(wrong))]).await;
+    wrong.login = Some(Login {
+        user: "taimat".into(),
+        password: Secret::new("other-pass"),
+    });
+    bench
+        .configure(vec![channel(
+            "home",
+            &format!("mqtt://127.0.0.1:{port}"),
+            Way::Mqtt(wrong),
+        )])
+        .await;
     until("said", || {
         bench.status("home").last_error.as_deref() == Some("the broker does not let it sign in")
     })
@@ -201,7 +265,12 @@ async fn accept(listener: &TcpListener) -> tokio::net::TcpStream {
 async fn a_broker_that_ends_at_each_message_is_tried_less_and_less() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bench = Bench::new();
-    bench.configure(vec![home(&format!("mqtt://{}", listener.local_addr().unwrap()))]).await;
+    bench
+        .configure(vec![home(&format!(
+            "mqtt://{}",
+            listener.local_addr().unwrap()
+        ))])
+        .await;
     let mut times = Vec::new();
     let breaking = async {
         for _ in 0..4 {
@@ -209,13 +278,17 @@ async fn a_broker_that_ends_at_each_message_is_tried_less_and_less() {
             times.push(std::time::Instant::now());
             let mut heard = [0; 512];
             let _birth = stream.read(&mut heard).await;
-            let _message = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut heard)).await;
+            let _message =
+                tokio::time::timeout(Duration::from_secs(1), stream.read(&mut heard)).await;
         }
     };
     let sending = async {
         loop {
             let why = failed(bench.send("k", publish("taimat/thu/x", "x", false)).await);
-            assert!(why.contains("it may have arrived") || why.contains("broker"), "{why}");
+            assert!(
+                why.contains("it may have arrived") || why.contains("broker"),
+                "{why}"
+            );
         }
     };
     tokio::select! {
@@ -230,7 +303,12 @@ async fn a_broker_that_ends_at_each_message_is_tried_less_and_less() {
 async fn what_is_not_mqtt_is_said_and_a_lost_puback_is_no_success() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bench = Bench::new();
-    bench.configure(vec![home(&format!("mqtt://{}", listener.local_addr().unwrap()))]).await;
+    bench
+        .configure(vec![home(&format!(
+            "mqtt://{}",
+            listener.local_addr().unwrap()
+        ))])
+        .await;
     let losing = async {
         let mut stream = accept(&listener).await;
         let mut heard = [0; 512];
@@ -246,9 +324,16 @@ async fn what_is_not_mqtt_is_said_and_a_lost_puback_is_no_success() {
     let (why, ()) = tokio::join!(sending, losing);
     assert!(failed(why).contains("does not confirm"));
     let (mut stream, _) = listener.accept().await.unwrap();
-    stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .await
+        .unwrap();
     until("said", || {
-        bench.status("home").last_error.unwrap_or_default().contains("not MQTT 3.1.1")
+        bench
+            .status("home")
+            .last_error
+            .unwrap_or_default()
+            .contains("not MQTT 3.1.1")
     })
     .await;
 }

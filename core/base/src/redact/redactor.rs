@@ -15,6 +15,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Longest text shown, in characters.
 const SHOWN: usize = 200;
+/// Backslashes before one character: JSON within JSON within JSON.
+const MOST_SLASHES: usize = 8;
 /// Values of a query that are shorter and whose key says nothing are words, not secrets.
 pub(super) const SHORT: usize = 5;
 
@@ -257,7 +259,7 @@ fn harmless(c: char) -> char {
 }
 
 /// Where a secret ends that begins here, if it does: each of its bytes as it is, in the other case,
-/// percent-encoded once or twice, behind a backslash, or as JSON's `\u0026`.
+/// percent-encoded once or twice, behind backslashes, or as JSON's `\u0026`.
 fn found(secret: &[u8], text: &[u8]) -> Option<usize> {
     let mut ends = vec![0];
     let mut next = Vec::new();
@@ -275,16 +277,26 @@ fn found(secret: &[u8], text: &[u8]) -> Option<usize> {
                 [b'+', ..] if *byte == b' ' => push(1),
                 _ => {}
             }
-            match rest {
-                [b'\\', c, ..] if c == byte => push(2),
-                // As programs write what could mean something in HTML.
-                [b'\\', b'u' | b'U', b'0', b'0', high, low, ..]
-                    if hex(*high, *low) == Some(*byte) =>
-                {
-                    push(6);
+            if let [b'%', high, low, ..] = rest
+                && hex(*high, *low) == Some(*byte)
+            {
+                push(3);
+            }
+            // A text within a text within a text is escaped as often.
+            let slashes = rest
+                .iter()
+                .take(MOST_SLASHES)
+                .take_while(|c| **c == b'\\')
+                .count();
+            for slashes in 1..=slashes {
+                match rest.get(slashes..).unwrap_or_default() {
+                    [c, ..] if c.eq_ignore_ascii_case(byte) => push(slashes + 1),
+                    // As programs write what could mean something in HTML.
+                    [b'u' | b'U', b'0', b'0', high, low, ..] if hex(*high, *low) == Some(*byte) => {
+                        push(slashes + 5);
+                    }
+                    _ => {}
                 }
-                [b'%', high, low, ..] if hex(*high, *low) == Some(*byte) => push(3),
-                _ => {}
             }
             match rest {
                 [b'%', b'2', b'5', high, low, ..] if hex(*high, *low) == Some(*byte) => push(5),

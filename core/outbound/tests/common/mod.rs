@@ -1,5 +1,10 @@
 //! A commune with channels, and other sides that are real, or bad.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test file uses its own part of it"
+)]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -363,10 +368,11 @@ pub fn authority(folder: &Path) -> Authority {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &issuer).unwrap();
+    let pem = |tag: &str, der: Vec<u8>| pem::encode(&pem::Pem::new(tag, der));
     let made = Authority {
-        ca: ca.pem(),
-        certificate: certificate.pem(),
-        key: key.serialize_pem(),
+        ca: pem("CERTIFICATE", ca.der().to_vec()),
+        certificate: pem("CERTIFICATE", certificate.der().to_vec()),
+        key: pem("PRIVATE KEY", key.serialize_der()),
     };
     std::fs::write(folder.join("ca.pem"), &made.ca).unwrap();
     std::fs::write(folder.join("cert.pem"), &made.certificate).unwrap();
