@@ -134,7 +134,7 @@ impl<'a> Filler<'a> {
         Ok(())
     }
 
-    pub(crate) async fn media(&mut self, media: &Media) -> Result<Vec<u8>, Failure> {
+    pub(crate) async fn media(&self, media: &Media) -> Result<Vec<u8>, Failure> {
         let what = match media.kind {
             MediaKind::Picture => "picture",
             MediaKind::Clip => "clip",

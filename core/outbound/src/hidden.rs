@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 
-use taimat_base::Redactor;
+use taimat_base::{Redactor, Secret};
 
 /// Tokens that are remembered: those that may still come back in an answer.
 const RECENT: usize = 8;
@@ -12,7 +12,7 @@ const RECENT: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Hidden {
     file: Redactor,
-    recent: Mutex<VecDeque<String>>,
+    recent: Mutex<VecDeque<Secret>>,
 }
 
 impl Hidden {
@@ -26,8 +26,8 @@ impl Hidden {
     /// From now on this is known too; the oldest of its kind is forgotten.
     pub(crate) fn know(&self, token: &str) {
         let mut recent = self.recent();
-        if !recent.iter().any(|known| known == token) {
-            recent.push_back(token.to_owned());
+        if !recent.iter().any(|known| known.reveal() == token) {
+            recent.push_back(Secret::new(token));
         }
         while recent.len() > RECENT {
             recent.pop_front();
@@ -38,12 +38,12 @@ impl Hidden {
     pub(crate) fn redactor(&self) -> Redactor {
         let mut redactor = self.file.clone();
         for token in self.recent().iter() {
-            redactor.know(token);
+            redactor.know(token.reveal());
         }
         redactor
     }
 
-    fn recent(&self) -> MutexGuard<'_, VecDeque<String>> {
+    fn recent(&self) -> MutexGuard<'_, VecDeque<Secret>> {
         self.recent.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

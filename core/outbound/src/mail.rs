@@ -188,7 +188,7 @@ impl MailChannel {
 
 async fn attachments(mail: &Mail, media: &dyn MediaSource) -> Result<Vec<SinglePart>, Failure> {
     let secrets = std::collections::BTreeMap::new();
-    let mut filler = Filler::new(&secrets, media);
+    let filler = Filler::new(&secrets, media);
     let mut parts = Vec::new();
     let mut bytes = 0;
     for (number, medium) in (1..).zip(&mail.attached) {

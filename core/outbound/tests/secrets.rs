@@ -47,7 +47,10 @@ impl Write for Log {
 fn clean(what: &str, shown: &str) {
     // What all of them begin with, in the spellings that keep it readable.
     let lower = shown.to_lowercase();
-    assert!(!lower.contains("pl4nted"), "{what}: {shown}");
+    let found = lower
+        .find("pl4nted")
+        .and_then(|at| lower.get(at.saturating_sub(80)..));
+    assert!(found.is_none(), "{what}: {:.200}", found.unwrap_or(""));
     for secret in PLANTED {
         let spellings = [
             STANDARD.encode(secret).trim_end_matches('=').to_owned(),
@@ -104,7 +107,7 @@ async fn what_a_server_echoes_has_no_secret() {
                 asked,
             ),
             1 => response("200 OK", "", &json),
-            _ => response("404 Not Found", "", &format!("{asked}{fill}{}", PLANTED[3])),
+            _ => response("404 Not Found", "", &format!("{asked}{fill}{}", PLANTED[0])),
         }
     })
     .await;

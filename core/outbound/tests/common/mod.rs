@@ -3,6 +3,8 @@
     dead_code,
     unreachable_pub,
     missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
     reason = "each test file uses its own part of it"
 )]
 
