@@ -11,13 +11,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// former file, and its owner where that is allowed. Folders that are missing are made. Two at once do
 /// not get in each other's way: the later stays.
 pub fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(file, bytes, 0o666)
+}
+
+/// As [`replace`], and a file that was not there before is nobody's but its owner's.
+pub fn replace_private(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(file, bytes, 0o600)
+}
+
+fn replace_with(file: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     fs::create_dir_all(folder)?;
     let new = beside(folder, file)?;
-    let written = write(&new, file, bytes).and_then(|()| fs::rename(&new, file));
+    let written = write(&new, file, bytes, mode).and_then(|()| fs::rename(&new, file));
     if written.is_err() {
         // What the disk had no room for takes no room on it either.
         let _removed = fs::remove_file(&new);
@@ -55,7 +64,7 @@ fn beside(folder: &Path, file: &Path) -> io::Result<PathBuf> {
     )))
 }
 
-fn write(new: &Path, former: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(new: &Path, former: &Path, bytes: &[u8], first_mode: u32) -> io::Result<()> {
     let former = fs::metadata(former).ok();
     let mode = former.as_ref().map(|m| m.mode() & 0o7777);
     let mut file = File::options()
@@ -63,7 +72,7 @@ fn write(new: &Path, former: &Path, bytes: &[u8]) -> io::Result<()> {
         .create(true)
         .truncate(true)
         // A secret is nobody else's for no moment.
-        .mode(mode.map_or(0o666, |mode| mode & 0o700))
+        .mode(mode.map_or(first_mode, |mode| mode & 0o700))
         .open(new)?;
     if let (Some(former), Some(mode)) = (former, mode) {
         // Not allowed to everyone; who is not allowed is mostly the owner already.
@@ -106,6 +115,16 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"two");
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o640);
         assert_eq!(names(&folder.path().join("deeper")), ["secret.toml"]);
+    }
+
+    #[test]
+    fn a_private_file_is_nobody_elses_from_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("grant.json");
+        replace_private(&file, b"one").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
+        replace_private(&file, b"two").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o600);
     }
 
     #[test]

@@ -103,6 +103,10 @@ slug! {
     /// A plugin within one commune: the name of its section in `commune.toml`.
     PluginId
 }
+slug! {
+    /// A channel within one commune: the name of its section in `commune.toml`.
+    ChannelId
+}
 
 /// A camera anywhere: commune and camera.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ pub mod tasks;
 pub mod text;
 pub mod units;
 
-pub use ids::{CameraId, CameraKey, CommuneId, PluginId, Profile, SessionId};
+pub use ids::{CameraId, CameraKey, ChannelId, CommuneId, PluginId, Profile, SessionId};
 pub use problem::{Place, Problem};
 pub use redact::{Redactor, Secret};
 pub use seldom::Seldom;

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use taimat_base::Problem;
 use taimat_base::problem::Lines;
+use taimat_outbound::AllowedNetwork;
 use taimat_sandbox::compile::{self, Where};
 use taimat_server::check::plugins;
 use taimat_server::router::rtc_addresses;
@@ -98,6 +99,10 @@ struct ServeArgs {
     /// STUN and TURN servers that viewers are told, such as stun:stun.example.org
     #[arg(long, value_delimiter = ',')]
     ice_server: Vec<String>,
+    /// What channels may reach although it is no public address: 192.0.2.0/24, or 192.0.2.1:1883 for
+    /// one port, which may be one of the router's own
+    #[arg(long, value_name = "CIDR|IP:PORT", value_delimiter = ',')]
+    allow_network: Vec<AllowedNetwork>,
     /// Listen elsewhere than on loopback although anybody who gets there can watch
     #[arg(long)]
     insecure: bool,
@@ -138,6 +143,9 @@ impl ServeArgs {
         self.public_url = self.public_url.or(file.public_url);
         self.allow_origin = or(self.allow_origin, file.allow_origin);
         self.ice_server = or(self.ice_server, file.ice_server);
+        if self.allow_network.is_empty() {
+            self.allow_network = file.allow_network;
+        }
         self.insecure |= file.insecure;
         self.sender_threads = self.sender_threads.or(file.sender_threads);
         self.max_viewers = self.max_viewers.or(file.max_viewers);
@@ -162,6 +170,7 @@ impl ServeArgs {
             public_url: self.public_url,
             allow_origin: self.allow_origin,
             ice_servers: self.ice_server,
+            allow_networks: self.allow_network,
             insecure: self.insecure,
             sender_threads: self.sender_threads.unwrap_or(0),
             max_viewers: self.max_viewers.unwrap_or(2000),

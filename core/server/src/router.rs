@@ -58,6 +58,8 @@ pub struct Options {
     pub allow_origin: Vec<String>,
     /// STUN and TURN servers that viewers are told.
     pub ice_servers: Vec<String>,
+    /// What channels may reach although it is no public address.
+    pub allow_networks: Vec<taimat_outbound::AllowedNetwork>,
     /// Listen elsewhere than on loopback although anybody could watch.
     pub insecure: bool,
     /// Sender threads; 0 is one per core.
@@ -84,6 +86,7 @@ impl Options {
             public_url: None,
             allow_origin: Vec::new(),
             ice_servers: Vec::new(),
+            allow_networks: Vec::new(),
             insecure: false,
             sender_threads: 0,
             max_viewers: 2000,

@@ -56,7 +56,7 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
 ];
 
 /// For all tests, beside those for libavcodec.
-pub(crate) const TESTS: [Package; 15] = [
+pub(crate) const TESTS: [Package; 18] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -78,6 +78,13 @@ pub(crate) const TESTS: [Package; 15] = [
         "vlc/plugins/stream_out/libstream_out_rtp_plugin.so",
     ),
     file("librtsp-server-perl", "/usr/share/perl5/RTSP/Server.pm"),
+    // A broker and a mail server, for channels.
+    file("mosquitto", "/usr/sbin/mosquitto"),
+    program("mosquitto-clients", "mosquitto_sub"),
+    file(
+        "python3-aiosmtpd",
+        "python3/dist-packages/aiosmtpd/__init__.py",
+    ),
     // People who walk across a yard, filmed from above: footage that detectors are tried on.
     file(
         "opencv-doc",

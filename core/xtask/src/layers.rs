@@ -26,6 +26,7 @@ const FLOORS: [(u32, &[&str]); 8] = [
             "taimat-sandbox",
             "taimat-inference",
             "taimat-events",
+            "taimat-outbound",
             "taimat-archive",
             "taimat-access",
         ],
@@ -44,11 +45,15 @@ const PLUGIN: &str = "plugin ";
 const SDK: &str = "taimat-sdk";
 
 /// Dependencies that only one room may know (and what stands outside the house).
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("webrtc", &["taimat-testkit"]),
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),
-    ("rustls", &["taimat-ingest"]),
+    ("rustls", &["taimat-ingest", "taimat-outbound"]),
+    ("hyper", &["taimat-outbound"]),
+    ("lettre", &["taimat-outbound"]),
+    ("reqwest", &[]),
+    ("rumqttc", &["taimat-outbound"]),
     ("openh264", &["taimat-simulate", "taimat-testkit"]),
     ("axum", &["taimat-api", "taimat-server"]),
     ("wasmtime", &["taimat-sandbox"]),

@@ -15,6 +15,8 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// Longest text shown, in characters.
 const SHOWN: usize = 200;
+/// Backslashes before one character: JSON within JSON within JSON.
+const MOST_SLASHES: usize = 8;
 /// Values of a query that are shorter and whose key says nothing are words, not secrets.
 pub(super) const SHORT: usize = 5;
 
@@ -99,6 +101,43 @@ impl Redactor {
     /// The text as it may be shown: at most 200 characters, on one line.
     pub fn text(&self, text: &str) -> String {
         self.line(text, SHOWN)
+    }
+
+    /// Bytes of somebody else with the secrets that are known taken out, and nothing else changed: for
+    /// who reads them by program.
+    pub fn bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut shown = Vec::with_capacity(bytes.len());
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+            match self.known_in(rest, before.copied()) {
+                Some(len) => {
+                    shown.extend_from_slice(b"***");
+                    at += len;
+                }
+                None => {
+                    shown.extend(rest.first());
+                    at += 1;
+                }
+            }
+        }
+        shown
+    }
+
+    /// How many bytes of a known secret these begin with.
+    fn known_in(&self, rest: &[u8], before: Option<u8>) -> Option<usize> {
+        let first = rest.first()?;
+        let inside = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        self.known.iter().find_map(|known| {
+            let begins = known.bytes.first()?;
+            // What is escaped begins otherwise.
+            if !matches!(first, b'%' | b'\\' | b'+') && !begins.eq_ignore_ascii_case(first) {
+                return None;
+            }
+            let len = found(&known.bytes, rest)?;
+            let free = !inside(before.as_ref()) && !inside(rest.get(len));
+            (len > 0 && (!known.word || free)).then_some(len)
+        })
     }
 
     /// A text of many lines as it may be shown, however long: for what people read before they send it.
@@ -220,7 +259,7 @@ fn harmless(c: char) -> char {
 }
 
 /// Where a secret ends that begins here, if it does: each of its bytes as it is, in the other case,
-/// percent-encoded once or twice, or behind a backslash.
+/// percent-encoded once or twice, behind backslashes, or as JSON's `\u0026`.
 fn found(secret: &[u8], text: &[u8]) -> Option<usize> {
     let mut ends = vec![0];
     let mut next = Vec::new();
@@ -238,10 +277,26 @@ fn found(secret: &[u8], text: &[u8]) -> Option<usize> {
                 [b'+', ..] if *byte == b' ' => push(1),
                 _ => {}
             }
-            match rest {
-                [b'\\', c, ..] if c == byte => push(2),
-                [b'%', high, low, ..] if hex(*high, *low) == Some(*byte) => push(3),
-                _ => {}
+            if let [b'%', high, low, ..] = rest
+                && hex(*high, *low) == Some(*byte)
+            {
+                push(3);
+            }
+            // A text within a text within a text is escaped as often.
+            let slashes = rest
+                .iter()
+                .take(MOST_SLASHES)
+                .take_while(|c| **c == b'\\')
+                .count();
+            for slashes in 1..=slashes {
+                match rest.get(slashes..).unwrap_or_default() {
+                    [c, ..] if c.eq_ignore_ascii_case(byte) => push(slashes + 1),
+                    // As programs write what could mean something in HTML.
+                    [b'u' | b'U', b'0', b'0', high, low, ..] if hex(*high, *low) == Some(*byte) => {
+                        push(slashes + 5);
+                    }
+                    _ => {}
+                }
             }
             match rest {
                 [b'%', b'2', b'5', high, low, ..] if hex(*high, *low) == Some(*byte) => push(5),

@@ -405,7 +405,10 @@ fn credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Credential
 
 /// The password that `{ env = "…" }` or `{ file = "…" }` names, or why it is not there. None if it
 /// names not exactly one of them.
-fn named<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Option<Result<Secret, String>> {
+pub(super) fn named<'a>(
+    reader: &mut Reader<'a>,
+    at: &Section<'a>,
+) -> Option<Result<Secret, String>> {
     match (reader.text(at, "env"), reader.text(at, "file")) {
         (Some(variable), None) => Some(match std::env::var(variable) {
             Ok(password) => Ok(Secret::new(password)),

@@ -8,11 +8,13 @@ use taimat_contract::CommuneFacts;
 use taimat_contract::commune::{CameraFacts, Date, TargetFacts};
 use taimat_contract::package::PublicKey;
 use taimat_events::CommuneAlerts;
+use taimat_outbound::CommuneChannels;
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
 use super::alerts;
 use super::camera::{self, Camera};
+use super::channel;
 use super::events::{self, EventSettings};
 use super::reader::{Reader, Section};
 
@@ -31,6 +33,8 @@ pub struct Commune {
     pub plugins: Vec<PluginSpec>,
     /// What it says about events.
     pub events: EventSettings,
+    /// Its channels, in the file's order.
+    pub channels: CommuneChannels,
 }
 
 /// Reads a commune's file. Returns everything that is wrong with it, not the first only.
@@ -53,10 +57,10 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         name: "the file".into(),
         span: None,
     };
-    reader.only(
-        &root,
-        &["commune", "camera", "plugin", "events", "target", "rule"],
-    );
+    let known = [
+        "commune", "camera", "plugin", "events", "channel", "target", "rule",
+    ];
+    reader.only(&root, &known);
     let about = reader.section(&root, "commune", "[commune]".into());
     let mut said = About::default();
     match about {
@@ -88,6 +92,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         ..spec
     };
     let plugins = plugins.into_iter().map(known).collect();
+    let channels = channel::read(&mut reader, &root, &id, &cameras);
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
@@ -96,6 +101,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
             cameras,
             plugins,
             events,
+            channels,
         })
     } else {
         reader.problems.sort();

@@ -2,6 +2,7 @@
 
 mod alerts;
 pub(crate) mod camera;
+mod channel;
 pub mod commune;
 mod events;
 mod plugin;

@@ -166,3 +166,29 @@ fn a_whole_text_keeps_its_lines_and_none_of_its_secrets() {
         format!("[camera.a]\n  # ***\n{long}\n\nmain = 1 [2J")
     );
 }
+
+#[test]
+fn bytes_lose_what_is_known_and_nothing_else() {
+    let mut redactor = Redactor::new(["s3cret/one&two", "q\"uoted"]);
+    redactor.know_login("user-name", "pass-word");
+    let shown = |text: &str| String::from_utf8(redactor.bytes(text.as_bytes())).unwrap();
+    assert_eq!(
+        shown("{\"token\":\"kept\",\"user\":\"kept\"}"),
+        "{\"token\":\"kept\",\"user\":\"kept\"}"
+    );
+    for written in [
+        "s3cret/one&two",
+        "s3cret%2Fone%26two",
+        "s3cret%252fone%2526two",
+        "s3cret\\/one\\u0026two",
+        "s3cret\\\\/one\\\\u0026two",
+        "q\\\"uoted",
+        "q\\\\\\\"uoted",
+        "dXNlci1uYW1lOnBhc3Mtd29yZA",
+    ] {
+        assert_eq!(shown(&format!("<{written}>")), "<***>", "{written}");
+    }
+    let mut raw = vec![0xff, 0xfe];
+    raw.extend_from_slice(b"pass-word\xff");
+    assert_eq!(redactor.bytes(&raw), b"\xff\xfe***\xff");
+}
