@@ -47,9 +47,17 @@ pub(crate) struct ReadyAlerter {
     upkeep: Option<upkeep::Guest>,
 }
 
+impl std::fmt::Debug for ReadyAlerter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadyAlerter")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ReadyAlerter {
     /// Starts and configures one.
-    pub(super) fn make(
+    pub(crate) fn make(
         generation: Arc<Generation>,
         place: Place,
         budget: Arc<Budget>,
