@@ -88,8 +88,7 @@ impl Conversation {
             }
             Verdict::Again(0) => self.again(None),
             Verdict::Again(seconds) => self.again(Some(Duration::from_secs((*seconds).into()))),
-            Verdict::GiveUp(why) => self.ends(why),
-            Verdict::Gone(why) => self.ends(&format!("the target is gone: {why}")),
+            Verdict::GiveUp(why) | Verdict::Gone(why) => self.ends(why),
             Verdict::Instead(planned) => {
                 let sent = self.step as usize + 1;
                 if sent + planned.len() > Outgoing::MAX_MESSAGES {

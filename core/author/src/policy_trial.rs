@@ -45,7 +45,7 @@ pub(crate) async fn run(
                 let words = ruling_words::ruling(&ruling, situation.now, clock, |t| house.knows(t));
                 let camera = event.camera.as_ref().map_or("-", |c| c.as_str());
                 report.rows.push(format!(
-                    "{when}  {:<8} {:<14} {:<12} {:<11}  {words}",
+                    "{when}  {:<10} {:<14} {:<12} {:<11}  {words}",
                     event.id,
                     event.kind,
                     camera,

@@ -345,10 +345,16 @@ async fn on_file(
 }
 
 /// The lines that `taimat plugin test` prints of a packed policy on a written day, or of a packed
-/// alerter on written tasks. `text` is the file's, `settings` are JSON.
-pub async fn lines(plugin: &[u8], text: &str, settings: &str) -> anyhow::Result<Vec<String>> {
+/// alerter on written tasks. `text` is the file's, `settings` are
+/// JSON; a day is repeated so many `days`.
+pub async fn lines(
+    plugin: &[u8],
+    text: &str,
+    settings: &str,
+    days: u32,
+) -> anyhow::Result<Vec<String>> {
     let limits = LimitSettings::default();
-    Ok(on_file(plugin, text, settings, &limits, 1).await?.rows)
+    Ok(on_file(plugin, text, settings, &limits, days).await?.rows)
 }
 
 fn golden(args: &TestArgs) -> Golden<'_> {

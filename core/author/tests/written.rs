@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use taimat_author::trial;
 
 // The file alone: the testkit as a whole brings WebRTC and an encoder, which nothing here needs.
@@ -38,13 +39,13 @@ fn folder(plugin: &str) -> PathBuf {
         .join(plugin)
 }
 
-async fn lines(plugin: &str, file: &str) -> Vec<String> {
+async fn lines(plugin: &str, file: &str, days: u32) -> Vec<String> {
     let folder = folder(plugin);
     let text = std::fs::read_to_string(folder.join(format!("{file}.toml"))).unwrap();
     let settings = std::fs::read_to_string(folder.join("settings.json"));
     let settings = settings.unwrap_or_else(|_none| "{}".into());
     let packed = plugins::package(plugin).unwrap();
-    trial::lines(&packed, &text, &settings).await.unwrap()
+    trial::lines(&packed, &text, &settings, days).await.unwrap()
 }
 
 #[tokio::test]
@@ -53,7 +54,7 @@ async fn what_they_say_is_what_their_golden_files_say() {
     let mut wrong = Vec::new();
     for (plugin, file) in WRITTEN {
         let golden = folder(plugin).join(format!("{file}.txt"));
-        let said = lines(plugin, file).await.join("\n") + "\n";
+        let said = lines(plugin, file, 1).await.join("\n") + "\n";
         if write {
             std::fs::write(&golden, &said).unwrap();
         }
@@ -71,5 +72,71 @@ async fn components_are_small() {
         let bytes = plugins::package(plugin).unwrap().len();
         eprintln!("{plugin}: {} KiB", bytes / 1024);
         assert!(bytes < 400 << 10, "{plugin} has {bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_month_is_a_day_thirty_times() {
+    let day = lines("policy-cluster", "day", 1).await;
+    let month = lines("policy-cluster", "day", 30).await;
+    assert_eq!(month.len(), day.len() * 30);
+    assert!(
+        month.last().unwrap().starts_with("2027-03-30"),
+        "{:?}",
+        month.last()
+    );
+}
+
+/// As on the command line.
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: taimat_author::Command,
+}
+
+fn taimat(words: &[&str]) {
+    let line = Line::parse_from([&["plugin"], words].concat());
+    taimat_author::run(&line.command).unwrap();
+}
+
+#[test]
+fn from_nothing_to_a_policy_and_an_alerter_that_are_tried() {
+    let temporary = tempfile::tempdir().unwrap();
+    // Has the target installed, as an author is told to.
+    plugins::component("example-ruler").unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (kind, file) in [("policy", "day.toml"), ("alerter", "tasks.toml")] {
+        let folder = temporary.path().join(format!("my-{kind}"));
+        let at = |name: &str| folder.join(name).display().to_string();
+        taimat(&["new", "--kind", kind, &folder.display().to_string()]);
+        // The same versions as everything else: nothing new is fetched for this test.
+        std::fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+        let built = std::process::Command::new("cargo")
+            .args(["build", "--release", "--target", "wasm32-wasip2"])
+            .env("CARGO_TARGET_DIR", root.join("target/plugins"))
+            .env("RUSTFLAGS", "-C target-feature=+simd128")
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        assert!(
+            built.status.success(),
+            "{}",
+            String::from_utf8_lossy(&built.stderr)
+        );
+        let wasm = format!("target/plugins/wasm32-wasip2/release/my_{kind}.wasm");
+        let wasm = root.join(wasm).display().to_string();
+        let packed = at("packed.wasm");
+        taimat(&["pack", &wasm, &at("plugin.toml"), "--output", &packed]);
+        let golden = at("golden.txt");
+        taimat(&["test", &at(file), "--plugin", &packed, "--write", &golden]);
+        taimat(&["test", &at(file), "--plugin", &packed, "--expect", &golden]);
+        taimat(&["test", &at(file), "--compare", &packed, &packed]);
+        let said = std::fs::read_to_string(&golden).unwrap();
+        let told = if kind == "policy" {
+            "-> desk: e1 r2"
+        } else {
+            "Đã kết thúc 22:41"
+        };
+        assert!(said.contains(told), "{said}");
     }
 }

@@ -14,6 +14,9 @@ use taimat_sdk::{Attribute, Error};
 
 /// What comes back with an event that was told before.
 const TOLD: &str = "told";
+/// The memo of a message that is a picture, and attempts at it before the rest goes without.
+const PICTURE: &str = "picture";
+const PICTURE_ATTEMPTS: u32 = 2;
 /// Events whose messages fit into one answer.
 const MOST_ITEMS: usize = 5;
 
@@ -131,16 +134,19 @@ impl Mqtt {
                 "content_type": "image/jpeg",
             }),
         );
-        parts.insert(
-            "event".into(),
-            json!({
-                "p": "event",
-                "name": language.choose("Sự kiện", "Event"),
-                "unique_id": format!("{device}_event"),
-                "state_topic": topics.of(name, "event"),
-                "event_types": camera.kinds,
-            }),
-        );
+        // An entity that knows no type of event is refused.
+        if !camera.kinds.is_empty() {
+            parts.insert(
+                "event".into(),
+                json!({
+                    "p": "event",
+                    "name": language.choose("Sự kiện", "Event"),
+                    "unique_id": format!("{device}_event"),
+                    "state_topic": topics.of(name, "event"),
+                    "event_types": camera.kinds,
+                }),
+            );
+        }
         for kind in &camera.kinds {
             let mut sensor = json!({
                 "p": "binary_sensor",
@@ -194,6 +200,10 @@ impl Mqtt {
             &event.camera
         };
         let known = item.earlier.iter().any(|receipt| receipt.text == TOLD);
+        let planned = |message, memo: &str| Planned {
+            message,
+            memo: memo.into(),
+        };
         let mut messages = Vec::new();
         if event.picture && !known {
             let media = Media {
@@ -203,18 +213,17 @@ impl Mqtt {
                 marked: true,
             };
             let topic = topics.of(camera, "picture");
-            messages.push(topics.publish(topic, Chunk::Media(media), true));
+            let message = topics.publish(topic, Chunk::Media(media), true);
+            messages.push(planned(message, PICTURE));
         }
         if !known {
             let pulse = Chunk::Text(Self::pulse(event, &item.link, now));
-            messages.push(topics.publish(topics.of(camera, "event"), pulse, false));
+            let message = topics.publish(topics.of(camera, "event"), pulse, false);
+            messages.push(planned(message, ""));
         }
-        messages.push(topics.text(topics.of(camera, &event.kind), on(event.ended.is_none())));
-        let planned = |message| Planned {
-            message,
-            memo: String::new(),
-        };
-        messages.into_iter().map(planned).collect()
+        let state = topics.text(topics.of(camera, &event.kind), on(event.ended.is_none()));
+        messages.push(planned(state, ""));
+        messages
     }
 }
 
@@ -239,9 +248,13 @@ impl Alerter for Mqtt {
         ))
     }
 
-    fn judge(&mut self, _task: &Task, _sent: &Sent, reply: &Reply) -> Result<Verdict, Error> {
+    fn judge(&mut self, _task: &Task, sent: &Sent, reply: &Reply) -> Result<Verdict, Error> {
         Ok(match reply {
             Reply::Accepted(_) => Verdict::Delivered(TOLD.into()),
+            // The picture may be gone; what follows it is not.
+            Reply::Failed(_) if sent.memo == PICTURE && sent.attempt >= PICTURE_ATTEMPTS => {
+                Verdict::Delivered(String::new())
+            }
             _ => Verdict::Usual,
         })
     }
@@ -360,5 +373,25 @@ mod tests {
         let document: Value = serde_json::from_str(text).unwrap();
         assert_eq!(document["cmps"]["tamper-moved"]["device_class"], "tamper");
         assert_eq!(document["availability"][0]["topic"], "dam-ha/taimat/status");
+    }
+
+    #[test]
+    fn a_picture_that_is_gone_holds_nothing_back() {
+        let task = testing::task(&[], testing::event("e1", "cho-1", "motion", NIGHT));
+        let judged = |memo: &str, attempt| {
+            let sent = Sent {
+                step: 0,
+                attempt,
+                at: NIGHT,
+                memo: memo.into(),
+            };
+            let lost = Reply::Failed("no picture".into());
+            Mqtt(Settings::default())
+                .judge(&task, &sent, &lost)
+                .unwrap()
+        };
+        assert!(matches!(judged(PICTURE, 1), Verdict::Usual));
+        assert!(matches!(judged(PICTURE, 2), Verdict::Delivered(_)));
+        assert!(matches!(judged("", 2), Verdict::Usual));
     }
 }

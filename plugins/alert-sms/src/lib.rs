@@ -92,7 +92,10 @@ fn filled(value: &str, to: &str, text: &str) -> Vec<Chunk> {
 /// The inside of a JSON string.
 fn escaped(text: &str) -> String {
     let quoted = Value::from(text).to_string();
-    quoted.trim_matches('"').to_owned()
+    let inside = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inside.unwrap_or_default().to_owned()
 }
 
 impl Sms {
@@ -266,12 +269,20 @@ mod tests {
         assert_eq!(body["Phone"], "+84900000000");
         let text = body["Content"].as_str().unwrap();
         let expected =
-            "Do rac trai phep - cho-1. 22:38, chac chan 90% https://taimat.example/#/events/e1";
+            "Do rac trai phep - cho-1. 22:38, do tin cay 90% https://taimat.example/#/events/e1";
         assert_eq!(text, expected);
         let Body::Urlencoded(form) = super::tests::body(&mut settings("{}")) else {
             unreachable!()
         };
         assert_eq!(form.len(), 2);
+    }
+
+    #[test]
+    fn what_is_said_does_not_end_a_string_of_json() {
+        for text in ["a\"", "\"", "\\", "a\nb"] {
+            let back: String = serde_json::from_str(&format!("\"{}\"", escaped(text))).unwrap();
+            assert_eq!(back, text);
+        }
     }
 
     #[test]

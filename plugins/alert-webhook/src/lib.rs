@@ -3,7 +3,9 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use taimat_sdk::alerter::{Alerter, Answer, Decision, Item, Phase, Task, alerter, post, said};
+use taimat_sdk::alerter::{
+    Alerter, Answer, Decision, Event, Item, Phase, Task, alerter, post, said,
+};
 use taimat_sdk::host::commune;
 use taimat_sdk::words::{self, Language};
 use taimat_sdk::{Attribute, Error, Rect};
@@ -64,6 +66,13 @@ fn answer(answer: &Answer) -> Value {
     })
 }
 
+/// When it was last heard of, as far as the event says it.
+fn changed(event: &Event) -> i64 {
+    let answered = event.answered.as_ref().map(|answer| answer.at);
+    let later = [event.ended, answered].into_iter().flatten();
+    later.fold(event.began, i64::max)
+}
+
 impl Webhook {
     fn source(&self, camera: &str) -> String {
         let own = self.0.source.trim_matches('/');
@@ -120,7 +129,7 @@ impl Webhook {
             "type": format!("vn.taimat.event.{}", phase(event.phase)),
             "source": self.source(&event.camera),
             "subject": event.kind,
-            "time": words::rfc3339(event.ended.unwrap_or(event.began)),
+            "time": words::rfc3339(changed(event)),
             "severity": words::severity_word(event.severity),
             "datacontenttype": "application/json",
             "data": data,

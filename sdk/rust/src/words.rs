@@ -169,13 +169,13 @@ pub fn headline(event: &Event, language: Language) -> String {
     format!("{kind} – {}", commune::camera_title(&event.camera))
 }
 
-/// When, how sure, and what the detector said: `22:38, chắc chắn 90%. Bao đen cạnh cột điện`.
+/// When, how sure, and what the detector said: `22:38, độ tin cậy 90%. Bao đen cạnh cột điện`.
 pub fn circumstances(event: &Event, now: i64, language: Language) -> String {
     let mut text = day_and_clock(event.began, now);
     // What the house saw itself is sure.
     if event.plugin != "taimat" {
         let percent = (event.best.confidence * 100.0).round();
-        let sure = language.choose("chắc chắn", "confidence");
+        let sure = language.choose("độ tin cậy", "confidence");
         text.push_str(&format!(", {sure} {percent}%"));
     }
     if !event.best.text.is_empty() {
@@ -282,7 +282,7 @@ mod tests {
         });
         let vietnamese = [
             "Vật bị bỏ lại – Chợ, cổng 1",
-            "22:38, chắc chắn 90%",
+            "22:38, độ tin cậy 90%",
             "Đã kết thúc 22:41, kéo dài 3 phút",
             "An đã xử lý, 22:46",
         ];
