@@ -140,3 +140,16 @@ fn from_nothing_to_a_policy_and_an_alerter_that_are_tried() {
         assert!(said.contains(told), "{said}");
     }
 }
+
+#[test]
+fn a_detector_is_tried_on_a_recording_all_the_same() {
+    let temporary = tempfile::tempdir().unwrap();
+    let at = |name: &str| temporary.path().join(name).display().to_string();
+    let (packed, golden) = (at("motion.wasm"), at("street.jsonl"));
+    std::fs::write(&packed, plugins::package("detect-motion").unwrap()).unwrap();
+    let short = ["--size", "320x180", "--seconds", "4"];
+    let test = |more: &[&str]| taimat(&[&["test", "street"], more, &short].concat());
+    test(&["--plugin", &packed, "--write", &golden]);
+    test(&["--plugin", &packed, "--expect", &golden]);
+    test(&["--compare", &packed, &packed]);
+}

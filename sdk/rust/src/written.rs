@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::commune::{CameraFacts, LocalTime, TargetFacts, Zone};
+use crate::bindings::taimat::plugin::commune::{CameraFacts, LocalTime, TargetFacts, Zone};
 
 const DAY: i64 = 24 * 60 * 60;
 
