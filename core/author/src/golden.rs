@@ -28,7 +28,7 @@ impl Golden<'_> {
                 .with_context(|| format!("reading {}", file.display()))?;
             let expected: Vec<String> = text.lines().map(str::to_owned).collect();
             let differences = differ(&expected, rows);
-            say(&differences.join("\n"))?;
+            differences.iter().try_for_each(|line| say(line))?;
             anyhow::ensure!(
                 differences.is_empty(),
                 "it does not see what {} says: {} lines differ (- expected, + seen)",
@@ -38,8 +38,8 @@ impl Golden<'_> {
             return Ok(format!("as expected by {}", file.display()));
         }
         if let Some(file) = self.write {
-            let mut text = rows.join("\n");
-            text.push('\n');
+            // No rows are no lines: an empty one would be expected later.
+            let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
             std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
             return Ok(format!("written to {}", file.display()));
         }
@@ -118,5 +118,24 @@ mod tests {
         assert_eq!(differ, ["- b", "+ x", "+ e"]);
         assert_eq!(differences(&lines(""), &lines("a")), ["+ a"]);
         assert_eq!(differences(&lines("aab"), &lines("ab")), ["- a"]);
+    }
+
+    #[test]
+    fn what_was_written_is_expected_and_nothing_is_nothing() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("golden.txt");
+        let write = Golden {
+            expect: None,
+            write: Some(&file),
+        };
+        let expect = Golden {
+            expect: Some(&file),
+            write: None,
+        };
+        for rows in [lines(""), lines("ab")] {
+            write.hold(&rows, differences).unwrap();
+            expect.hold(&rows, differences).unwrap();
+            assert!(expect.hold(&lines("x"), differences).is_err());
+        }
     }
 }
