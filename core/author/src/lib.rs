@@ -4,12 +4,23 @@
 //! only serves is built without this room (`--no-default-features`).
 //! Not here: how plugins are run. A trial is the real sandbox with one instance.
 
+mod alerter_trial;
 mod build;
+mod commune_file;
+mod conversation;
+mod day;
 mod files;
+mod golden;
+mod house;
 mod inspect;
+mod message_words;
 mod new;
+mod policy_trial;
 pub mod recording;
+mod report;
+mod ruling_words;
 mod signing;
+mod tasks;
 pub mod trial;
 
 use std::path::PathBuf;
@@ -19,9 +30,9 @@ use taimat_contract::package::PublicKey;
 /// What to do.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Make a folder with a detector that works, to begin with
+    /// Make a folder with a plugin that works, to begin with
     New(new::NewArgs),
-    /// Try a plugin on a clip or a drawn scene, in the real sandbox
+    /// Try a plugin on a clip, a drawn scene, a written day or written tasks, in the real sandbox
     Test(trial::TestArgs),
     /// Put a manifest behind a component
     Pack {

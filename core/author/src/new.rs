@@ -1,4 +1,4 @@
-//! `taimat plugin new`: a folder with a detector that works, and the SDK that fits this router.
+//! `taimat plugin new`: a folder with a plugin that works, and the SDK that fits this router.
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,9 @@ struct Wit;
 pub struct NewArgs {
     /// The plugin's folder; its last part is the plugin's name
     folder: PathBuf,
+    /// What kind of plugin
+    #[arg(long, value_enum, default_value = "detector")]
+    kind: NewKind,
     /// The language
     #[arg(long, value_enum, default_value = "rust")]
     lang: Language,
@@ -38,14 +41,64 @@ enum Language {
     Rust,
 }
 
-/// Where a file of the template goes.
-const TEMPLATE: [(&str, &str); 6] = [
+/// Kinds that there is a template for.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum NewKind {
+    /// Looks at pictures.
+    Detector,
+    /// Says what follows from events.
+    Policy,
+    /// Tells people and machines.
+    Alerter,
+}
+
+impl NewKind {
+    /// Where files of its template go.
+    const fn template(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Detector => &[
+                ("template/plugin.toml.in", "plugin.toml"),
+                ("template/settings.schema.json.in", "settings.schema.json"),
+                ("template/lib.rs.in", "src/lib.rs"),
+                ("template/README.md.in", "README.md"),
+            ],
+            Self::Policy => &[
+                ("template/policy-plugin.toml.in", "plugin.toml"),
+                (
+                    "template/policy-settings.schema.json.in",
+                    "settings.schema.json",
+                ),
+                ("template/policy-lib.rs.in", "src/lib.rs"),
+                ("template/policy-README.md.in", "README.md"),
+                ("template/day.toml.in", "day.toml"),
+            ],
+            Self::Alerter => &[
+                ("template/alerter-plugin.toml.in", "plugin.toml"),
+                (
+                    "template/alerter-settings.schema.json.in",
+                    "settings.schema.json",
+                ),
+                ("template/alerter-lib.rs.in", "src/lib.rs"),
+                ("template/alerter-README.md.in", "README.md"),
+                ("template/tasks.toml.in", "tasks.toml"),
+            ],
+        }
+    }
+
+    /// What it is, and what it is tried on first.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Detector => ("a detector", "street"),
+            Self::Policy => ("a policy", "day.toml"),
+            Self::Alerter => ("an alerter", "tasks.toml"),
+        }
+    }
+}
+
+/// Where files of the template go that all kinds have.
+const TEMPLATE: [(&str, &str); 2] = [
     ("template/Cargo.toml.in", "Cargo.toml"),
     ("template/sdk.toml.in", "sdk/rust/Cargo.toml"),
-    ("template/plugin.toml.in", "plugin.toml"),
-    ("template/settings.schema.json.in", "settings.schema.json"),
-    ("template/lib.rs.in", "src/lib.rs"),
-    ("template/README.md.in", "README.md"),
 ];
 
 pub(crate) fn command(args: &NewArgs) -> anyhow::Result<()> {
@@ -72,7 +125,7 @@ pub(crate) fn command(args: &NewArgs) -> anyhow::Result<()> {
         text.replace("{{name}}", name)
             .replace("{{sdk-version}}", env!("CARGO_PKG_VERSION"))
     };
-    for (from, to) in TEMPLATE {
+    for (from, to) in TEMPLATE.iter().chain(args.kind.template()) {
         write(&folder.join(to), fill(text::<Sdk>(from)?))?;
     }
     for file in Sdk::iter().filter(|f| f.starts_with("src/") || f == "README.md") {
@@ -80,12 +133,12 @@ pub(crate) fn command(args: &NewArgs) -> anyhow::Result<()> {
     }
     write(&folder.join("wit/plugin.wit"), text::<Wit>("plugin.wit")?)?;
     write(&folder.join(".gitignore"), "target\n*.wasm\n".into())?;
-    say(&format!(
-        "{} is a detector that works; next:",
-        folder.display()
-    ))?;
+    let (what, first) = args.kind.words();
+    say(&format!("{} is {what} that works; next:", folder.display()))?;
     say(&format!("  cd {}", folder.display()))?;
-    say("  rustup target add wasm32-wasip2\n  taimat plugin test street")
+    say(&format!(
+        "  rustup target add wasm32-wasip2\n  taimat plugin test {first}"
+    ))
 }
 
 fn text<E: RustEmbed>(name: &str) -> anyhow::Result<String> {
@@ -135,6 +188,7 @@ mod tests {
         let new = |name: &str| {
             command(&NewArgs {
                 folder: temporary.path().join(name),
+                kind: NewKind::Detector,
                 lang: Language::Rust,
             })
         };
@@ -146,5 +200,41 @@ mod tests {
         assert!(folder.join("sdk/rust/src/kernels.rs").is_file());
         let manifest = std::fs::read_to_string(folder.join("plugin.toml")).unwrap();
         assert!(manifest.contains("name = \"my-detector\""));
+    }
+
+    #[test]
+    fn a_policy_and_an_alerter_come_with_a_file_that_they_are_tried_on() {
+        let temporary = tempfile::tempdir().unwrap();
+        let new = |name: &str, kind| {
+            let folder = temporary.path().join(name);
+            command(&NewArgs {
+                folder: folder.clone(),
+                kind,
+                lang: Language::Rust,
+            })
+            .unwrap();
+            let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
+            let manifest: taimat_contract::Manifest = read("plugin.toml").parse().unwrap();
+            (manifest.kind, read("src/lib.rs"), folder)
+        };
+        let (kind, source, folder) = new("my-policy", NewKind::Policy);
+        assert_eq!(kind, taimat_contract::Kind::Policy);
+        assert!(source.contains("policy!(Plugin);"));
+        let day = std::fs::read_to_string(folder.join("day.toml")).unwrap();
+        crate::day::WrittenDay::read(&day)
+            .unwrap()
+            .happenings(2)
+            .unwrap();
+        let (kind, source, folder) = new("my-alerter", NewKind::Alerter);
+        assert_eq!(kind, taimat_contract::Kind::Alerter);
+        assert!(source.contains("alerter!(Plugin);"));
+        let tasks = std::fs::read_to_string(folder.join("tasks.toml")).unwrap();
+        assert_eq!(
+            crate::tasks::WrittenTasks::read(&tasks)
+                .unwrap()
+                .tasks
+                .len(),
+            2
+        );
     }
 }

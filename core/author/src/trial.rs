@@ -1,4 +1,5 @@
-//! `taimat plugin test`: a plugin on a recording, in the real sandbox.
+//! `taimat plugin test`: a plugin in the real sandbox. A detector on a recording is tried here; policies
+//! and alerters on what a file says, in files of their own.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -7,15 +8,21 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use taimat_base::clock;
-use taimat_contract::{Delivery, Detection, UnixMicros};
+use taimat_contract::{Delivery, Detection, Kind, Package, UnixMicros};
 use taimat_sandbox::Trial;
 use taimat_sandbox::limits::LimitSettings;
 use taimat_simulate::PictureSize;
 use taimat_vision::Sampler;
 
+use crate::alerter_trial;
 use crate::build::built;
+use crate::day::WrittenDay;
 use crate::files::{read, say};
+use crate::golden::{self, Golden};
+use crate::policy_trial;
 use crate::recording::{Film, Recording};
+use crate::report::Report;
+use crate::tasks::WrittenTasks;
 
 /// When recordings begin: 2026-01-01T00:00:00Z. Plugins see times, and are to see the same ones
 /// every time.
@@ -26,7 +33,8 @@ const SHOWN: usize = 40;
 /// What to try.
 #[derive(Debug, clap::Args)]
 pub struct TestArgs {
-    /// A clip (.mp4, .h264, .h265) or a scene with a seed: street, night, bag:7, covered
+    /// For a detector a clip (.mp4, .h264, .h265) or a scene with a seed: street, night, bag:7, covered;
+    /// for a policy a written day, for an alerter written tasks (.toml)
     recording: String,
     /// The plugin, or the folder of one, which is built first
     #[arg(long, default_value = ".", conflicts_with = "compare")]
@@ -43,6 +51,9 @@ pub struct TestArgs {
     /// Say what another version sees differently
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["expect", "write"])]
     compare: Option<Vec<PathBuf>>,
+    /// How often a policy's day is repeated, with other dates
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=400))]
+    days: u32,
     /// Size of a scene's picture
     #[arg(long, default_value = "640x360")]
     size: PictureSize,
@@ -214,11 +225,6 @@ fn failed(trial: &Trial, time: Duration, failure: &taimat_contract::Failure) -> 
 
 /// The command.
 pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
-    let film = Film {
-        size: (args.size.width, args.size.height),
-        rate: args.rate,
-        seconds: args.seconds,
-    };
     let settings = match args.settings.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?,
         None => args.settings.clone(),
@@ -227,55 +233,148 @@ pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
         cpu: args.cpu.map(Duration::from_millis),
         ..LimitSettings::default()
     };
-    let recording = Recording::open(&args.recording, film)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let run = |plugin: &Path| {
-        let bytes = plugin_bytes(plugin)?;
-        let outcome = runtime.block_on(run(&bytes, &settings, &limits, &recording));
-        outcome.with_context(|| plugin.display().to_string())
-    };
-    if let Some([old, new]) = args.compare.as_deref() {
-        return compare(&run(old)?, &run(new)?);
+    let one = [args.plugin.clone()];
+    let mut plugins = Vec::new();
+    for plugin in args.compare.as_deref().unwrap_or(&one) {
+        plugins.push((plugin.as_path(), plugin_bytes(plugin)?));
     }
-    let outcome = run(&args.plugin)?;
-    let said = held_against(args, &outcome.rows()?)?;
+    let with_settings = WithSettings {
+        settings: &settings,
+        limits: &limits,
+        runtime: &runtime,
+    };
+    match kind(&plugins)? {
+        Kind::Policy | Kind::Alerter => written(args, &with_settings, &plugins),
+        Kind::Detector | Kind::Storage => recorded(args, &with_settings, &plugins),
+    }
+}
+
+/// How plugins are run.
+struct WithSettings<'a> {
+    settings: &'a str,
+    limits: &'a LimitSettings,
+    runtime: &'a tokio::runtime::Runtime,
+}
+
+/// What all of these plugins are.
+fn kind(plugins: &[(&Path, Vec<u8>)]) -> anyhow::Result<Kind> {
+    let mut kinds = Vec::new();
+    for (file, bytes) in plugins {
+        let package = Package::read(bytes).with_context(|| file.display().to_string())?;
+        kinds.push(package.manifest.kind);
+    }
+    let first = kinds.first().context("no plugin to try")?;
+    let same = kinds.iter().all(|kind| kind == first);
+    anyhow::ensure!(same, "they are plugins of different kinds");
+    Ok(*first)
+}
+
+fn recorded(
+    args: &TestArgs,
+    with: &WithSettings<'_>,
+    plugins: &[(&Path, Vec<u8>)],
+) -> anyhow::Result<()> {
+    let film = Film {
+        size: (args.size.width, args.size.height),
+        rate: args.rate,
+        seconds: args.seconds,
+    };
+    let recording = Recording::open(&args.recording, film)?;
+    let mut outcomes = Vec::new();
+    for (file, bytes) in plugins {
+        let outcome = run(bytes, with.settings, with.limits, &recording);
+        let outcome = with.runtime.block_on(outcome);
+        outcomes.push(outcome.with_context(|| file.display().to_string())?);
+    }
+    match outcomes.as_slice() {
+        [old, new] => compare(
+            &differences(&old.rows()?, &new.rows()?),
+            &old.summary(),
+            &new.summary(),
+        ),
+        [one] => {
+            let said = golden(args).hold(&one.rows()?, differences)?;
+            conclude(&one.log, &one.summary(), &said)
+        }
+        _ => anyhow::bail!("one plugin is tried, or two are compared"),
+    }
+}
+
+fn written(
+    args: &TestArgs,
+    with: &WithSettings<'_>,
+    plugins: &[(&Path, Vec<u8>)],
+) -> anyhow::Result<()> {
+    let file = &args.recording;
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
+    let mut reports = Vec::new();
+    for (plugin, bytes) in plugins {
+        let report =
+            with.runtime
+                .block_on(on_file(bytes, &text, with.settings, with.limits, args.days));
+        let place = || format!("{} on {file}", plugin.display());
+        reports.push(report.with_context(place)?);
+    }
+    let lines = golden::differences;
+    match reports.as_slice() {
+        [old, new] => compare(&lines(&old.rows, &new.rows), &old.summary, &new.summary),
+        [one] => {
+            let said = golden(args).hold(&one.rows, lines)?;
+            conclude(&one.log, &one.summary, &said)
+        }
+        _ => anyhow::bail!("one plugin is tried, or two are compared"),
+    }
+}
+
+async fn on_file(
+    plugin: &[u8],
+    text: &str,
+    settings: &str,
+    limits: &LimitSettings,
+    days: u32,
+) -> anyhow::Result<Report> {
+    if Package::read(plugin)?.manifest.kind == Kind::Policy {
+        let day = WrittenDay::read(text)?;
+        return policy_trial::run(plugin, settings, limits, &day, days).await;
+    }
+    let tasks = WrittenTasks::read(text)?;
+    alerter_trial::run(plugin, settings, limits, &tasks).await
+}
+
+/// The lines that `taimat plugin test` prints of a packed policy on a written day, or of a packed
+/// alerter on written tasks. `text` is the file's, `settings` are
+/// JSON; a day is repeated so many `days`.
+pub async fn lines(
+    plugin: &[u8],
+    text: &str,
+    settings: &str,
+    days: u32,
+) -> anyhow::Result<Vec<String>> {
+    let limits = LimitSettings::default();
+    Ok(on_file(plugin, text, settings, &limits, days).await?.rows)
+}
+
+fn golden(args: &TestArgs) -> Golden<'_> {
+    Golden {
+        expect: args.expect.as_deref(),
+        write: args.write.as_deref(),
+    }
+}
+
+/// What is said of a run besides its lines.
+fn conclude(log: &[String], summary: &str, said: &str) -> anyhow::Result<()> {
     let mut out = std::io::stderr();
-    for line in &outcome.log {
+    for line in log {
         writeln!(out, "log: {line}")?;
     }
-    writeln!(out, "{}", outcome.summary())?;
+    writeln!(out, "{summary}")?;
     if !said.is_empty() {
         writeln!(out, "{said}")?;
     }
     Ok(())
-}
-
-/// What was seen, held against a file, written to one, or said. A word on it for the end.
-fn held_against(args: &TestArgs, rows: &[String]) -> anyhow::Result<String> {
-    if let Some(file) = &args.expect {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let expected: Vec<String> = text.lines().map(str::to_owned).collect();
-        let differences = differences(&expected, rows);
-        say(&differences.join("\n"))?;
-        anyhow::ensure!(
-            differences.is_empty(),
-            "it does not see what {} says: {} lines differ (- expected, + seen)",
-            file.display(),
-            differences.len()
-        );
-        return Ok(format!("as expected by {}", file.display()));
-    }
-    if let Some(file) = &args.write {
-        let mut text = rows.join("\n");
-        text.push('\n');
-        std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-        return Ok(format!("written to {}", file.display()));
-    }
-    rows.iter().try_for_each(|row| say(row))?;
-    Ok(String::new())
 }
 
 /// A packed plugin; a folder is built.
@@ -286,16 +385,15 @@ fn plugin_bytes(plugin: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(built(plugin, "release")?.1)
 }
 
-fn compare(old: &Outcome, new: &Outcome) -> anyhow::Result<()> {
-    let differences = differences(&old.rows()?, &new.rows()?);
+fn compare(differences: &[String], old: &str, new: &str) -> anyhow::Result<()> {
     for line in differences.iter().take(SHOWN) {
         say(line)?;
     }
     if differences.len() > SHOWN {
         say(&format!("… and {} more", differences.len() - SHOWN))?;
     }
-    say(&format!("- {}", old.summary()))?;
-    say(&format!("+ {}", new.summary()))?;
+    say(&format!("- {old}"))?;
+    say(&format!("+ {new}"))?;
     anyhow::ensure!(
         differences.is_empty(),
         "they do not see the same: {} lines differ (- old, + new)",

@@ -42,6 +42,7 @@ mod surface;
 mod suspension;
 mod tail;
 mod trial;
+mod trial_asked;
 mod version;
 
 use std::collections::BTreeMap;
@@ -74,6 +75,7 @@ pub use status::{ComponentStatus, LastError, PluginStatus, RunStatus, Usage};
 pub use surface::Surface;
 pub use tail::{Level, Line};
 pub use trial::{Trial, TrialError, settings_schema};
+pub use trial_asked::{AlerterTrial, PolicyTrial};
 pub use version::ContractVersion;
 
 /// How the sandbox runs.

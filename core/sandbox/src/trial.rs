@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use taimat_base::metrics::Registry;
 use taimat_base::{CameraKey, CommuneId, PluginId};
 use taimat_contract::package::PublicKey;
-use taimat_contract::{Delivery, Detection, Detector, Failure, SettingsSchema, UnixMicros, Want};
+use taimat_contract::{
+    CommuneFacts, Delivery, Detection, Detector, Failure, SettingsSchema, UnixMicros, Want,
+};
 use wasmtime::component::Component;
 
 use crate::budget::Budget;
@@ -57,18 +59,19 @@ pub struct Trial {
 }
 
 /// A plugin that was loaded outside of the router.
-struct OnTrial {
-    engine: TickingEngine,
-    generation: Generation,
-    budget: Arc<Budget>,
+pub(crate) struct OnTrial {
+    pub(crate) engine: TickingEngine,
+    pub(crate) generation: Generation,
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// Loads a packed plugin and asks it what it says of itself. Compiles it in this process.
-async fn load(
+pub(crate) async fn load(
     bytes: &[u8],
     settings: &str,
     limits: &LimitSettings,
     trusted_keys: &[PublicKey],
+    facts: &Arc<CommuneFacts>,
 ) -> Result<OnTrial, TrialError> {
     let inside = |e: &dyn std::fmt::Display| TrialError::Sandbox(format!("{e:#}"));
     let package = load::check(bytes, trusted_keys)?;
@@ -100,7 +103,7 @@ async fn load(
         frames: grant.frames.is_some(),
         state_bytes: grant.state_bytes,
         channels: Arc::new(channels),
-        facts: Arc::default(),
+        facts: Arc::clone(facts),
         limits: Limits::resolve(&package.manifest, limits),
         plugin: name.clone(),
     };
@@ -129,7 +132,7 @@ async fn load(
             settings: settings.to_owned(),
             camera_settings: BTreeMap::new(),
             grant,
-            facts: Arc::default(),
+            facts: Arc::clone(facts),
             limits: *limits,
             trusted_keys: trusted_keys.to_vec(),
         }),
@@ -148,7 +151,14 @@ pub async fn settings_schema(
     bytes: &[u8],
     trusted_keys: &[PublicKey],
 ) -> Result<Option<Arc<SettingsSchema>>, TrialError> {
-    let on_trial = load(bytes, "{}", &LimitSettings::default(), trusted_keys).await?;
+    let on_trial = load(
+        bytes,
+        "{}",
+        &LimitSettings::default(),
+        trusted_keys,
+        &Arc::default(),
+    )
+    .await?;
     Ok(on_trial.generation.loaded.schema)
 }
 
@@ -159,7 +169,7 @@ impl Trial {
         settings: &str,
         limits: &LimitSettings,
     ) -> Result<Self, TrialError> {
-        let on_trial = load(bytes, settings, limits, &[]).await?;
+        let on_trial = load(bytes, settings, limits, &[], &Arc::default()).await?;
         let OnTrial {
             engine,
             generation,

@@ -8,7 +8,13 @@ use anyhow::Context;
 use taimat_contract::Package;
 
 /// Folders with plugins: name of the package and where its manifest is.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 20] = [
+    ("alert-mail", "plugins/alert-mail"),
+    ("alert-mqtt", "plugins/alert-mqtt"),
+    ("alert-sms", "plugins/alert-sms"),
+    ("alert-telegram", "plugins/alert-telegram"),
+    ("alert-webhook", "plugins/alert-webhook"),
+    ("alert-zalo", "plugins/alert-zalo"),
     ("detect-line", "plugins/detect-line"),
     ("detect-litter", "plugins/detect-litter"),
     ("detect-motion", "plugins/detect-motion"),
@@ -17,6 +23,12 @@ const SOURCES: [(&str, &str); 8] = [
     ("example-hostile", "examples/plugins/hostile"),
     ("example-ruler", "examples/plugins/ruler"),
     ("example-smallest", "examples/plugins/smallest"),
+    ("policy-cluster", "plugins/policy-cluster"),
+    ("policy-crossroads", "plugins/policy-crossroads"),
+    ("policy-dumping", "plugins/policy-dumping"),
+    ("policy-escalation", "plugins/policy-escalation"),
+    ("policy-quiet-hours", "plugins/policy-quiet-hours"),
+    ("policy-rules", "plugins/policy-rules"),
 ];
 
 fn root() -> anyhow::Result<PathBuf> {

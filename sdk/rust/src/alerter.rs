@@ -94,6 +94,20 @@ pub fn post(channel: &str, path: &str, content_type: &str, text: impl Into<Strin
     }
 }
 
+/// The same with JSON as its body; `memo` comes back with the reply.
+pub fn post_json(channel: &str, path: &str, body: &serde_json::Value, memo: &str) -> Planned {
+    Planned {
+        memo: memo.into(),
+        ..post(channel, path, "application/json", body.to_string())
+    }
+}
+
+/// What is said under a key: of a target's address, an event's extra, or a response's headers.
+pub fn said<'a>(pairs: &'a [Attribute], key: &str) -> Option<&'a str> {
+    let found = pairs.iter().find(|pair| pair.key == key)?;
+    Some(found.value.as_str()).filter(|value| !value.is_empty())
+}
+
 #[doc(hidden)]
 impl<T: Alerter> Slot<T> {
     pub fn configure_alerter(&self, settings: &str) -> Result<(), Error> {

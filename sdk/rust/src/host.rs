@@ -26,9 +26,9 @@ pub mod metrics {
 /// What the commune's file says: cameras with the zones that people drew, targets, the clock on the
 /// wall. Needs no grant.
 pub mod commune {
-    pub use crate::bindings::taimat::plugin::commune::{
-        CameraFacts, LocalTime, Point, TargetFacts, Zone, camera, cameras, language, local,
-        targets, title, zones,
+    pub use crate::commune::{
+        CameraFacts, LocalTime, Point, TargetFacts, Zone, camera, camera_title, cameras, language,
+        local, next, targets, title, zones,
     };
 }
 

@@ -42,6 +42,7 @@ pub mod alerter;
 #[doc(hidden)]
 pub mod alerter_bindings;
 pub mod bindings;
+mod commune;
 mod detection;
 mod detector;
 #[doc(hidden)]
@@ -57,8 +58,11 @@ mod memory;
 pub mod policy;
 #[doc(hidden)]
 pub mod policy_bindings;
+pub mod rules;
 pub mod testing;
 pub mod tracks;
+pub mod words;
+mod written;
 
 pub use bindings::taimat::plugin::types::{Attribute, Detection, Error, Rect};
 pub use detection::DetectionExt;

@@ -51,6 +51,14 @@ pub(crate) struct ReadyAlerter {
     upkeep: Option<upkeep::Guest>,
 }
 
+impl std::fmt::Debug for ReadyAlerter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadyAlerter")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ReadyAlerter {
     /// Messages go out by channels that were asked for and granted.
     fn admit<'m>(&self, messages: impl Iterator<Item = &'m Outgoing>) -> Result<(), Failure> {
@@ -61,7 +69,7 @@ impl ReadyAlerter {
     }
 
     /// Starts and configures one.
-    pub(super) fn make(
+    pub(crate) fn make(
         generation: Arc<Generation>,
         place: Place,
         budget: Arc<Budget>,

@@ -1,7 +1,7 @@
 //! Alerters: one instance in a commune, asked how events are worded and what an answer means. While it
 //! fails its tasks wait, which is the matter of whoever asks.
 
-mod instance;
+pub(crate) mod instance;
 mod messages;
 
 use std::sync::Arc;

@@ -40,9 +40,17 @@ pub(crate) struct ReadyPolicy {
     exports: wire::Guest,
 }
 
+impl std::fmt::Debug for ReadyPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReadyPolicy")
+            .field("instance", &self.instance)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ReadyPolicy {
     /// Starts and configures one.
-    pub(super) fn make(
+    pub(crate) fn make(
         generation: Arc<Generation>,
         place: Place,
         budget: Arc<Budget>,

@@ -1,7 +1,7 @@
 //! Policies: one instance in a commune, asked what follows from an event and what is recorded. While it
 //! fails, whoever asks has the answer of the built-in one.
 
-mod instance;
+pub(crate) mod instance;
 
 use std::sync::Arc;
 
