@@ -210,7 +210,7 @@ async fn a_name_that_leads_elsewhere_at_the_second_look_up_gets_nowhere() {
     let guard = Guard::new(
         Vec::new(),
         Vec::new(),
-        resolver.clone() as Arc<dyn Resolver>,
+        Arc::clone(&resolver) as Arc<dyn Resolver>,
     );
     // To an address that may be reached, where nobody is: one look-up, and no connection here.
     let first = guard.connect(&ours(), "a.example", port).await.unwrap_err();
