@@ -2,13 +2,13 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{
     Bench, answered, failed, http_channel, picture, request, response, scripted, secrets, text,
     with_headers,
 };
-use taimat_base::Secret;
+use taimat_base::{Secret, clock};
 use taimat_contract::message::{Body, Chunk, Field, HttpRequest, Outgoing, RequestHead};
 use taimat_outbound::{HttpSpec, OutboundConfig, SignIn};
 use tokio::io::AsyncWriteExt;
@@ -191,7 +191,7 @@ async fn an_answer_is_cut_and_garbage_is_none() {
         )])
         .await;
     let send = async |path: &str| bench.send("k", request("desk", path, Vec::new())).await;
-    let began = Instant::now();
+    let began = clock::now();
     let large = answered(send("/large").await);
     assert_eq!((large.status, large.body.len()), (200, 64 << 10));
     assert!(began.elapsed() < Duration::from_secs(5));
@@ -210,7 +210,7 @@ async fn a_server_that_hangs_is_left_in_time() {
     bench
         .configure(vec![http_channel("desk", &url, HttpSpec::default())])
         .await;
-    let began = Instant::now();
+    let began = clock::now();
     let sending = bench.send("k", request("desk", "", Vec::new()));
     let hanging = async {
         let (mut stream, _) = listener.accept().await.unwrap();

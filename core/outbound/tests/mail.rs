@@ -1,4 +1,9 @@
 //! Mail with a server that others wrote, aiosmtpd: taken, refused, put off, with TLS and without.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a set-up that fails fails its test"
+)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Grants: a token that ends is renewed once for all who wait, a refresh token that turns is on the disk
 //! before it is used, and a grant that is lost is said.
+#![allow(clippy::unwrap_used, reason = "a set-up that fails fails its test")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! Secrets are planted everywhere, servers send back whatever they were sent, and nothing of it comes
 //! out: not in replies, states, metrics or logs.
+#![allow(clippy::unwrap_used, reason = "a set-up that fails fails its test")]
 
 mod common;
 

@@ -1,10 +1,16 @@
 //! Bytes to devices, and what comes back within a moment.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a set-up that fails fails its test"
+)]
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Bench, channel, failed, request};
+use taimat_base::clock;
 use taimat_contract::message::{Outgoing, Reply, Wire};
 use taimat_outbound::Way;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,7 +67,7 @@ async fn a_device_gets_the_bytes_and_answers() {
 #[tokio::test]
 async fn what_has_come_when_the_time_is_over_is_the_answer() {
     let (bench, device) = bench().await;
-    let began = Instant::now();
+    let began = clock::now();
     let part = async {
         let (mut stream, _) = device.accept().await.unwrap();
         stream.write_all(b"abc").await.unwrap();

@@ -207,11 +207,9 @@ async fn a_name_that_leads_elsewhere_at_the_second_look_up_gets_nowhere() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let resolver = Arc::new(Rebinding::default());
-    let guard = Guard::new(
-        Vec::new(),
-        Vec::new(),
-        resolver.clone() as Arc<dyn Resolver>,
-    );
+    let allowed = vec!["192.0.2.0/24".parse().unwrap()];
+    let resolves = Arc::clone(&resolver) as Arc<dyn Resolver>;
+    let guard = Guard::new(allowed, Vec::new(), resolves);
     // To an address that may be reached, where nobody is: one look-up, and no connection here.
     let first = guard.connect(&ours(), "a.example", port).await.unwrap_err();
     assert!(

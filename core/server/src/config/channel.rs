@@ -695,7 +695,7 @@ mod tests {
             "smtps",
         );
         wrong("[channel.a]\nurl = \"tcp://a.example\"\n", "port");
-        wrong("channel = 3\n", "table");
+        wrong("[channel]\na = 3\n", "table");
     }
 
     #[test]
