@@ -385,7 +385,7 @@ test('who can be told, and what came of a test message', async ({ page }) => {
     tested.event,
   );
   await expect(result).toHaveAttribute('data-state', 'delivered');
-  await expect(result).toContainText('đã báo');
+  await expect(result).toContainText('Đã báo lúc');
   await shot(page, 'targets');
   await result.getByRole('link').click();
   await expect(page.getByTestId('event-page')).toContainText('Tin thử');
@@ -401,6 +401,19 @@ test('what did not arrive is tried again, one and all', async ({ page }) => {
   await expect(letters).toHaveCount(0);
   const retried = answers.asked.map((asked) => asked.split(' ')[0]);
   expect(retried).toEqual(['deliveries/2/retry', 'deliveries/1/retry']);
+});
+
+test('the list of events says of which somebody could not be told', async ({ page }) => {
+  const answers = new Answers();
+  answers.failed = [];
+  await open(page, answers, '#/events/thu');
+  const row = page.getByTestId('event');
+  await expect(row).toContainText('Đổ rác trái phép');
+  await expect(row).not.toContainText('có nơi không báo được');
+  answers.failed = [delivery(2, 'deputy', { state: 'failed', error: 'HTTP 403' })];
+  const entry = answers.entry({ what: 'undelivered', target: 'deputy', delivery: 2, error: 'HTTP 403' });
+  await tell(page, entry, answers.story.event);
+  await expect(row).toContainText('có nơi không báo được');
 });
 
 test('nobody to tell: the page shows what to write', async ({ page }) => {

@@ -25,6 +25,40 @@ export function targetsOf(commune: string): Promise<TargetsView | null> {
   return getJson<TargetsView>(path(commune, 'targets'));
 }
 
+function failedOf(commune: string): Promise<Delivery[] | null> {
+  return getJson<Delivery[]>(path(commune, 'deliveries?state=failed'));
+}
+
+/** Events of which somebody could not be told: of the newest messages that were given up. */
+export class Undelivered {
+  events = $state.raw<readonly string[]>([]);
+  #asking: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(readonly commune: string) {}
+
+  start = (follow: Follow | undefined): (() => void) => {
+    void this.#load();
+    const told = ({ entry }: Told): void => {
+      if (!['undelivered', 'retried'].includes(entry.what)) return;
+      this.#asking ??= setTimeout(() => {
+        this.#asking = undefined;
+        void this.#load();
+      }, TOLD_MS);
+    };
+    const deaf = follow?.listen({ told, anew: () => void this.#load() });
+    return () => {
+      deaf?.();
+      clearTimeout(this.#asking);
+      this.#asking = undefined;
+    };
+  };
+
+  #load = inTurn(async (): Promise<void> => {
+    const failed = await failedOf(this.commune);
+    if (failed) this.events = failed.flatMap(({ events }) => events);
+  });
+}
+
 export class Targets {
   /** Null until an answer has come. */
   view = $state.raw<TargetsView | null>(null);
@@ -59,10 +93,7 @@ export class Targets {
 
   // In turn: an answer from before a change does not take the place of one from after it.
   load = inTurn(async (): Promise<void> => {
-    const [view, failed] = await Promise.all([
-      targetsOf(this.commune),
-      getJson<Delivery[]>(path(this.commune, 'deliveries?state=failed')),
-    ]);
+    const [view, failed] = await Promise.all([targetsOf(this.commune), failedOf(this.commune)]);
     if (view) this.view = view;
     if (failed) this.failed = failed;
   });

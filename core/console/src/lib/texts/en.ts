@@ -262,6 +262,7 @@ export const en = {
   event_falseAlarm: 'false alarm, says {who}',
   event_assigned: 'for {who}',
   event_silenced: 'silenced',
+  event_undelivered: 'somebody could not be told',
   event_openPage: 'Open the event: {kind}, {camera}',
   event_select: 'Select',
   event_gone: 'This event is not there any more.',

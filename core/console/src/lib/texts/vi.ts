@@ -264,6 +264,7 @@ export const vi: Record<Word, string> = {
   event_falseAlarm: '{who}: báo nhầm',
   event_assigned: 'giao cho {who}',
   event_silenced: 'không báo',
+  event_undelivered: 'có nơi không báo được',
   event_openPage: 'Mở sự kiện: {kind}, {camera}',
   event_select: 'Chọn',
   event_gone: 'Sự kiện này không còn nữa.',
