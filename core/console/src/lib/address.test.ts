@@ -5,6 +5,7 @@ test.each<[string, Place]>([
   ['#/', { page: 'wall' }],
   ['#/camera/thu/cho-1', { page: 'camera', camera: 'thu/cho-1' }],
   ['#/plugins/thu', { page: 'plugins', commune: 'thu' }],
+  ['#/targets/thu', { page: 'targets', commune: 'thu' }],
   ['#/events/thu', { page: 'events', commune: 'thu', search: '' }],
   ['#/events/thu?text=a%26b', { page: 'events', commune: 'thu', search: '?text=a%26b' }],
   [
@@ -22,6 +23,7 @@ test.each([
   '#/elsewhere/thu',
   '#/camera/thu',
   '#/plugins/thu/x',
+  '#/targets/thu?x',
   '#/event/thu',
   '#/event/a/../b',
   '#/events/Thu',

@@ -21,10 +21,10 @@ import {
 import type { Follow, Told } from './follow.svelte';
 import { overview } from './overview.svelte';
 import { repeat } from './repeat';
+import { isDue, isTelling, joined, type Story } from './story';
 
 type Schemas = components['schemas'];
 export type Silence = Schemas['Silence'];
-type Story = Schemas['Story'];
 type Answers = Schemas['AnswersView'];
 
 /** Events of a page. */
@@ -34,13 +34,17 @@ export const MOST = 500;
 /** Only the router searches words: it is asked again so long after something happened. */
 const SEARCH_MS = 1000;
 const SILENCES_MS = 30_000;
+/** What is told of a delivery comes thick and fast: how it stands is asked for once in so long. */
+const DELIVERIES_MS = 300;
+/** Attempts that fail as those before are not told: they are asked for. */
+const DUE_MS = 5000;
 
 function path(commune: string, rest = ''): string {
   return `/api/v1/communes/${commune}/events${rest}`;
 }
 
 /** The router's clock, in microseconds since 1970, as it writes times. */
-function micros(): number {
+export function micros(): number {
   return Math.round((Date.now() + overview.ahead * 1000) * 1000);
 }
 
@@ -236,6 +240,8 @@ export class OneEvent {
   /** Why the last thing was not done, in the router's words; empty if it did not answer. */
   refused = $state<string | null>(null);
 
+  #asking: ReturnType<typeof setTimeout> | undefined;
+
   constructor(
     readonly commune: string,
     readonly id: string,
@@ -243,7 +249,16 @@ export class OneEvent {
 
   start = (follow: Follow | undefined): (() => void) => {
     void this.load();
-    return follow?.listen({ told: this.#told, anew: () => void this.load() }) ?? (() => undefined);
+    const deaf = follow?.listen({ told: this.#told, anew: () => void this.load() });
+    const due = setInterval(() => {
+      if (isDue(this.story?.deliveries ?? [], micros())) void this.load();
+    }, DUE_MS);
+    return () => {
+      deaf?.();
+      clearInterval(due);
+      clearTimeout(this.#asking);
+      this.#asking = undefined;
+    };
   };
 
   load = async (): Promise<void> => {
@@ -266,6 +281,16 @@ export class OneEvent {
 
   assign = (to: string | null, who: string): Promise<boolean> => this.#change('assignment', { who, to });
 
+  /** Has a delivery that was given up tried once more. */
+  retry = async (delivery: number, who: string): Promise<void> => {
+    this.refused = null;
+    const changed = await change('POST', `/api/v1/communes/${this.commune}/deliveries/${delivery}/retry`, {
+      who,
+    });
+    if ('refused' in changed) this.refused = changed.refused;
+    await this.load();
+  };
+
   async #change(what: string, body: object, before: Story | null = null): Promise<boolean> {
     this.refused = null;
     const changed = await change<Told>('POST', path(this.commune, `/${this.id}/${what}`), body);
@@ -280,18 +305,22 @@ export class OneEvent {
   }
 
   #put(story: Story): void {
-    if (this.story && story.event.revision < this.story.event.revision) return;
-    this.story = story;
+    const before = this.story;
+    if (before && story.event.revision < before.event.revision) return;
+    this.story = before ? { ...story, log: joined(before.log, story.log) } : story;
     this.gone = false;
   }
 
   #told = (told: Told): void => {
     if (told.event.id !== this.id || !this.story) return;
-    const log = this.story.log.filter(({ seq }) => seq !== told.entry.seq);
-    log.push(told.entry);
-    log.sort((a, b) => a.seq - b.seq);
-    const older = told.event.revision < this.story.event.revision;
-    this.story = { event: older ? this.story.event : told.event, log };
+    const { event, log, deliveries } = this.story;
+    const older = told.event.revision < event.revision;
+    this.story = { event: older ? event : told.event, log: joined(log, [told.entry]), deliveries };
+    if (!isTelling(told.entry)) return;
+    this.#asking ??= setTimeout(() => {
+      this.#asking = undefined;
+      void this.load();
+    }, DELIVERIES_MS);
   };
 }
 

@@ -59,6 +59,11 @@ export function duration(seconds: number, language: string): string {
   return new Intl.NumberFormat(localeOf(language), style).format(Math.round(seconds / size));
 }
 
+/** Several names in a sentence. */
+export function list(names: readonly string[], language: string): string {
+  return new Intl.ListFormat(localeOf(language)).format(names);
+}
+
 export function count(n: number, language: string): string {
   return new Intl.NumberFormat(localeOf(language)).format(n);
 }

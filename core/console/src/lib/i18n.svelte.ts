@@ -2,6 +2,8 @@
 // file a language; nothing is written outside them. A test of the router's (`core/api/tests`) holds
 // them against the words that the API sends.
 
+import { clockTime, list } from './format';
+import type { Part, Sentence } from './story';
 import { en, type Word } from './texts/en';
 import { vi } from './texts/vi';
 
@@ -16,12 +18,31 @@ function initial(): Language {
   return navigator.language.startsWith('en') ? 'en' : 'vi';
 }
 
+/** How a commune says what is in a sentence. */
+export interface Manner {
+  /** Its time zone. */
+  zone: string;
+  /** The name of a target for people. */
+  title: (target: string) => string;
+}
+
 class I18n {
   language = $state<Language>(initial());
 
   /** The text for a word, its {parts} filled in. */
   t = (word: Word, parts: Record<string, string | number> = {}): string =>
     catalogue[this.language][word].replace(/\{(\w+)\}/g, (_, name: string) => String(parts[name] ?? ''));
+
+  /** A sentence, as a commune says it. */
+  say = ({ word, parts = {} }: Sentence, { zone, title }: Manner): string => {
+    const said = (part: Part): string | number => {
+      if (typeof part !== 'object') return part;
+      if ('time' in part) return clockTime(part.time / 1e6, zone, this.language);
+      if ('word' in part) return this.t(part.word);
+      return list(part.targets.map(title), this.language);
+    };
+    return this.t(word, Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, said(part)])));
+  };
 
   /** The sentence for a cause from the API. */
   cause = (cause: string | null | undefined): string =>
