@@ -7,6 +7,7 @@ use taimat_egress::webrtc::Whep;
 use taimat_events::Events;
 use taimat_hub::Hub;
 use taimat_ingest::Ingest;
+use taimat_outbound::Outbound;
 use taimat_sandbox::Sandbox;
 
 use crate::admin::Admin;
@@ -28,6 +29,8 @@ pub struct ApiState {
     pub detections: Arc<Detections>,
     /// Events.
     pub events: Arc<Events>,
+    /// Channels.
+    pub outbound: Arc<Outbound>,
     /// Who writes configuration.
     pub admin: Arc<dyn Admin>,
     /// What communes and cameras there are.

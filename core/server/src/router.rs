@@ -21,6 +21,7 @@ use taimat_egress::webrtc::{Whep, WhepConfig};
 use taimat_events::{EventStore, Events, Surroundings};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
+use taimat_outbound::{Outbound, OutboundConfig};
 use taimat_sandbox::compile::Where;
 use taimat_sandbox::{Sandbox, SandboxConfig};
 use taimat_vision::Vision;
@@ -130,25 +131,28 @@ enum StopPhase {
     Rtsp,
     /// Plugins end, then the decoding for them.
     Plugins,
-    /// What plugins saw until then is written down.
+    /// What plugins saw until then is written down, and what is on its way may arrive.
     Events,
+    /// Brokers are told that the router goes.
+    Channels,
     /// Cameras are told TEARDOWN.
     Sources,
 }
 
 impl StopPhase {
-    const ORDER: [Self; 6] = [
+    const ORDER: [Self; 7] = [
         Self::Http,
         Self::Viewers,
         Self::Rtsp,
         Self::Plugins,
         Self::Events,
+        Self::Channels,
         Self::Sources,
     ];
 
     const fn deadline(self) -> Duration {
         match self {
-            Self::Http => Duration::from_secs(1),
+            Self::Http | Self::Channels => Duration::from_secs(1),
             Self::Viewers | Self::Rtsp | Self::Plugins | Self::Events => Duration::from_secs(2),
             Self::Sources => Duration::from_secs(3),
         }
@@ -172,7 +176,7 @@ pub struct Router {
     vision: Arc<Vision>,
     sandbox: Arc<Sandbox>,
     events: Arc<Events>,
-    outbound: Arc<NoChannels>,
+    outbound: Arc<Outbound>,
     events_tasks: Tasks,
     house: Arc<HouseConditions>,
     directory: Arc<Directory>,
@@ -228,6 +232,13 @@ impl Router {
             browsers: Arc::clone(&detections),
             events: Arc::clone(&events),
         });
+        let listener = TcpListener::bind(options.http).await.map_err(|e| {
+            io::Error::new(e.kind(), format!("binding HTTP to {}: {e}", options.http))
+        })?;
+        let http_addr = listener.local_addr()?;
+        let own = [http_addr, rtsp.local_addr()].into_iter();
+        let own = own.chain(whep.addresses().iter().copied()).collect();
+        let outbound = channels(&options, own, &registry, &stop)?;
         let (vision, sandbox) = plugins(&options, &hub, sink, &registry, &stop)?;
         let house = Arc::new(HouseConditions::new(
             Arc::clone(&hub),
@@ -241,6 +252,7 @@ impl Router {
             sandbox: Arc::clone(&sandbox),
             detections,
             events: Arc::clone(&events),
+            outbound: Arc::clone(&outbound),
             admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),
             registry,
@@ -250,10 +262,6 @@ impl Router {
                 ice_servers: options.ice_servers.clone(),
             }),
         };
-        let listener = TcpListener::bind(options.http).await.map_err(|e| {
-            io::Error::new(e.kind(), format!("binding HTTP to {}: {e}", options.http))
-        })?;
-        let http_addr = listener.local_addr()?;
         let router = Arc::new(Self {
             hub,
             ingest,
@@ -262,7 +270,7 @@ impl Router {
             vision,
             sandbox,
             events,
-            outbound: Arc::new(NoChannels),
+            outbound,
             house,
             events_tasks: Tasks::under(&stop),
             directory,
@@ -376,6 +384,8 @@ impl Router {
         let events = communes.iter().map(|c| c.events.events.clone());
         self.events.configure(events.collect());
         self.house.configure(&communes);
+        let channels = communes.iter().map(|c| c.channels.clone());
+        self.outbound.configure(channels.collect()).await;
         let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
         self.sandbox.reconcile(plugins.collect());
         self.metrics.problems.set(0);
@@ -386,7 +396,8 @@ impl Router {
         });
     }
 
-    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, events, cameras.
+    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, events, channels,
+    /// cameras.
     pub async fn stop(&self) {
         self.background.stop(Duration::from_secs(1)).await;
         for phase in StopPhase::ORDER {
@@ -400,6 +411,7 @@ impl Router {
                     self.vision.stop(phase.deadline() / 2).await;
                 }
                 StopPhase::Events => drop(self.events_tasks.stop(phase.deadline()).await),
+                StopPhase::Channels => self.outbound.stop(phase.deadline()).await,
                 StopPhase::Sources => self.ingest.stop(phase.deadline()).await,
             }
         }
@@ -527,6 +539,26 @@ fn events(options: &Options, registry: &Registry) -> anyhow::Result<Arc<Events>>
     Ok(Arc::new(Events::new(Arc::new(store), registry)?))
 }
 
+/// What carries messages out of the house. What it has to keep is gone with the router if there is no data
+/// folder.
+fn channels(
+    options: &Options,
+    own: Vec<SocketAddr>,
+    registry: &Registry,
+    stop: &Stop,
+) -> anyhow::Result<Arc<Outbound>> {
+    let config = OutboundConfig {
+        allowed: options.allow_networks.clone(),
+        own,
+        ..OutboundConfig::default()
+    };
+    let folder = match &options.data {
+        Some(data) => data.clone(),
+        None => std::env::temp_dir().join(format!("taimat-{}", std::process::id())),
+    };
+    Ok(Arc::new(Outbound::new(config, &folder, registry, stop)?))
+}
+
 /// Decoding and plugins.
 fn plugins(
     options: &Options,
@@ -583,23 +615,5 @@ fn listed(commune: Commune) -> taimat_api::Commune {
         id: commune.id,
         name: commune.name,
         time_zone: commune.time_zone,
-    }
-}
-
-#[derive(Debug)]
-struct NoChannels;
-
-#[async_trait::async_trait]
-impl taimat_contract::Channels for NoChannels {
-    async fn send(
-        &self,
-        _dispatch: taimat_contract::Dispatch<'_>,
-        _media: &dyn taimat_contract::MediaSource,
-    ) -> taimat_contract::message::Reply {
-        taimat_contract::message::Reply::Failed("there are no channels".into())
-    }
-
-    fn connections(&self) -> u64 {
-        0
     }
 }

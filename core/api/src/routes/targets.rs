@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
 use taimat_events::{Delivery, DeliveryStatus, StoreError, Target, TargetState, Told};
+use taimat_outbound::ChannelStatus;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::events::read;
@@ -51,6 +52,8 @@ pub(crate) struct TargetsView {
     rules: usize,
     /// The targets, by name.
     targets: Vec<TargetView>,
+    /// The channels, by name.
+    channels: Vec<ChannelStatus>,
 }
 
 /// Who does it.
@@ -126,6 +129,7 @@ async fn targets(
 ) -> Result<Json<TargetsView>, ProblemJson> {
     let commune: CommuneId = commune(&state, &id)?;
     let alerts = state.events.alerts(&commune);
+    let channels = state.outbound.statuses(&commune);
     let states = read(&state, move |store| store.target_states(&commune)).await?;
     let targets = alerts.targets.iter();
     Ok(Json(TargetsView {
@@ -134,6 +138,7 @@ async fn targets(
         targets: targets
             .map(|(name, target)| view(name, target, &states))
             .collect(),
+        channels,
     }))
 }
 

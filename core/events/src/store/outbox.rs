@@ -97,7 +97,11 @@ pub(super) fn enqueue(
             params![event, name, DeliveryStatus::TakenBack.number()],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-    if waits == Some(true) || newest.is_some_and(|newest| newest >= revision) {
+    if waits == Some(true) {
+        hasten(to, event, name, new.not_before.max(now))?;
+        return Ok(Enqueued::Already);
+    }
+    if newest.is_some_and(|newest| newest >= revision) {
         return Ok(Enqueued::Already);
     }
     let joined = join(to, (event, revision), (commune, name), new)?;
@@ -169,6 +173,17 @@ fn join(
     Ok(true)
 }
 
+/// What waits for a later time goes out sooner, and takes those of its group along.
+fn hasten(to: &Connection, event: i64, name: &str, at: UnixMicros) -> Result<(), StoreError> {
+    to.prepare_cached(
+        "UPDATE delivery SET not_before = ?3, due = ?3 WHERE state = 0 AND plan IS NULL \
+         AND attempts = 0 AND not_before > ?3 AND target = ?2 \
+         AND number IN (SELECT delivery FROM delivery_item WHERE event = ?1)",
+    )?
+    .execute(params![event, name, at.0])?;
+    Ok(())
+}
+
 /// Takes back what waits about an event. What is worded about others too goes out.
 pub(super) fn take_back(
     to: &Connection,
@@ -187,6 +202,13 @@ pub(super) fn take_back(
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
     let all: Vec<(i64, String, bool, u32)> = all.collect::<Result<_, _>>()?;
+    // Who was not told of it is not told of its end.
+    to.prepare_cached(
+        "UPDATE told SET follow = 0 WHERE event = ?1 AND NOT EXISTS (SELECT 1 FROM delivery \
+         JOIN delivery_item ON delivery = number WHERE delivery_item.event = told.event \
+         AND delivery.target = told.target AND state = ?2)",
+    )?
+    .execute(params![event, DeliveryStatus::Delivered.number()])?;
     for (number, target, unworded, events) in all {
         if events == 1 {
             to.prepare_cached("UPDATE delivery SET state = ?2, ended = ?3 WHERE number = ?1")?

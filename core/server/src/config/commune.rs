@@ -91,8 +91,9 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         facts: Arc::clone(&facts),
         ..spec
     };
-    let plugins = plugins.into_iter().map(known).collect();
+    let plugins: Vec<PluginSpec> = plugins.into_iter().map(known).collect();
     let channels = channel::read(&mut reader, &root, &id, &cameras);
+    granted_channels(&mut reader, &root, &plugins, &channels);
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
@@ -106,6 +107,37 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     } else {
         reader.problems.sort();
         Err(reader.problems)
+    }
+}
+
+/// A channel that is granted has to be there.
+fn granted_channels(
+    reader: &mut Reader<'_>,
+    root: &Section<'_>,
+    plugins: &[PluginSpec],
+    channels: &CommuneChannels,
+) {
+    for plugin in plugins {
+        let own = root
+            .table
+            .get("plugin")
+            .and_then(|all| all.get(plugin.name.as_str()));
+        let span = own.and_then(|own| own.get("grant")?.get("channels")?.span());
+        for name in &plugin.grant.channels {
+            if channels
+                .channels
+                .iter()
+                .all(|there| there.id.as_str() != name)
+            {
+                let shown = taimat_base::text::line(name, 64);
+                let message = format!(
+                    "`channels` in `grant` of [plugin.{}]: there is no [channel.{shown}]",
+                    plugin.name
+                );
+                let hint = "channels stand in the same file, as [channel.NAME]";
+                reader.problem(span.clone(), message, hint);
+            }
+        }
     }
 }
 
