@@ -156,7 +156,11 @@ impl Others {
         std::fs::write(own.join("mosquitto.conf"), lines).unwrap();
         // Debian has it where only root looks.
         let debian = Path::new("/usr/sbin/mosquitto");
-        let program = if debian.exists() { debian } else { Path::new("mosquitto") };
+        let program = if debian.exists() {
+            debian
+        } else {
+            Path::new("mosquitto")
+        };
         let broker = start(
             Command::new(program)
                 .args(["-c", "mosquitto.conf"])
@@ -168,7 +172,14 @@ impl Others {
         let listener = start(
             Command::new("mosquitto_sub")
                 .args(["-p", &mqtt.to_string(), "-q", "1", "-F", "%t %p"])
-                .args(["-t", "taimat/+/event", "-t", "taimat/status", "-t", "homeassistant/#"])
+                .args([
+                    "-t",
+                    "taimat/+/event",
+                    "-t",
+                    "taimat/status",
+                    "-t",
+                    "homeassistant/#",
+                ])
                 .stdout(heard),
         );
         let script = tests.join("../../outbound/tests/smtp_server.py");
@@ -199,7 +210,11 @@ impl Others {
         }
         std::fs::write(commune.join("secret"), SECRET).unwrap();
         std::fs::write(commune.join("password"), "m4il-pass").unwrap();
-        let ports = [("HOOK", self.hook), ("MQTT", self.mqtt), ("SMTP", self.smtp)];
+        let ports = [
+            ("HOOK", self.hook),
+            ("MQTT", self.mqtt),
+            ("SMTP", self.smtp),
+        ];
         let file = ports.iter().fold(COMMUNE.to_owned(), |text, (name, port)| {
             text.replace(name, &port.to_string())
         });
@@ -212,7 +227,10 @@ impl Others {
         let mut heard: BTreeMap<_, BTreeMap<String, Vec<String>>> = BTreeMap::new();
         let mut note = |whom, event: &str, key: &str| {
             let events: &mut BTreeMap<String, Vec<String>> = heard.entry(whom).or_default();
-            events.entry(event.to_owned()).or_default().push(key.to_owned());
+            events
+                .entry(event.to_owned())
+                .or_default()
+                .push(key.to_owned());
         };
         let hook = std::fs::read_to_string(self.folder.join("hook.txt")).unwrap_or_default();
         for line in hook.lines() {
@@ -238,7 +256,8 @@ impl Others {
             let mail = String::from_utf8_lossy(&mail).replace("=\r\n", "");
             let header = |name: &str| {
                 let line = mail.lines().find(|line| line.starts_with(name));
-                line.unwrap_or_else(|| panic!("no {name} in {mail}")).to_owned()
+                line.unwrap_or_else(|| panic!("no {name} in {mail}"))
+                    .to_owned()
             };
             let thread = header("References:");
             // The conversation is the event's.
@@ -365,7 +384,11 @@ fn everybody_is_told_although_the_router_is_killed_again_and_again() {
         child.wait().unwrap();
     }
     let last = child(folder, true).wait_with_output().unwrap();
-    assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stdout));
+    assert!(
+        last.status.success(),
+        "{}",
+        String::from_utf8_lossy(&last.stdout)
+    );
     check(folder, &others, kills);
 }
 
@@ -382,18 +405,29 @@ fn check(folder: &Path, others: &Others, kills: u32) {
         events.extend(seen.map(|told| told.event.id.to_string()));
     }
     let heard = others.heard();
-    println!("| {kills} kills, {} events | told | missing | repeats | with another key |", events.len());
+    println!(
+        "| {kills} kills, {} events | told | missing | repeats | with another key |",
+        events.len()
+    );
     println!("| --- | --- | --- | --- | --- |");
     let mut wrong = Vec::new();
     for (whom, by_event) in &heard {
         let told: usize = by_event.values().map(Vec::len).sum();
-        let missing: Vec<_> = events.iter().filter(|id| !by_event.contains_key(*id)).collect();
+        let missing: Vec<_> = events
+            .iter()
+            .filter(|id| !by_event.contains_key(*id))
+            .collect();
         let keys = |keys: &Vec<String>| keys.iter().collect::<BTreeSet<_>>().len();
         let other_key = by_event.values().filter(|all| keys(all) > 1).count();
         let repeats = told - by_event.len();
-        println!("| {whom} | {told} | {} | {repeats} | {other_key} |", missing.len());
+        println!(
+            "| {whom} | {told} | {} | {repeats} | {other_key} |",
+            missing.len()
+        );
         if !missing.is_empty() || other_key > 0 {
-            wrong.push(format!("{whom}: missing {missing:?}, {other_key} with another key"));
+            wrong.push(format!(
+                "{whom}: missing {missing:?}, {other_key} with another key"
+            ));
         }
     }
     assert_eq!(heard.len(), 3, "{:?}", heard.keys());

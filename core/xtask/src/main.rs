@@ -169,8 +169,8 @@ fn deny() -> anyhow::Result<()> {
 
 fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
-        ["egress", "ingest", "plugins", "vision"].contains(&what),
-        "there are four benchmarks: egress, ingest, plugins and vision"
+        ["egress", "events", "ingest", "plugins", "vision"].contains(&what),
+        "there are five benchmarks: egress, events, ingest, plugins and vision"
     );
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
