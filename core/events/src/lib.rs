@@ -4,10 +4,12 @@
 //! task, one thread that writes, one wait for the disk for all that comes meanwhile.
 //! Not here: what a detection is (`contract`), who is shown what (`api`).
 
+mod alert_rule;
 mod delivery;
 mod error;
 mod event;
 mod grouping;
+mod hours;
 mod house;
 mod log;
 mod metrics;
@@ -16,18 +18,21 @@ mod room;
 mod rules;
 mod rulings;
 mod silence;
+mod start;
 mod store;
 mod surroundings;
 mod target;
 
+pub use alert_rule::{AlertRule, Escalation};
 pub use delivery::{Delivery, DeliveryStatus};
 pub use error::StoreError;
 pub use event::{BadEventId, Event, EventAnswer, EventId, EventPicture, HOUSE, Phase};
+pub use hours::{BadHours, DayKinds, Hours};
 pub use house::Condition;
 pub use log::{BUILT_IN, Happening, LogEntry, NotTold, NotToldReason, Story, Told};
 pub use room::{CommuneEvents, Events};
 pub use rules::{EventRule, EventRuleChange, EventRules};
-pub use rulings::{AlertRule, BadHours, DayKinds, Escalation, Hours};
+
 pub use silence::{NewSilence, Silence};
 pub use store::{
     Answer, EventPage, EventQuery, EventState, EventStore, Keep, Standing, TargetState,

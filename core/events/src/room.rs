@@ -1,5 +1,4 @@
-//! The room's tasks: one takes detections, groups them, has them written, and watches the house; others ask
-//! the policies and tell the targets.
+//! The room's task: takes detections, groups them, has them written, and watches the house.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use taimat_base::metrics::Registry;
-use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, CommuneId, PluginId, Seldom, clock};
 use taimat_contract::{Delivery, Detected, Detection, DetectionSink, Rect, Severity, UnixMicros};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -18,11 +17,9 @@ use crate::grouping::{Change, Grouping, Subject, Taken};
 use crate::house::{self, Condition, House};
 use crate::log::Told;
 use crate::metrics::EventMetrics;
-use crate::outbox::{Courier, Upkeep};
 use crate::rules::EventRules;
-use crate::rulings::Desk;
 use crate::store::{Answer, EventStore, Keep, Write};
-use crate::surroundings::{Conditions, Surroundings};
+use crate::surroundings::Conditions;
 use crate::target::{CommuneAlerts, Target};
 
 /// Answers of detectors that may wait: some seconds of two hundred cameras. What comes beyond is
@@ -112,28 +109,9 @@ impl Events {
         Arc::clone(&configured)
     }
 
-    /// Starts the tasks, once.
-    pub fn run(self: &Arc<Self>, tasks: &Tasks, around: Surroundings) {
-        let room = self.room.lock().unwrap_or_else(|e| e.into_inner()).take();
-        let Some(room) = room else {
-            return;
-        };
-        let (events, conditions) = (Arc::clone(self), Arc::clone(&around.conditions));
-        tasks.spawn("events", tracing::info_span!("events"), |stop| async move {
-            room.run(&events, &*conditions, stop).await;
-        });
-        let desk = Desk::new(Arc::clone(self), around.clone());
-        tasks.spawn("rulings", tracing::info_span!("rulings"), |stop| {
-            desk.run(stop)
-        });
-        let courier = Courier::new(Arc::clone(self), around.clone());
-        tasks.spawn("outbox", tracing::info_span!("outbox"), |stop| {
-            courier.run(stop)
-        });
-        let upkeep = Upkeep::new(Arc::clone(self), around);
-        tasks.spawn("upkeep", tracing::info_span!("upkeep"), |stop| {
-            upkeep.run(stop)
-        });
+    /// What owns the detections on their way, once.
+    pub(crate) fn take_room(&self) -> Option<Room> {
+        self.room.lock().unwrap_or_else(|e| e.into_inner()).take()
     }
 
     pub(crate) fn metrics(&self) -> &EventMetrics {
@@ -283,7 +261,7 @@ impl DetectionSink for Events {
 
 /// What the task owns.
 #[derive(Debug)]
-struct Room {
+pub(crate) struct Room {
     waiting: mpsc::Receiver<Batch>,
     groupings: HashMap<Subject, Grouping>,
     house: House,
@@ -310,7 +288,12 @@ impl Room {
         }
     }
 
-    async fn run(mut self, events: &Arc<Events>, conditions: &dyn Conditions, stop: Stop) {
+    pub(crate) async fn run(
+        mut self,
+        events: &Arc<Events>,
+        conditions: &dyn Conditions,
+        stop: Stop,
+    ) {
         self.resume(events).await;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

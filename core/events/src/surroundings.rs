@@ -7,7 +7,9 @@ use taimat_base::{CameraId, CommuneId};
 use taimat_contract::{Alerters, Channels, Policies};
 
 use crate::house::Condition;
-pub use crate::outbox::Shrink;
+
+/// Makes a JPEG narrower; none if it is no picture. Never makes it wider.
+pub type Shrink = fn(&[u8], u32) -> Option<Vec<u8>>;
 
 /// Says what is the case that should not be, for what is not seen from here.
 pub trait Conditions: Send + Sync + std::fmt::Debug {

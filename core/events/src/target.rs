@@ -7,7 +7,7 @@ use std::time::Duration;
 use taimat_base::PluginId;
 use taimat_contract::{Attribute, CommuneFacts};
 
-use crate::rulings::AlertRule;
+use crate::alert_rule::AlertRule;
 
 /// The alerter that is built in: it writes a line into the router's log.
 pub const LOG_ALERTER: &str = "log";

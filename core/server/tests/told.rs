@@ -259,12 +259,13 @@ impl Others {
                 line.unwrap_or_else(|| panic!("no {name} in {mail}"))
                     .to_owned()
             };
-            let thread = header("References:");
-            // The conversation is the event's.
-            let event = thread
-                .split(|c: char| !c.is_ascii_alphanumeric())
-                .find(|word| word.len() == 26)
-                .unwrap_or_else(|| panic!("{thread}"));
+            // In English it is plain text, with the link to the event's page.
+            let link = mail
+                .split_once("/event/thu/")
+                .map(|(_, rest)| rest.get(..26));
+            let event = link
+                .flatten()
+                .unwrap_or_else(|| panic!("no link in {mail}"));
             note("desk", event, &header("Message-ID:"));
         }
         heard

@@ -10,9 +10,7 @@ use taimat_contract::message::{Media, MediaKind};
 
 use crate::event::EventId;
 use crate::store::EventStore;
-
-/// Makes a JPEG narrower; none if it is no picture. Never makes it wider.
-pub type Shrink = fn(&[u8], u32) -> Option<Vec<u8>>;
+use crate::surroundings::Shrink;
 
 /// A picture is no larger than this, in bytes; one that is, is made smaller.
 const MAX_BYTES: usize = 1 << 20;

@@ -6,5 +6,4 @@ mod media;
 mod upkeep;
 
 pub(crate) use courier::Courier;
-pub use media::Shrink;
 pub(crate) use upkeep::Upkeep;

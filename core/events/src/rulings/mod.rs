@@ -2,8 +2,5 @@
 
 mod builtin;
 mod desk;
-mod hours;
 
-pub use builtin::{AlertRule, Escalation};
 pub(crate) use desk::Desk;
-pub use hours::{BadHours, DayKinds, Hours};

@@ -8,7 +8,8 @@ use taimat_contract::UnixMicros;
 use taimat_contract::alerter::{Item, Receipt};
 use ulid::Ulid;
 
-use super::{EventStore, name, rows};
+use super::event_store::{EventStore, name};
+use super::rows;
 use crate::delivery::{Delivery, DeliveryStatus, Progress};
 use crate::error::StoreError;
 use crate::event::{Event, EventId};

@@ -10,8 +10,9 @@ use taimat_base::CommuneId;
 use taimat_contract::policy::{OtherEvent, Ruling, Situation, Told as ToldTarget, Why};
 use taimat_contract::{Attribute, UnixMicros};
 
+use super::event_store::EventStore;
 use super::outbox::{self, Enqueued, NewDelivery};
-use super::{EventStore, rows};
+use super::rows;
 use crate::delivery::DeliveryStatus;
 use crate::error::StoreError;
 use crate::event::{Event, EventId};

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params};
 use taimat_base::{CameraId, CommuneId};
 
-use super::EventStore;
+use super::event_store::EventStore;
 use crate::error::StoreError;
 use crate::log::Told;
 

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taimat_base::CommuneId;
 use taimat_contract::policy::{Alert, DeliveryState, Ruling, Why};
-use taimat_contract::{Attribute, Severity};
+use taimat_contract::{Attribute, Severity, UnixMicros};
 
 use super::tests::{at, closed, event, opened, store};
 use super::*;
 use crate::delivery::DeliveryStatus;
-use crate::log::NotToldReason;
+use crate::event::Event;
+use crate::log::{Happening, NotToldReason};
 use crate::target::{CommuneAlerts, Target};
 
 fn alerts() -> Arc<CommuneAlerts> {

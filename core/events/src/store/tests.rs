@@ -1,11 +1,16 @@
 use std::time::{Duration, SystemTime};
 
+use rusqlite::Connection;
 use taimat_base::CommuneId;
-use taimat_contract::{Attribute, Detection, Severity};
+
+use taimat_contract::{Attribute, Detection, Severity, UnixMicros};
 
 use super::*;
-use crate::event::EventId;
-use crate::grouping::Course;
+use crate::error::StoreError;
+use crate::event::{Event, EventId, EventPicture, Phase};
+use crate::grouping::{Change, Course};
+use crate::log::{Happening, Told};
+use crate::silence::NewSilence;
 
 const MINUTE: i64 = 60_000_000;
 

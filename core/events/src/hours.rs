@@ -55,7 +55,7 @@ pub struct DayKinds {
 
 /// A moment on the commune's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment {
+pub(crate) struct Moment {
     /// After midnight.
     minute: u16,
     today: Day,
@@ -71,7 +71,7 @@ struct Day {
 
 impl Moment {
     /// A zone that is not known here is UTC: `commune.toml` was refused with it.
-    pub(super) fn of(at: UnixMicros, facts: &CommuneFacts) -> Self {
+    pub(crate) fn of(at: UnixMicros, facts: &CommuneFacts) -> Self {
         let zone = TimeZone::get(&facts.time_zone).unwrap_or(TimeZone::UTC);
         let at = Timestamp::from_microsecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH);
         let local = at.to_zoned(zone).datetime();
@@ -97,7 +97,7 @@ impl Moment {
 
     /// Whether it is within the hours of such a day. What goes over midnight belongs to the day on which
     /// it began.
-    pub(super) fn is_in(&self, hours: Option<Hours>, days: Option<DayKinds>) -> bool {
+    pub(crate) fn is_in(&self, hours: Option<Hours>, days: Option<DayKinds>) -> bool {
         let on = |day: Day| {
             days.is_none_or(|days| {
                 if day.holiday {
