@@ -318,6 +318,8 @@ async fn until_all_are_told(router: &Router) {
         let waiting = store.deliveries(&commune, Some(DeliveryStatus::Waiting), None, None);
         let asked = unruled(store);
         if waiting.unwrap().is_empty() && asked == 0 {
+            // What stands at the broker without events is looked at every other second.
+            tokio::time::sleep(Duration::from_secs(6)).await;
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
