@@ -100,6 +100,7 @@ function delivery(
 /** A router that knows one commune, and what was asked of it. */
 class Answers {
   targets: Schemas['TargetsView'] = {
+    channels: [],
     policy: 'night',
     rules: 2,
     targets: [
@@ -418,7 +419,7 @@ test('the list of events says of which somebody could not be told', async ({ pag
 
 test('nobody to tell: the page shows what to write', async ({ page }) => {
   const answers = new Answers();
-  answers.targets = { policy: null, rules: 0, targets: [] };
+  answers.targets = { channels: [], policy: null, rules: 0, targets: [] };
   answers.failed = [];
   await open(page, answers, '#/targets/thu');
   await expect(page.getByRole('heading', { name: 'Chưa có nơi nhận tin' })).toBeVisible();

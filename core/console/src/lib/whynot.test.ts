@@ -59,7 +59,7 @@ const target = (name: string, more: object = {}): TargetsView['targets'][number]
   ...more,
 });
 const around = (more: Partial<Around> = {}): Around => ({
-  targets: { policy: null, rules: 2, targets: [target('desk')] },
+  targets: { channels: [], policy: null, rules: 2, targets: [target('desk')] },
   silences: [],
   now: NOW,
   ...more,
@@ -81,7 +81,7 @@ function said(told: Story, about: Around = around()): string {
   return words.join(' | ');
 }
 
-const policy: TargetsView = { policy: 'night', rules: 1, targets: [target('desk')] };
+const policy: TargetsView = { channels: [], policy: 'night', rules: 1, targets: [target('desk')] };
 
 test('nobody has ruled yet', () => {
   expect(said(story([]))).toBe('Chưa có quyết định báo cho ai.');
@@ -90,7 +90,7 @@ test('nobody has ruled yet', () => {
 });
 
 test('nobody could be told at all', () => {
-  const none = around({ targets: { policy: null, rules: 0, targets: [] } });
+  const none = around({ targets: { channels: [], policy: null, rules: 0, targets: [] } });
   expect(said(story([ruled()]), none)).toBe('commune.toml chưa ghi nơi nhận tin nào.');
 });
 
@@ -104,7 +104,7 @@ test('it was ruled that nobody is told, and why', () => {
 });
 
 test('without rules only what is serious is told', () => {
-  const bare = around({ targets: { policy: null, rules: 0, targets: [target('desk')] } });
+  const bare = around({ targets: { channels: [], policy: null, rules: 0, targets: [target('desk')] } });
   expect(said(story([ruled()], [], { severity: 'notice' }), bare)).toContain('chỉ báo từ mức cảnh báo');
   expect(said(story([ruled()]), bare)).toContain('không báo ai về sự kiện này');
 });
@@ -144,7 +144,9 @@ test('it waits: for its time, for its turn, for a moment', () => {
   expect(said(story([tell], [delivery()]))).toBe('desk: Tin sắp được gửi.');
   // The page knows the ruling, and not yet what came of it.
   expect(said(story([tell]))).toBe('desk: Tin sắp được gửi.');
-  const busy = around({ targets: { policy: null, rules: 1, targets: [target('desk', { waiting: 7 })] } });
+  const busy = around({
+    targets: { channels: [], policy: null, rules: 1, targets: [target('desk', { waiting: 7 })] },
+  });
   expect(said(story([tell], [delivery({ made: minutes(-1) })]), busy)).toContain('số tin đang chờ: 7');
 });
 
@@ -162,7 +164,7 @@ test('given up, and why', () => {
   const failed = delivery({ state: 'failed', next: null, attempts: 9, error: 'HTTP 403', ended: minutes(2) });
   const words = 'desk: Không báo được, từ 12:02 không thử nữa (số lần thử: 9): “HTTP 403”.';
   expect(said(story([], [failed]))).toBe(words);
-  const gone = { policy: null, rules: 1, targets: [target('desk', { gone: true })] };
+  const gone = { channels: [], policy: null, rules: 1, targets: [target('desk', { gone: true })] };
   expect(said(story([], [failed]), around({ targets: gone }))).toContain('Nơi nhận này không còn nữa');
 });
 
@@ -198,6 +200,7 @@ test('it was told, so it was', () => {
 
 test('each has its own answer, and so have those who were not named', () => {
   const targets = {
+    channels: [],
     policy: null,
     rules: 1,
     targets: ['desk', 'deputy', 'siren'].map((name) => target(name)),

@@ -1,6 +1,6 @@
 //! Tells targets. Each target has its turn by itself: one that hangs delays nobody else.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use taimat_base::{CommuneId, PluginId, Seldom, clock};
 use taimat_contract::alerter::{Alerter, Decision, Item, Sent, Task};
 use taimat_contract::{Dispatch, Unanswered};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::course::{self, Next};
 use super::media::TaskMedia;
@@ -54,15 +54,15 @@ impl Courier {
     /// the same key.
     pub(crate) async fn run(self: Arc<Self>, stop: Stop) {
         let mut news = self.events.store().follow();
-        let mut rounds: JoinSet<Whom> = JoinSet::new();
-        let mut busy: HashSet<Whom> = HashSet::new();
+        let mut rounds: JoinSet<()> = JoinSet::new();
+        let mut busy: HashMap<Whom, Id> = HashMap::new();
         let mut failing = Seldom::default();
         loop {
-            let next = match self.due(busy.clone()).await {
+            let next = match self.due(busy.keys().cloned().collect()).await {
                 Ok((due, next)) => {
                     for whom in due {
-                        busy.insert(whom.clone());
-                        rounds.spawn(Arc::clone(&self).round(whom, stop.clone()));
+                        let round = Arc::clone(&self).round(whom.clone(), stop.clone());
+                        busy.insert(whom, rounds.spawn(round).id());
                     }
                     next
                 }
@@ -77,10 +77,10 @@ impl Courier {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = rounds.join_next() => match done {
-                    Ok(whom) => drop(busy.remove(&whom)),
-                    Err(_panicked) => busy.clear(),
-                },
+                Some(done) = rounds.join_next_with_id() => {
+                    let ended = done.map_or_else(|panicked| panicked.id(), |(id, ())| id);
+                    busy.retain(|_, round| *round != ended);
+                }
                 () = waits(&mut news) => {}
                 () = clock::sleep_until(next) => {}
             }
@@ -117,7 +117,7 @@ impl Courier {
     }
 
     /// Tells a target all that is due.
-    async fn round(self: Arc<Self>, whom: Whom, stop: Stop) -> Whom {
+    async fn round(self: Arc<Self>, whom: Whom, stop: Stop) {
         while !stop.is_cancelled() {
             match self.one(&whom).await {
                 Ok(true) => {}
@@ -129,7 +129,6 @@ impl Courier {
                 }
             }
         }
-        whom
     }
 
     /// Carries the delivery whose turn it is on; whether there was one.

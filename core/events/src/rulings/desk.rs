@@ -2,7 +2,7 @@
 //! after the other, so that an answer sees what followed from the one before; communes do not wait for each
 //! other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use taimat_base::{CommuneId, PluginId, Seldom, clock};
 use taimat_contract::Unanswered;
 use taimat_contract::policy::Ruling;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::builtin;
 use crate::error::StoreError;
@@ -68,8 +68,8 @@ impl Desk {
     /// Asks until told to stop.
     pub(crate) async fn run(self: Arc<Self>, stop: Stop) {
         let mut news = self.events.store().follow();
-        let mut rounds: JoinSet<CommuneId> = JoinSet::new();
-        let mut busy: HashSet<CommuneId> = HashSet::new();
+        let mut rounds: JoinSet<()> = JoinSet::new();
+        let mut busy: HashMap<CommuneId, Id> = HashMap::new();
         let mut failing = Seldom::default();
         let (mut looked, mut wall) = (clock::now(), now());
         loop {
@@ -77,9 +77,10 @@ impl Desk {
             let next = match due {
                 Ok((communes, next)) => {
                     for commune in communes {
-                        if busy.insert(commune.clone()) {
+                        if !busy.contains_key(&commune) {
                             let desk = Arc::clone(&self);
-                            rounds.spawn(desk.round(commune, stop.clone()));
+                            let round = rounds.spawn(desk.round(commune.clone(), stop.clone()));
+                            busy.insert(commune, round.id());
                         }
                     }
                     next.min(TICK)
@@ -95,12 +96,9 @@ impl Desk {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(done) = rounds.join_next() => {
-                    match done {
-                        Ok(commune) => drop(busy.remove(&commune)),
-                        // Which one it was is not known: all are looked at again.
-                        Err(_panicked) => busy.clear(),
-                    }
+                Some(done) = rounds.join_next_with_id() => {
+                    let ended = done.map_or_else(|panicked| panicked.id(), |(id, ())| id);
+                    busy.retain(|_, round| *round != ended);
                 }
                 () = asked(&mut news) => {}
                 () = clock::sleep_until(next) => {}
@@ -145,7 +143,7 @@ impl Desk {
     }
 
     /// Asks what a commune's policy has to be asked.
-    async fn round(self: Arc<Self>, commune: CommuneId, stop: Stop) -> CommuneId {
+    async fn round(self: Arc<Self>, commune: CommuneId, stop: Stop) {
         for _ in 0..ROUND {
             if stop.is_cancelled() {
                 break;
@@ -160,7 +158,6 @@ impl Desk {
                 }
             }
         }
-        commune
     }
 
     /// Asks one question; whether there may be more.

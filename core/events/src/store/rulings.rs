@@ -235,9 +235,13 @@ impl Ruled {
         now: UnixMicros,
         told: &mut Vec<Told>,
     ) -> Result<(), StoreError> {
-        // One that took its place meanwhile has another number.
-        to.prepare_cached("DELETE FROM question WHERE number = ?1")?
+        // One that took its place meanwhile has another number, and is about the event as it is now.
+        let open = to
+            .prepare_cached("DELETE FROM question WHERE number = ?1")?
             .execute([self.question])?;
+        if open == 0 {
+            return Ok(());
+        }
         let Some((number, event)) = rows::read(to, self.event)? else {
             return Ok(());
         };
