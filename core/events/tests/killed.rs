@@ -170,7 +170,7 @@ fn after_two_hundred_kills_all_is_there_and_everybody_is_told() {
         let mut child = child(folder.path(), false);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // As many lines as there are until then, and then at any moment of the next.
-        let until = moments.random_range(0..30);
+        let until = moments.random_range(0..20);
         let (mut heard, mut ready, mut killed) = (0, false, false);
         for line in lines.map_while(Result::ok) {
             ready |= line.ends_with("ready");
@@ -254,5 +254,5 @@ fn check(folder: &Path, said: &Said) {
     assert!(lost.is_empty(), "told and not there: {lost:?}");
     assert!(missing.is_empty(), "never told: {missing:?}");
     assert_eq!((changed, disorder), (0, 0));
-    assert!(events.len() > 150, "{}", events.len());
+    assert!(events.len() > 100, "{}", events.len());
 }
