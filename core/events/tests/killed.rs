@@ -19,6 +19,7 @@ use std::time::Duration;
 use house::{House, alerts, rule};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use taimat_base::tasks::Tasks;
 use taimat_base::{CameraKey, clock};
 use taimat_contract::{Detected, Detection, DetectionSink, UnixMicros};
 use taimat_events::{DeliveryStatus, EventStore};
@@ -41,7 +42,8 @@ async fn detect(folder: &Path, last: bool) {
         return until_all_are_told(&house).await;
     }
     let sink = Arc::clone(&house.events);
-    tokio::spawn(async move {
+    let tasks = Tasks::new();
+    tasks.spawn("detect", tracing::Span::none(), |_stop| async move {
         let plugin = "eye".parse().unwrap();
         for track in 0_u64.. {
             let camera = format!("c{}", track % RATE).parse().unwrap();
@@ -234,7 +236,7 @@ fn check(folder: &Path, said: &Said) {
         .values()
         .map(|keys| {
             keys.windows(2)
-                .filter(|two| two[0][..10] > two[1][..10])
+                .filter(|two| two[0].get(..10) > two[1].get(..10))
                 .count()
         })
         .sum();

@@ -116,7 +116,7 @@ impl Upkeep {
 
     /// What stands at targets that the file does not name any more.
     async fn clear_former(
-        &mut self,
+        &self,
         commune: &CommuneId,
         alerts: &CommuneAlerts,
     ) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 //! other.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -77,10 +78,10 @@ impl Desk {
             let next = match due {
                 Ok((communes, next)) => {
                     for commune in communes {
-                        if !busy.contains_key(&commune) {
+                        if let Entry::Vacant(idle) = busy.entry(commune.clone()) {
                             let desk = Arc::clone(&self);
-                            let round = rounds.spawn(desk.round(commune.clone(), stop.clone()));
-                            busy.insert(commune, round.id());
+                            let round = rounds.spawn(desk.round(commune, stop.clone()));
+                            idle.insert(round.id());
                         }
                     }
                     next.min(TICK)
