@@ -3,6 +3,8 @@
 //! What waits is committed together, so that many events cost one wait for the disk. Nobody is told
 //! of anything before it is there.
 
+mod deliveries;
+mod enqueue;
 mod event_store;
 mod outbox;
 mod query;
@@ -14,9 +16,9 @@ mod stands;
 mod story;
 mod writer;
 
+pub use deliveries::TargetState;
 pub(crate) use event_store::Write;
 pub use event_store::{Answer, EventStore};
-pub use outbox::TargetState;
 pub(crate) use outbox::{End, Ended, Head, HeadEvent, Tried, Turn};
 pub use query::{EventPage, EventQuery, EventState, Standing};
 pub use retention::Keep;

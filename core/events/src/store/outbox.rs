@@ -1,234 +1,18 @@
-//! The outbox on disk: whom to tell of what, how far it is, what came of it.
+//! The outbox on disk: whose turn it is at a target, how far a delivery is, what came of it.
 
-use rand::RngExt;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
 use taimat_contract::alerter::{Item, Receipt};
-use ulid::Ulid;
 
+use super::enqueue::{self, Enqueued, NewDelivery};
 use super::event_store::{EventStore, name};
 use super::rows;
-use crate::delivery::{Delivery, DeliveryStatus, Progress};
+use crate::delivery::{DeliveryStatus, Progress};
 use crate::error::StoreError;
-use crate::event::{Event, EventId};
-use crate::log::{Happening, NotToldReason, Told};
+use crate::event::Event;
+use crate::log::{Happening, Told};
 use crate::target::Target;
-
-/// Deliveries of a commune that wait at most. Whoever is ruled to be told beyond is not, and the story
-/// says so.
-const MAX_WAITING: u32 = 10_000;
-/// Events of one delivery: as many as an alerter may be given.
-const MAX_TOGETHER: usize = taimat_contract::alerter::Task::MAX_ITEMS;
-/// Deliveries of a page.
-const PAGE: u32 = 100;
-
-/// What a ruling says about telling a target.
-#[derive(Debug)]
-pub(super) struct NewDelivery<'a> {
-    pub(super) follow: bool,
-    pub(super) together: &'a str,
-    pub(super) not_before: UnixMicros,
-}
-
-/// What became of it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Enqueued {
-    /// It is told from now on.
-    New,
-    /// It waits already, or has been told of the event as it is.
-    Already,
-    /// It is not told.
-    Refused(NotToldReason),
-}
-
-/// What the alerter's file says of a target, as it is kept with a target that is no more.
-fn address(target: &Target) -> Result<String, StoreError> {
-    rows::json(&(&target.alerter, &target.address))
-}
-
-fn key(now: UnixMicros) -> String {
-    let milliseconds = u64::try_from(now.0 / 1000).unwrap_or(0);
-    let ulid = Ulid::from_parts(milliseconds, rand::rng().random());
-    let mut key = ulid.to_string();
-    key.make_ascii_lowercase();
-    key
-}
-
-/// Who is told of an event's end.
-pub(super) fn followers(from: &Connection, event: i64) -> Result<Vec<String>, StoreError> {
-    let mut all = from.prepare_cached("SELECT target FROM told WHERE event = ?1 AND follow")?;
-    let all = all.query_map([event], |row| row.get(0))?;
-    Ok(all.collect::<Result<_, _>>()?)
-}
-
-/// Has a target told of an event, alone or with others.
-pub(super) fn enqueue(
-    to: &Connection,
-    (event, revision): (i64, i64),
-    (commune, name, target): (&CommuneId, &str, &Target),
-    new: &NewDelivery<'_>,
-    now: UnixMicros,
-) -> Result<Enqueued, StoreError> {
-    let commune = commune.as_str();
-    let gone: Option<Option<String>> = to
-        .prepare_cached("SELECT gone FROM target WHERE commune = ?1 AND target = ?2")?
-        .query_row([commune, name], |row| row.get(0))
-        .optional()?;
-    if gone
-        .flatten()
-        .is_some_and(|gone| address(target).ok() == Some(gone))
-    {
-        return Ok(Enqueued::Refused(NotToldReason::Gone));
-    }
-    to.prepare_cached(
-        "INSERT INTO told (event, target, at, follow) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET follow = max(follow, excluded.follow)",
-    )?
-    .execute(params![event, name, now.0, new.follow])?;
-    // One that is not worded yet will say how it is then.
-    let (newest, waits): (Option<i64>, Option<bool>) = to
-        .prepare_cached(
-            "SELECT max(revision), max(state = 0 AND plan IS NULL) FROM delivery \
-             JOIN delivery_item ON delivery = number \
-             WHERE event = ?1 AND target = ?2 AND state != ?3",
-        )?
-        .query_row(
-            params![event, name, DeliveryStatus::TakenBack.number()],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-    if waits == Some(true) {
-        hasten(to, event, name, new.not_before.max(now))?;
-        return Ok(Enqueued::Already);
-    }
-    if newest.is_some_and(|newest| newest >= revision) {
-        return Ok(Enqueued::Already);
-    }
-    let joined = join(to, (event, revision), (commune, name), new)?;
-    if joined {
-        return Ok(Enqueued::New);
-    }
-    let waiting: u32 = to
-        .prepare_cached("SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1")?
-        .query_row([commune], |row| row.get(0))?;
-    if waiting >= MAX_WAITING {
-        return Ok(Enqueued::Refused(NotToldReason::Full));
-    }
-    let start = now.max(new.not_before);
-    to.prepare_cached(
-        "INSERT INTO delivery (key, commune, target, together, state, not_before, due, made, expires) \
-         VALUES (?1, ?2, ?3, ?4, 0, ?5, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        key(now),
-        commune,
-        name,
-        new.together,
-        start.0,
-        now.0,
-        start.after(target.deadline).0,
-    ])?;
-    let delivery = to.last_insert_rowid();
-    add(to, delivery, event, revision)?;
-    Ok(Enqueued::New)
-}
-
-fn add(to: &Connection, delivery: i64, event: i64, revision: i64) -> Result<(), StoreError> {
-    to.prepare_cached(
-        "INSERT OR REPLACE INTO delivery_item (delivery, event, revision) VALUES (?1, ?2, ?3)",
-    )?
-    .execute(params![delivery, event, revision])?;
-    Ok(())
-}
-
-/// Adds it to a delivery of the same group that waits, if there is one.
-fn join(
-    to: &Connection,
-    (event, revision): (i64, i64),
-    (commune, name): (&str, &str),
-    new: &NewDelivery<'_>,
-) -> Result<bool, StoreError> {
-    if new.together.is_empty() {
-        return Ok(false);
-    }
-    let group: Option<i64> = to
-        .prepare_cached(
-            "SELECT number FROM delivery WHERE state = 0 AND commune = ?1 AND target = ?2 \
-             AND together = ?3 AND plan IS NULL \
-             AND (SELECT count(*) FROM delivery_item WHERE delivery = number) < ?4 LIMIT 1",
-        )?
-        .query_row(params![commune, name, new.together, MAX_TOGETHER], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    let Some(group) = group else {
-        return Ok(false);
-    };
-    add(to, group, event, revision)?;
-    // What is urgent takes the others along.
-    to.prepare_cached(
-        "UPDATE delivery SET not_before = min(not_before, ?2), due = min(due, ?2) WHERE number = ?1",
-    )?
-    .execute(params![group, new.not_before.0])?;
-    Ok(true)
-}
-
-/// What waits for a later time goes out sooner, and takes those of its group along.
-fn hasten(to: &Connection, event: i64, name: &str, at: UnixMicros) -> Result<(), StoreError> {
-    to.prepare_cached(
-        "UPDATE delivery SET not_before = ?3, due = ?3 WHERE state = 0 AND plan IS NULL \
-         AND attempts = 0 AND not_before > ?3 AND target = ?2 \
-         AND number IN (SELECT delivery FROM delivery_item WHERE event = ?1)",
-    )?
-    .execute(params![event, name, at.0])?;
-    Ok(())
-}
-
-/// Takes back what waits about an event. What is worded about others too goes out.
-pub(super) fn take_back(
-    to: &Connection,
-    id: EventId,
-    event: i64,
-    reason: &str,
-    now: UnixMicros,
-    told: &mut Vec<Told>,
-) -> Result<(), StoreError> {
-    let mut all = to.prepare_cached(
-        "SELECT number, target, plan IS NULL, \
-         (SELECT count(*) FROM delivery_item WHERE delivery = number) FROM delivery \
-         JOIN delivery_item ON delivery = number WHERE event = ?1 AND state = 0",
-    )?;
-    let all = all.query_map([event], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-    })?;
-    let all: Vec<(i64, String, bool, u32)> = all.collect::<Result<_, _>>()?;
-    // Who was not told of it is not told of its end.
-    to.prepare_cached(
-        "UPDATE told SET follow = 0 WHERE event = ?1 AND NOT EXISTS (SELECT 1 FROM delivery \
-         JOIN delivery_item ON delivery = number WHERE delivery_item.event = told.event \
-         AND delivery.target = told.target AND state = ?2)",
-    )?
-    .execute(params![event, DeliveryStatus::Delivered.number()])?;
-    for (number, target, unworded, events) in all {
-        if events == 1 {
-            to.prepare_cached("UPDATE delivery SET state = ?2, ended = ?3 WHERE number = ?1")?
-                .execute(params![number, DeliveryStatus::TakenBack.number(), now.0])?;
-        } else if unworded {
-            to.prepare_cached("DELETE FROM delivery_item WHERE delivery = ?1 AND event = ?2")?
-                .execute([number, event])?;
-        } else {
-            continue;
-        }
-        let happening = Happening::TakenBack {
-            target,
-            delivery: number.unsigned_abs(),
-            reason: reason.to_owned(),
-        };
-        told.push(rows::append(to, id, now, happening)?);
-    }
-    Ok(())
-}
 
 /// A delivery whose turn it is, with all that is needed for it.
 #[derive(Debug, Clone)]
@@ -482,7 +266,7 @@ impl EventStore {
                 not_before: UnixMicros(0),
             };
             let whom = (&event.commune, name.as_str(), &target);
-            if enqueue(to, (number, 1), whom, &new, now)? != Enqueued::New {
+            if enqueue::enqueue(to, (number, 1), whom, &new, now)? != Enqueued::New {
                 let full = "too many messages wait already";
                 return Err(StoreError::Refused(full.into()));
             }
@@ -493,51 +277,6 @@ impl EventStore {
             Ok(entry)
         };
         self.writer.run(write).await
-    }
-
-    /// How it stands with a commune's targets, as far as anything was ever sent there.
-    ///
-    /// # Errors
-    /// If the disk says no. Waits for the disk.
-    pub fn target_states(&self, commune: &CommuneId) -> Result<Vec<TargetState>, StoreError> {
-        self.read(|from| {
-            let mut all = from.prepare_cached(
-                "SELECT target.target, delivered, failed, error, gone IS NOT NULL FROM target \
-                 WHERE commune = ?1",
-            )?;
-            let all = all.query_map([commune.as_str()], |row| {
-                let at = |at: Option<i64>| at.map(UnixMicros);
-                Ok(TargetState {
-                    name: row.get(0)?,
-                    delivered: at(row.get(1)?),
-                    failed: at(row.get(2)?),
-                    error: row.get(3)?,
-                    gone: row.get(4)?,
-                    waiting: 0,
-                    oldest: None,
-                })
-            })?;
-            let mut all: Vec<TargetState> = all.collect::<Result<_, _>>()?;
-            let mut waiting = from.prepare_cached(
-                "SELECT target, count(*), min(made) FROM delivery \
-                 WHERE state = 0 AND commune = ?1 GROUP BY target",
-            )?;
-            let mut rows = waiting.query([commune.as_str()])?;
-            while let Some(row) = rows.next()? {
-                let name: String = row.get(0)?;
-                let (waiting, oldest) = (row.get(1)?, Some(UnixMicros(row.get(2)?)));
-                match all.iter_mut().find(|state| state.name == name) {
-                    Some(state) => (state.waiting, state.oldest) = (waiting, oldest),
-                    None => all.push(TargetState {
-                        name,
-                        waiting,
-                        oldest,
-                        ..TargetState::default()
-                    }),
-                }
-            }
-            Ok(all)
-        })
     }
 
     /// Targets whose last delivery was given up, of all communes, with why.
@@ -572,109 +311,6 @@ impl EventStore {
             })?)
         })
     }
-
-    /// Deliveries of a commune, the newest first: all of a state, a target or both, older than one.
-    ///
-    /// # Errors
-    /// If the disk says no. Waits for the disk.
-    pub fn deliveries(
-        &self,
-        commune: &CommuneId,
-        state: Option<DeliveryStatus>,
-        target: Option<&str>,
-        before: Option<u64>,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let mut conditions = vec!["commune = ?"];
-        let mut values = vec![Value::from(commune.to_string())];
-        if let Some(state) = state {
-            conditions.push("state = ?");
-            values.push(state.number().into());
-        }
-        if let Some(target) = target {
-            conditions.push("target = ?");
-            values.push(target.to_owned().into());
-        }
-        if let Some(before) = before {
-            conditions.push("number < ?");
-            values.push(i64::try_from(before).unwrap_or(i64::MAX).into());
-        }
-        values.push(i64::from(PAGE).into());
-        let sql = format!(
-            "SELECT {COLUMNS} FROM delivery WHERE {} ORDER BY number DESC LIMIT ?",
-            conditions.join(" AND ")
-        );
-        self.read(|from| {
-            let mut all = from.prepare_cached(&sql)?;
-            let all = all.query_map(params_from_iter(values), delivery)?;
-            let all = all.collect::<Result<Vec<_>, _>>()?;
-            all.into_iter().map(|d| with_ids(from, d)).collect()
-        })
-    }
-}
-
-/// Deliveries of one event, the oldest first.
-pub(super) fn of_event(from: &Connection, event: i64) -> Result<Vec<Delivery>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM delivery JOIN delivery_item ON delivery = number WHERE event = ?1 \
-         ORDER BY number"
-    );
-    let mut all = from.prepare_cached(&sql)?;
-    let all = all.query_map([event], delivery)?;
-    let all = all.collect::<Result<Vec<_>, _>>()?;
-    all.into_iter().map(|d| with_ids(from, d)).collect()
-}
-
-const COLUMNS: &str = "number, target, state, made, due, attempts, error, ended";
-
-fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let state: usize = row.get(2)?;
-    let state = DeliveryStatus::ALL.get(state).copied();
-    let state = state.ok_or_else(|| rows::odd(2, "no state of a delivery"))?;
-    let due = UnixMicros(row.get(4)?);
-    Ok(Delivery {
-        number: row.get(0)?,
-        target: row.get(1)?,
-        state,
-        events: Vec::new(),
-        made: UnixMicros(row.get(3)?),
-        next: (state == DeliveryStatus::Waiting).then_some(due),
-        attempts: row.get(5)?,
-        error: row.get(6)?,
-        ended: row.get::<_, Option<i64>>(7)?.map(UnixMicros),
-    })
-}
-
-fn with_ids(from: &Connection, delivery: Delivery) -> Result<Delivery, StoreError> {
-    let mut all = from.prepare_cached(
-        "SELECT id FROM delivery_item JOIN event ON number = event WHERE delivery = ?1 ORDER BY id",
-    )?;
-    let number = i64::try_from(delivery.number).unwrap_or(i64::MAX);
-    let ids = all.query_map([number], |row| row.get::<_, String>(0))?;
-    let ids = ids.collect::<Result<Vec<_>, _>>()?;
-    Ok(Delivery {
-        events: ids.iter().filter_map(|id| id.parse().ok()).collect(),
-        ..delivery
-    })
-}
-
-/// How it stands with a target.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, utoipa::ToSchema)]
-pub struct TargetState {
-    /// Its name.
-    pub name: String,
-    /// When it was told something last.
-    pub delivered: Option<UnixMicros>,
-    /// When something was given up last.
-    pub failed: Option<UnixMicros>,
-    /// Why that was.
-    pub error: Option<String>,
-    /// It is no more, as its alerter says; it is told nothing until the file says it anew, or somebody
-    /// tries it.
-    pub gone: bool,
-    /// Deliveries that wait.
-    pub waiting: u64,
-    /// When the oldest of them was ruled.
-    pub oldest: Option<UnixMicros>,
 }
 
 /// An attempt that did not go well.
@@ -758,7 +394,7 @@ impl Ended {
             return Ok(());
         }
         let gone = match (&self.end, target) {
-            (End::Gone(_), Some(target)) => Some(address(target)?),
+            (End::Gone(_), Some(target)) => Some(enqueue::address(target)?),
             _ => None,
         };
         let (commune, name) = (self.commune.as_str(), &self.target);

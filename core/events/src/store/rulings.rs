@@ -10,8 +10,8 @@ use taimat_base::CommuneId;
 use taimat_contract::policy::{OtherEvent, Ruling, Situation, Told as ToldTarget, Why};
 use taimat_contract::{Attribute, UnixMicros};
 
+use super::enqueue::{self, Enqueued, NewDelivery};
 use super::event_store::EventStore;
-use super::outbox::{self, Enqueued, NewDelivery};
 use super::rows;
 use crate::delivery::DeliveryStatus;
 use crate::error::StoreError;
@@ -267,7 +267,7 @@ impl Ruled {
             rows::ask(to, number, Why::Timer, due)?;
         }
         if let Some(why) = &ruling.suppress {
-            outbox::take_back(to, self.event, number, why, now, told)?;
+            enqueue::take_back(to, self.event, number, why, now, told)?;
         }
         let raised = i64::from(severity.is_some() || !notes.is_empty());
         let (tell, not_told) = self.tell(to, number, &event, raised, now)?;
@@ -355,7 +355,7 @@ impl Ruled {
         }
         let ends = matches!(self.why, Why::Closed | Why::Answered);
         let followers = match ends && self.ruling.suppress.is_none() {
-            true => outbox::followers(to, number)?,
+            true => enqueue::followers(to, number)?,
             false => Vec::new(),
         };
         for target in &followers {
@@ -372,7 +372,7 @@ impl Ruled {
                 Some(_) if event.silenced => Some(NotToldReason::Silenced),
                 Some(target) => {
                     let whom = (&event.commune, name, target);
-                    match outbox::enqueue(to, (number, revision), whom, &delivery, now)? {
+                    match enqueue::enqueue(to, (number, revision), whom, &delivery, now)? {
                         Enqueued::New => {
                             tell.push(name.to_owned());
                             None

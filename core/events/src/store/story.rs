@@ -1,7 +1,7 @@
 //! The story of an event, with who was told of it.
 
 use super::event_store::EventStore;
-use super::{outbox, rows};
+use super::{deliveries, rows};
 use crate::error::StoreError;
 use crate::event::EventId;
 use crate::log::Story;
@@ -21,7 +21,7 @@ impl EventStore {
             Ok(Story {
                 event,
                 log: log.collect::<Result<_, _>>()?,
-                deliveries: outbox::of_event(from, number)?,
+                deliveries: deliveries::of_event(from, number)?,
             })
         })
     }
