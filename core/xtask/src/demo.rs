@@ -17,7 +17,8 @@ pub(crate) struct DemoArgs {
     /// Build without optimisation: sooner there, slower afterwards
     #[arg(long)]
     dev: bool,
-    /// Stop when all cameras are live, with an error if they are not within half a minute
+    /// Stop when all cameras are live and somebody was told of something that one of them saw,
+    /// with an error if that takes too long
     #[arg(long)]
     check: bool,
 }
@@ -107,11 +108,13 @@ fn start(program: &Path, args: &[&str], ready: &str) -> anyhow::Result<ChildProc
     Ok(running)
 }
 
-/// Asks the API until every camera of the example is live.
+/// Asks the API until every camera of the example is live, and somebody was told of something.
 fn check() -> anyhow::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a chore at the edge")]
     let now = Instant::now;
     let deadline = now() + Duration::from_secs(30);
+    // What an earlier demo left is no proof.
+    let before = last_told();
     loop {
         let answer = ask("/api/v1/overview").unwrap_or_default();
         let live = answer["communes"][0]["cameras"].as_array().map(|cameras| {
@@ -121,12 +124,26 @@ fn check() -> anyhow::Result<()> {
         match live {
             Some((live, all)) if live == all && all > 0 && plugins_run() => {
                 say(&format!("{live} of {all} cameras are live, plugins run"));
-                return Ok(());
+                break;
             }
             _ if now() > deadline => anyhow::bail!("cameras live: {live:?} after 30 s"),
             _ => std::thread::park_timeout(Duration::from_millis(200)),
         }
     }
+    // Litter has to lie for a while.
+    let deadline = now() + Duration::from_secs(90);
+    while last_told() <= before {
+        anyhow::ensure!(now() < deadline, "nobody was told of anything in 90 s");
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    say("somebody was told of an event");
+    Ok(())
+}
+
+/// The number of the newest message that arrived.
+fn last_told() -> Option<u64> {
+    let path = "/api/v1/communes/hoa-lac/deliveries?state=delivered";
+    ask(path).unwrap_or_default()[0]["number"].as_u64()
 }
 
 /// Whether every plugin of the example runs.
