@@ -9,6 +9,8 @@ mod aac;
 mod assembler;
 mod codec;
 mod error;
+#[cfg(test)]
+mod fields;
 mod frame;
 mod h264;
 mod h265;

@@ -10,13 +10,13 @@ use crate::nal::units;
 use crate::quirk::Quirk;
 use crate::start::Start;
 
-const IDR: u8 = 0x65;
-const P: u8 = 0x41;
+pub(super) const IDR: u8 = 0x65;
+pub(super) const P: u8 = 0x41;
 const RECOVERY: [u8; 5] = [0x06, 0x06, 0x01, 0xC4, 0x80];
 
-struct Bench {
+pub(super) struct Bench {
     depacketizer: Depacketizer,
-    out: Vec<Frame>,
+    pub(super) out: Vec<Frame>,
     errors: Vec<DepacketizeError>,
 }
 
@@ -26,7 +26,7 @@ impl Bench {
         Self::with(VideoCodec::H264, &sets)
     }
 
-    fn with(codec: VideoCodec, sets: &[Bytes]) -> Self {
+    pub(super) fn with(codec: VideoCodec, sets: &[Bytes]) -> Self {
         Self {
             depacketizer: Depacketizer::video(codec, sets),
             out: Vec::new(),
@@ -40,7 +40,13 @@ impl Bench {
         bench
     }
 
-    fn lossy(&mut self, lost: u32, timestamp: u32, marker: bool, payload: &[u8]) -> &mut Self {
+    pub(super) fn lossy(
+        &mut self,
+        lost: u32,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) -> &mut Self {
         let packet = Packet {
             timestamp,
             marker,
@@ -52,22 +58,22 @@ impl Bench {
         self
     }
 
-    fn push(&mut self, timestamp: u32, marker: bool, payload: &[u8]) -> &mut Self {
+    pub(super) fn push(&mut self, timestamp: u32, marker: bool, payload: &[u8]) -> &mut Self {
         self.lossy(0, timestamp, marker, payload)
     }
 
-    fn flush(&mut self) -> &mut Self {
+    pub(super) fn flush(&mut self) -> &mut Self {
         self.depacketizer.flush(&mut self.out);
         self
     }
 
     /// The units of each picture.
-    fn pictures(&self) -> Vec<Vec<Vec<u8>>> {
+    pub(super) fn pictures(&self) -> Vec<Vec<Vec<u8>>> {
         let read = |frame: &Frame| units(&frame.data).map(|unit| unit.to_vec()).collect();
         self.out.iter().map(read).collect()
     }
 
-    fn seen(&mut self) -> Vec<Quirk> {
+    pub(super) fn seen(&mut self) -> Vec<Quirk> {
         let seen = self.depacketizer.quirks();
         seen.seen().map(|(quirk, _)| quirk).collect()
     }
