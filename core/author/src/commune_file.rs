@@ -72,7 +72,7 @@ pub(crate) struct TargetText {
     /// What an alerter is told of it.
     #[serde(default)]
     address: BTreeMap<String, String>,
-    /// It can not be reached: the house gives up after so long.
+    /// It can not be reached: the router gives up after so long.
     undelivered: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub(crate) struct WrittenCommune {
     pub(crate) facts: CommuneFacts,
     /// Of each target, what an alerter is told of it.
     pub(crate) addresses: BTreeMap<String, Vec<Attribute>>,
-    /// Targets that can not be reached, and how long the house tries.
+    /// Targets that can not be reached, and how long the router tries.
     pub(crate) undelivered: BTreeMap<String, Duration>,
     pub(crate) clock: WallClock,
 }

@@ -1,4 +1,4 @@
-//! What the house keeps while an alerter tells something: which message is next, what was tried, when
+//! What stands for the router while an alerter tells something: which message is next, what was tried, when
 //! it is tried again. Pure: replies and verdicts come in, messages go out.
 
 use std::collections::VecDeque;
@@ -8,7 +8,7 @@ use taimat_contract::UnixMicros;
 use taimat_contract::alerter::{Decision, Planned, Sent, Verdict};
 use taimat_contract::message::{HttpResponse, Outgoing, Reply};
 
-/// How long the house waits after the first attempt; twice as long after each further one.
+/// How long it waits after the first attempt; twice as long after each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest time between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);

@@ -9,7 +9,7 @@ use taimat_contract::event::{Answer, Phase};
 use taimat_contract::{Detection, Event, Severity, UnixMicros};
 
 use crate::commune_file::{CameraText, CommuneText, TargetText, WallClock, WrittenCommune};
-use crate::house::Happening;
+use crate::virtual_router::Happening;
 
 /// Events of a day at most, repetitions counted.
 const MOST_EVENTS: usize = 10_000;

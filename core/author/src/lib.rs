@@ -11,7 +11,6 @@ mod conversation;
 mod day;
 mod files;
 mod golden;
-mod house;
 mod inspect;
 mod message_words;
 mod new;
@@ -22,6 +21,7 @@ mod ruling_words;
 mod signing;
 mod tasks;
 pub mod trial;
+mod virtual_router;
 
 use std::path::PathBuf;
 

@@ -8,9 +8,9 @@ use taimat_sandbox::PolicyTrial;
 use taimat_sandbox::limits::LimitSettings;
 
 use crate::day::WrittenDay;
-use crate::house::{House, Step};
 use crate::report::Report;
 use crate::ruling_words;
+use crate::virtual_router::{Step, VirtualRouter};
 
 /// Lets a packed policy rule a day, so many times one after the other. A call that fails ends it.
 pub(crate) async fn run(
@@ -25,10 +25,10 @@ pub(crate) async fn run(
     let mut trial = PolicyTrial::start(plugin, settings, &facts, limits).await?;
     let targets = facts.targets.iter().map(|t| t.name.clone()).collect();
     let undelivered = day.commune.undelivered.clone();
-    let mut house = House::new(targets, undelivered, day.happenings(days)?);
+    let mut router = VirtualRouter::new(targets, undelivered, day.happenings(days)?);
     let mut report = Report::default();
     let mut calls: Vec<Duration> = Vec::new();
-    while let Some(step) = house.next().map_err(anyhow::Error::msg)? {
+    while let Some(step) = router.next().map_err(anyhow::Error::msg)? {
         match step {
             Step::Asks(question) => {
                 let (event, situation) = (&question.event, &question.situation);
@@ -41,8 +41,9 @@ pub(crate) async fn run(
                     let log: Vec<String> = lines.iter().map(|l| format!("  {}", l.text)).collect();
                     anyhow::anyhow!("{when}, {}: {failure}\n{}", event.id, log.join("\n"))
                 })?;
-                house.ruled(&question, &ruling);
-                let words = ruling_words::ruling(&ruling, situation.now, clock, |t| house.knows(t));
+                router.ruled(&question, &ruling);
+                let words =
+                    ruling_words::ruling(&ruling, situation.now, clock, |t| router.knows(t));
                 let camera = event.camera.as_ref().map_or("-", |c| c.as_str());
                 report.rows.push(format!(
                     "{when}  {:<10} {:<14} {:<12} {:<11}  {words}",

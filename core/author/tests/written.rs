@@ -1,4 +1,4 @@
-//! The house's own policies and alerters on the days and tasks that lie beside them, in the real
+//! Our own policies and alerters on the days and tasks that lie beside them, in the real
 //! sandbox: what they say is what their golden files say. `TAIMAT_WRITE_GOLDEN=1` writes those anew.
 #![allow(
     clippy::unwrap_used,
