@@ -4,8 +4,9 @@
 //! packets arrive. Both are flawed: cameras' clocks are set wrongly, jump and drift; arrival has the
 //! network's jitter, and ours may be set, too. So what is handed out is a line of its own. It goes
 //! at the pace of the RTP clock and is led towards the better of the two so slowly that nobody sees
-//! it: never a step, and never more than 500 ppm beside real time. The camera's own time is kept
-//! beside it, as it is.
+//! it: never a step, and never more than 500 ppm beside real time. One exception: as long as a source
+//! sends what it had kept before we came, units leave faster than they were captured, and the line
+//! waits for them. The camera's own time is kept beside it, as it is.
 //!
 //! Cost: a few additions an access unit; a slope over a dozen points every five seconds.
 
@@ -27,6 +28,13 @@ const BELIEVABLE: i64 = 5_000_000_000;
 const AGREEMENT: i64 = 250_000_000;
 /// A report says nothing any more when none has come for so long: usual are five seconds.
 const REPORT_AGE: i64 = 120_000_000_000;
+/// At the beginning of a connection units come faster than they were captured: many cameras, and all
+/// routers, send what they have kept first. Less than this is the network's jitter.
+const AHEAD: i64 = 50_000_000;
+/// What clocks drift from one unit to the next is less.
+const DRIFT: i64 = 1_000_000;
+/// Whoever has not sent faster than real time for so long has caught up.
+const CAUGHT_UP: i64 = 10_000_000_000;
 /// How fast the line is led, in millionths of real time.
 const SLEW_PPM: i64 = 500;
 
@@ -77,6 +85,18 @@ struct Report {
     fresh: bool,
 }
 
+/// The first units were older than they seemed, for what comes after them comes sooner.
+#[derive(Debug, Clone, Copy)]
+struct CatchUp {
+    /// The least there was between media time and arrival when the line was set, or put right.
+    lowest: i64,
+    /// Nanoseconds of arrival at which it is over.
+    until: i64,
+    /// How much sooner a unit has to come: once it is plain that the source catches up, the
+    /// network's jitter needs no room any more.
+    ahead: i64,
+}
+
 #[derive(Debug)]
 struct Track {
     timeline: Timeline,
@@ -89,6 +109,9 @@ struct Track {
     /// Its clock of day can be believed.
     believed: bool,
     restarted: bool,
+    /// No unit came since the clocks were forgotten.
+    fresh: bool,
+    catch_up: Option<CatchUp>,
 }
 
 impl Track {
@@ -101,6 +124,8 @@ impl Track {
             last: None,
             believed: false,
             restarted: false,
+            fresh: true,
+            catch_up: None,
         }
     }
 
@@ -108,6 +133,8 @@ impl Track {
         self.offset = Offset::default();
         self.report = None;
         self.believed = false;
+        self.fresh = true;
+        self.catch_up = None;
     }
 }
 
@@ -257,6 +284,9 @@ impl CaptureClock {
                 Some(lead) if track.line.is_none() => by_arrival.saturating_sub(set) + lead,
                 _ => by_arrival,
             });
+        if !reordered {
+            track.catch_up(arrived, by_camera.is_some());
+        }
         let line = track.lead(media, target, reordered);
         let mut at = media.saturating_add(line);
         if !reordered {
@@ -309,6 +339,40 @@ impl Track {
                 ClockTrust::Camera => true,
                 ClockTrust::Arrival => false,
             }
+    }
+
+    /// Nothing is captured after it has arrived: where the first units came late, the line was set
+    /// too late by as much as later ones come sooner, and is put right at once. Led there at 500 ppm,
+    /// a second would take half an hour.
+    fn catch_up(&mut self, arrived: i64, by_camera: bool) {
+        let Some(lowest) = self.offset.lowest() else {
+            return;
+        };
+        if std::mem::take(&mut self.fresh) {
+            // A line that begins with the camera's own time is right as it is.
+            let right = self.line.is_none() && by_camera;
+            self.catch_up = (!right).then_some(CatchUp {
+                lowest,
+                until: arrived.saturating_add(CAUGHT_UP),
+                ahead: AHEAD,
+            });
+            return;
+        }
+        let Some(catch_up) = &mut self.catch_up else {
+            return;
+        };
+        if arrived > catch_up.until {
+            self.catch_up = None;
+            return;
+        }
+        let sooner = catch_up.lowest.saturating_sub(lowest);
+        if sooner > catch_up.ahead {
+            if sooner > DRIFT {
+                catch_up.until = arrived.saturating_add(CAUGHT_UP);
+            }
+            (catch_up.lowest, catch_up.ahead) = (lowest, 0);
+            self.line = self.line.map(|line| line.saturating_sub(sooner));
+        }
     }
 
     /// Leads the line towards `target` by as much as the time since the last unit allows.
