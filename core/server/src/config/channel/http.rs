@@ -4,7 +4,8 @@ use taimat_base::Secret;
 use taimat_outbound::{Address, HttpSpec, Identity, OAuth2Habits, OAuth2Spec, SignIn};
 use toml_edit::{Item, TableLike};
 
-use super::{Reading, SECRET_HINT, Section, URL_HINT};
+use super::super::reader::Section;
+use super::reading::{Reading, SECRET_HINT, URL_HINT};
 
 /// Addresses beside a channel's own at most.
 const MAX_ALSO: usize = 8;

@@ -3,7 +3,7 @@
 use taimat_outbound::{MailEncryption, MailSpec};
 use toml_edit::Item;
 
-use super::Reading;
+use super::reading::Reading;
 
 pub(super) const SETTINGS: [&str; 5] = ["user", "password", "from", "to", "tls"];
 

@@ -4,7 +4,8 @@ use taimat_base::{ChannelId, CommuneId};
 use taimat_outbound::MqttSpec;
 use toml_edit::Item;
 
-use super::{Reading, Section};
+use super::super::reader::Section;
+use super::reading::Reading;
 
 pub(super) const SETTINGS: [&str; 5] = [
     "user",
