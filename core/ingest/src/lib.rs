@@ -53,6 +53,8 @@ struct RunningSource {
 pub struct Ingest {
     hub: Arc<Hub>,
     stop: Stop,
+    /// Held while what runs is made equal to what is wanted: the last wish is the one that counts.
+    reconciling: tokio::sync::Mutex<()>,
     running: Mutex<HashMap<ChannelKey, RunningSource>>,
     metrics: Arc<SourceFamilies>,
 }
@@ -69,6 +71,7 @@ impl Ingest {
         Ok(Self {
             hub,
             stop: Stop::new(),
+            reconciling: tokio::sync::Mutex::default(),
             running: Mutex::default(),
             metrics: Arc::new(SourceFamilies::register(registry)?),
         })
@@ -77,6 +80,7 @@ impl Ingest {
     /// Makes what runs equal to `desired`: stops what is not in it, starts what is new, restarts
     /// what has changed, and does not touch the rest.
     pub async fn reconcile(&self, desired: Vec<SourceSpec>) {
+        let _turn = self.reconciling.lock().await;
         let mut wanted: HashMap<ChannelKey, SourceSpec> = desired
             .into_iter()
             .map(|spec| (spec.key.clone(), spec))
@@ -201,5 +205,20 @@ mod tests {
         end_together(all.iter(), STOP_DEADLINE).await;
         let took = clock::now() - begun;
         assert!(took < STOP_DEADLINE * 2, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn the_last_wish_counts_though_an_earlier_one_is_under_way() {
+        let ingest = Ingest::new(Arc::default(), &Registry::new()).unwrap();
+        let spec = retry::tests::spec(Transport::Tcp, AfterRefusal::Wait);
+        let mut changed = spec.clone();
+        changed.audio = true;
+        ingest.reconcile(vec![spec]).await;
+        tokio::join!(
+            ingest.reconcile(vec![changed]),
+            ingest.reconcile(Vec::new())
+        );
+        assert!(ingest.running().is_empty());
+        ingest.stop(STOP_DEADLINE).await;
     }
 }

@@ -164,7 +164,7 @@ impl Retry {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::source::{Credentials, Mode, Transport, Trust};
     use taimat_hub::{ChannelKey, Limits};
