@@ -3,6 +3,7 @@
 import type { components } from './api';
 import { get, refusal } from './ask';
 import { inTurn, repeat } from './repeat';
+import { type Setting, settings } from './settings';
 
 export type Plugin = components['schemas']['PluginStatus'];
 export type Line = components['schemas']['Line'];
@@ -13,9 +14,11 @@ const POLL_MS = 2000;
 export class Plugins {
   list = $state.raw<Plugin[]>([]);
   known = $state(false);
-  /** The plugin whose log is shown. */
+  /** The plugin whose log and settings are shown. */
   opened = $state<string | null>(null);
   log = $state.raw<Line[]>([]);
+  /** What it can be told in `commune.toml`. */
+  settings = $state.raw<Setting[]>([]);
   /** What the last change was refused with, by plugin. */
   refused = $state<Record<string, string>>({});
 
@@ -34,23 +37,26 @@ export class Plugins {
     if (!response?.ok) return;
     this.list = (await response.json()) as Plugin[];
     this.known = true;
-    await this.#pollLog();
+    await this.#pollOpened();
   });
 
-  async #pollLog(): Promise<void> {
+  async #pollOpened(): Promise<void> {
     const plugin = this.opened;
     if (plugin === null) return;
     const response = await get(this.#path(plugin));
     if (!response?.ok) return;
-    const { log } = (await response.json()) as components['schemas']['PluginView'];
+    const view = (await response.json()) as components['schemas']['PluginView'];
     // Another one may have been opened in the meantime.
-    if (this.opened === plugin) this.log = log;
+    if (this.opened !== plugin) return;
+    this.log = view.log;
+    this.settings = settings(view.settings_schema);
   }
 
   open = (plugin: string): void => {
     this.opened = this.opened === plugin ? null : plugin;
     this.log = [];
-    void this.#pollLog();
+    this.settings = [];
+    void this.#pollOpened();
   };
 
   enable = async (plugin: string, enabled: boolean): Promise<void> => {
