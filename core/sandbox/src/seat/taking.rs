@@ -135,6 +135,10 @@ impl<G: Guest> Seat<G> {
     }
 
     /// Gives the state of the one to the other. Without it the new one begins anew, which is no fault.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "a seat that is only read is not held over an await: what is being made is not Sync"
+    )]
     async fn hand_over(&mut self, old: &mut Active<G>, new: &mut Active<G>) -> HandedOver {
         let saved = match old.guest.save().await {
             Ok(Some(saved)) => saved,
