@@ -3,29 +3,17 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use taimat_base::clock;
 use taimat_base::tasks::Stop;
-use taimat_contract::{Failure, Unanswered};
+use taimat_contract::Unanswered;
 
+use crate::answers::Answers;
 use crate::desk::{Asked, Question};
 use crate::probation::Given;
-use crate::seat::{Answer, Desired, Guest, Seat};
+use crate::seat::{Answer, Desired, Seat};
 
 /// How soon to look again whether CPU time is left.
 const SOON: Duration = Duration::from_millis(50);
-
-/// An instance that answers questions.
-#[async_trait]
-pub(crate) trait Answers: Guest {
-    /// What it is asked.
-    type Question: Send + Sync + 'static;
-    /// What it answers.
-    type Reply: Send + 'static;
-
-    /// Answers.
-    async fn answer(&mut self, question: &Self::Question) -> Result<Self::Reply, Failure>;
-}
 
 /// Runs what is desired until told to stop.
 pub(crate) async fn run<G: Answers>(mut seat: Seat<G>, mut desired: Desired, stop: Stop) {
@@ -61,10 +49,10 @@ async fn answer<G: Answers>(seat: &mut Seat<G>, question: Question) {
     let mut answered = Err(Unanswered::NotRunning);
     // The second time is for the instance before, if there is one.
     for _ in 0..2 {
-        let Some((guest, share)) = seat.turn() else {
+        let Some(guest) = seat.turn() else {
             break;
         };
-        let called = share.spend(guest.answer(&question)).await;
+        let called = guest.answer(&question).await;
         seat.set(|status| status.frames += 1);
         answered = match seat.judge(Given::Question, called) {
             Answer::Given(answer) => Ok(answer),

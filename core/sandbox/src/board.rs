@@ -8,7 +8,7 @@ use taimat_contract::{Cause, SettingsSchema};
 
 use crate::metrics::PluginMetrics;
 use crate::place::Place;
-use crate::states::PluginState;
+use crate::states::{PluginState, RunState};
 use crate::status::{ComponentStatus, LastError, PluginStatus, RunStatus, Usage};
 use crate::tail::{Line, Tail};
 
@@ -52,6 +52,21 @@ impl Showing {
         match place.camera() {
             Some(camera) => drop(self.cameras.remove(camera)),
             None => self.commune = None,
+        }
+    }
+
+    /// How it is doing: what runs is refused if none of its places takes it.
+    pub(crate) fn state(&self) -> PluginState {
+        let mut places = self.places().peekable();
+        let is_refused = |status: &SharedRunStatus| {
+            let status = status.lock().unwrap_or_else(|e| e.into_inner());
+            status.state == RunState::Refused
+        };
+        match self.state {
+            PluginState::Running if places.peek().is_some() && places.all(is_refused) => {
+                PluginState::Refused
+            }
+            state => state,
         }
     }
 
@@ -104,7 +119,7 @@ impl StatusBoard {
             .filter(|(_, count)| *count > 0);
         PluginStatus {
             name: self.name.clone(),
-            state: shown.state,
+            state: shown.state(),
             change_refused: shown.change_refused,
             generation: shown.generation,
             component: shown.component.clone(),

@@ -1,7 +1,6 @@
-//! What one plugin may say at one camera. It belongs to the two of them and not to an instance: a
+//! What one plugin may say at one place. It belongs to the two of them and not to an instance: a
 //! fresh instance finds what the one before has left.
 
-use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -9,20 +8,21 @@ use taimat_base::Seldom;
 use taimat_base::bucket::Bucket;
 
 use crate::limits::Limits;
+use crate::metrics::OwnMetrics;
 
-/// Names of own metrics.
-const MAX_NAMES: usize = 32;
-
-/// The budget of a plugin at a camera.
+/// The budget of a plugin at a place.
 #[derive(Debug, Default)]
-pub(crate) struct Budget(Mutex<Left>);
+pub(crate) struct Budget {
+    left: Mutex<Left>,
+    /// Where it writes its own metrics, if anybody reads them.
+    pub(crate) own: Option<OwnMetrics>,
+}
 
 #[derive(Debug)]
 struct Left {
     log_lines: Bucket,
     detections: Bucket,
     bad: Seldom,
-    names: BTreeSet<String>,
 }
 
 impl Default for Left {
@@ -31,12 +31,19 @@ impl Default for Left {
             log_lines: Bucket::new(0.0, 0.0),
             detections: Bucket::new(0.0, 0.0),
             bad: Seldom::default(),
-            names: BTreeSet::new(),
         }
     }
 }
 
 impl Budget {
+    /// Nothing until there are limits.
+    pub(crate) fn new(own: OwnMetrics) -> Self {
+        Self {
+            left: Mutex::default(),
+            own: Some(own),
+        }
+    }
+
     /// The limits that are in force. What was used up under others stays so.
     pub(crate) fn limit(&self, limits: &Limits) {
         let mut left = self.left();
@@ -61,21 +68,8 @@ impl Budget {
         self.left().bad.say(now)
     }
 
-    /// Whether a metric of this name may be written.
-    pub(crate) fn metric(&self, name: &str) -> bool {
-        let names = &mut self.left().names;
-        if names.contains(name) {
-            return true;
-        }
-        let fits = names.len() < MAX_NAMES;
-        if fits {
-            names.insert(name.to_owned());
-        }
-        fits
-    }
-
     fn left(&self) -> MutexGuard<'_, Left> {
-        self.0.lock().unwrap_or_else(|e| e.into_inner())
+        self.left.lock().unwrap_or_else(|e| e.into_inner())
     }
 }
 
@@ -104,13 +98,5 @@ mod tests {
             ..limits
         });
         assert!(!budget.log_line(now));
-    }
-
-    #[test]
-    fn names_of_metrics_are_counted_once() {
-        let budget = Budget::default();
-        let new = (0..100).filter(|n| budget.metric(&format!("n{n}"))).count();
-        assert_eq!(new, MAX_NAMES);
-        assert!(budget.metric("n3"));
     }
 }

@@ -1,16 +1,49 @@
-//! The CPU time of a call.
+//! The CPU time of a call, and what a plugin has left of it.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use taimat_base::bucket::Bucket;
 use taimat_base::cpu;
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// CPU time that a plugin has left, in seconds: all its instances together. It belongs to the plugin and
+/// not to a generation: a new one does not begin with a full purse. Every call into a component is taken
+/// off it, once, where it is metered.
+#[derive(Debug)]
+pub(crate) struct CpuShare(Mutex<Bucket>);
+
+impl CpuShare {
+    /// Nothing until there is a limit.
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Bucket::new(0.0, 0.0)))
+    }
+
+    /// So much of a core. Ten seconds' worth at once: the mean counts, not the moment.
+    pub(crate) fn limit(&self, cores: f64) {
+        self.left().limit(cores, cores * 10.0);
+    }
+
+    /// A call has used so much.
+    pub(crate) fn spend(&self, used: Duration, now: Instant) {
+        self.left().spend(used.as_secs_f64(), now);
+    }
+
+    /// Whether there is any left.
+    pub(crate) fn has_some(&self, now: Instant) -> bool {
+        self.left().has_some(now)
+    }
+
+    fn left(&self) -> MutexGuard<'_, Bucket> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
 /// What a call has used, and may use. Only the thread that polls the call writes.

@@ -1,8 +1,8 @@
 //! One load of a plugin with one set of settings: what instances are made of.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use taimat_base::bucket::Bucket;
 use taimat_contract::{Failure, PluginError};
 
 use crate::host::InstanceContext;
@@ -10,24 +10,48 @@ use crate::load::Loaded;
 use crate::place::Place;
 use crate::spec::PluginSpec;
 
-/// CPU time that a plugin has left, in seconds: all its instances together.
-pub(crate) type CpuShare = Arc<Mutex<Bucket>>;
-
 /// What instances are made of.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Generation {
     /// Counted from 1 for each plugin.
     pub(crate) number: u64,
     /// The plugin's version.
     pub(crate) version: String,
-    pub(crate) share: CpuShare,
     pub(crate) loaded: Loaded,
     pub(crate) context: InstanceContext,
     /// What the commune said when it was made.
     pub(crate) spec: Arc<PluginSpec>,
+    proven: AtomicBool,
 }
 
 impl Generation {
+    /// Made of what was loaded and what the commune says.
+    pub(crate) fn new(
+        number: u64,
+        loaded: Loaded,
+        context: InstanceContext,
+        spec: &Arc<PluginSpec>,
+    ) -> Self {
+        Self {
+            number,
+            version: loaded.package.manifest.version.clone(),
+            loaded,
+            context,
+            spec: Arc::clone(spec),
+            proven: AtomicBool::new(false),
+        }
+    }
+
+    /// It has passed its probation at one of its places.
+    pub(crate) fn prove(&self) {
+        self.proven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has passed its probation anywhere.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Relaxed)
+    }
+
     /// Its settings at a place, as JSON, if they fit what the plugin says that they may be.
     pub(crate) fn settings(&self, place: &Place) -> Result<&str, Failure> {
         let settings = self.spec.settings_at(place.camera());

@@ -11,7 +11,7 @@ use wasmtime::component;
 use wasmtime::{Store, Trap, UpdateDeadline};
 
 use crate::budget::Budget;
-use crate::cpu::{Meter, Metered};
+use crate::cpu::{CpuShare, Meter, Metered};
 use crate::host::{HostState, InstanceContext};
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
@@ -62,7 +62,7 @@ macro_rules! metered {
         let called = {
             let $store = &mut instance.store;
             let call = async { $call.await };
-            $crate::instance::bounded(&meter, bounds, call).await
+            $crate::instance::bounded(&meter, &instance.context.common.share, bounds, call).await
         };
         instance.settle(called, begun, bounds)
     }};
@@ -74,7 +74,7 @@ pub(crate) struct Instance {
     pub(crate) store: Store<HostState>,
     pub(crate) meter: Arc<Meter>,
     lifecycle: Lifecycle,
-    context: InstanceContext,
+    pub(crate) context: InstanceContext,
     /// Linear memory counted in the plugin's gauge.
     counted: i64,
 }
@@ -89,8 +89,8 @@ impl std::fmt::Debug for Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        self.context.metrics.memory.sub(self.counted);
-        self.context.metrics.instances.dec();
+        self.context.common.metrics.memory.sub(self.counted);
+        self.context.common.metrics.instances.dec();
     }
 }
 
@@ -124,12 +124,12 @@ impl Instance {
             Ok((exports, lifecycle))
         };
         let bounds = Bounds::start(&context.limits);
-        let started = bounded(&meter, bounds, start).await;
+        let started = bounded(&meter, &context.common.share, bounds, start).await;
         let (exports, lifecycle) = match started {
             Ok(exports) => exports,
             Err(ended) => return Err(classify(ended, &store, bounds)),
         };
-        context.metrics.instances.inc();
+        context.common.metrics.instances.inc();
         let mut instance = Self {
             store,
             meter,
@@ -151,7 +151,7 @@ impl Instance {
 
     fn count_memory(&mut self) {
         let used = i64::try_from(self.store.data().memory.used).unwrap_or(i64::MAX);
-        self.context.metrics.memory.add(used - self.counted);
+        self.context.common.metrics.memory.add(used - self.counted);
         self.counted = used;
     }
 
@@ -163,7 +163,7 @@ impl Instance {
         bounds: Bounds,
     ) -> Result<T, Failure> {
         let took = clock::thread_now().saturating_duration_since(begun);
-        let metrics = &self.context.metrics;
+        let metrics = &self.context.common.metrics;
         metrics.calls.observe(took.as_secs_f64());
         metrics.cpu.inc_by(self.meter.used().as_secs_f64());
         self.count_memory();
@@ -238,9 +238,11 @@ pub(crate) enum Ended {
     Error(wasmtime::Error),
 }
 
-/// Runs a call within its CPU time and its time on the clock.
+/// Runs a call within its CPU time and its time on the clock, and takes what it used off the plugin's
+/// share: who is made again and again has less time to answer.
 pub(crate) async fn bounded<T>(
     meter: &Arc<Meter>,
+    share: &CpuShare,
     bounds: Bounds,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Ended> {
@@ -249,7 +251,9 @@ pub(crate) async fn bounded<T>(
         meter: Arc::clone(meter),
         inner: Box::pin(call),
     };
-    match tokio::time::timeout(bounds.wall, metered).await {
+    let called = tokio::time::timeout(bounds.wall, metered).await;
+    share.spend(meter.used(), clock::now());
+    match called {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Ended::Error(error)),
         Err(_elapsed) => Err(Ended::Wall),
@@ -293,4 +297,32 @@ fn classify(ended: Ended, store: &Store<HostState>, bounds: Bounds) -> Failure {
         _ => Cause::Trap,
     };
     Failure::ended(cause, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_taken_off_the_share_once() {
+        let (meter, share) = (Arc::new(Meter::default()), CpuShare::new());
+        share.limit(1.0);
+        let bounds = Bounds::start(&Limits::default());
+        let work = async {
+            let until = clock::thread_now() + Duration::from_millis(5);
+            let mut value = 1_u64;
+            while clock::thread_now() < until {
+                value = std::hint::black_box(value.wrapping_mul(3));
+            }
+            Ok(value)
+        };
+        bounded(&meter, &share, bounds, work).await.unwrap();
+        let (used, now) = (meter.used(), clock::now());
+        assert!(used > Duration::ZERO);
+        // Ten seconds' worth was there.
+        share.spend(Duration::from_secs(10) - used * 3 / 2, now);
+        assert!(share.has_some(now), "it was taken off once");
+        share.spend(used, now);
+        assert!(!share.has_some(now), "and not less");
+    }
 }

@@ -6,6 +6,7 @@
 //! the component's own work and about a microsecond.
 //! Not here: where frames come from, what becomes of detections, which plugins a commune has.
 
+mod answers;
 mod asked;
 mod bindings;
 mod board;
@@ -16,6 +17,7 @@ mod desk;
 mod engine;
 mod events;
 mod generation;
+mod granted;
 mod host;
 mod instance;
 mod kind;
@@ -41,6 +43,8 @@ mod status;
 mod surface;
 mod suspension;
 mod tail;
+#[cfg(test)]
+mod testing;
 mod trial;
 mod trial_asked;
 mod version;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use taimat_base::PluginId;
 use taimat_contract::package::{MAX_BYTES, PackageDigest, PublicKey};
 use taimat_contract::{Package, SettingsSchema};
 use wasmtime::Engine;
@@ -17,7 +16,6 @@ use crate::host::wasi::INERT;
 use crate::host::{HostState, wire};
 use crate::load_error::LoadError;
 use crate::rules::KindRules;
-use crate::spec::Grant;
 use crate::surface::Surface;
 use crate::version::ContractVersion;
 
@@ -106,11 +104,17 @@ fn shown(path: &Path) -> String {
 /// What was found out about a package before compiling it.
 pub(crate) fn check(bytes: &[u8], trusted: &[PublicKey]) -> Result<Package, LoadError> {
     let package = Package::read(bytes)?;
-    let known = package.signer.is_some_and(|key| trusted.contains(&key));
-    if !trusted.is_empty() && !known {
-        return Err(LoadError::Untrusted(package.signer));
-    }
+    is_trusted(&package, trusted)?;
     Ok(package)
+}
+
+/// Whether a package may run as far as trust goes: nobody asks, or somebody trusted signed it.
+pub(crate) fn is_trusted(package: &Package, trusted: &[PublicKey]) -> Result<(), LoadError> {
+    let known = package.signer.is_some_and(|key| trusted.contains(&key));
+    match trusted.is_empty() || known {
+        true => Ok(()),
+        false => Err(LoadError::Untrusted(package.signer)),
+    }
 }
 
 /// What can be instantiated.
@@ -189,17 +193,6 @@ pub(crate) fn link(
     }
     let pre = linker.instantiate_pre(component).map_err(fits)?;
     Ok(Prepared { pre, version })
-}
-
-/// What a component asks for and is not granted, with the line to add.
-pub(crate) fn ungranted(package: &Package, grant: &Grant, plugin: &PluginId) -> Vec<String> {
-    let asked = package.manifest.requests.grants().into_iter();
-    let missing = asked.filter(|(interface, _)| !grant.has(interface));
-    missing
-        .map(|(interface, line)| {
-            format!("it asks for {interface}; add to [plugin.{plugin}]: grant = {{ {line} }}")
-        })
-        .collect()
 }
 
 /// A component that was read, checked and compiled.

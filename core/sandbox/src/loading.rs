@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use taimat_base::{CommuneId, clock};
-use taimat_contract::package::PackageDigest;
+use taimat_contract::package::{PackageDigest, PublicKey};
 use taimat_contract::{Package, SettingsSchema};
+use wasmtime::Engine;
+use wasmtime::component::Component;
 
 use crate::budget::Budget;
 use crate::compile::Source;
@@ -29,21 +31,36 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    fn new(bytes: Vec<u8>, spec: &PluginSpec) -> Result<Self, (Vec<u8>, LoadError)> {
-        let checked = load::check(&bytes, &spec.trusted_keys).and_then(|package| {
-            let rules = &kinds::served(package.manifest.kind)?.rules;
-            let (surface, version) = load::admit(&bytes, rules)?;
-            Ok((package, surface, version))
-        });
-        match checked {
-            Ok((package, surface, version)) => Ok(Self {
-                bytes: Arc::new(bytes),
-                package,
-                surface,
-                version,
-            }),
-            Err(error) => Err((bytes, error)),
-        }
+    /// Of what somebody trusted signed, if anybody has to.
+    pub(crate) fn new(bytes: &Arc<Vec<u8>>, trusted: &[PublicKey]) -> Result<Self, LoadError> {
+        let package = load::check(bytes, trusted)?;
+        let rules = &kinds::served(package.manifest.kind)?.rules;
+        let (surface, version) = load::admit(bytes, rules)?;
+        Ok(Self {
+            bytes: Arc::clone(bytes),
+            package,
+            surface,
+            version,
+        })
+    }
+
+    /// With what came of compiling it.
+    pub(crate) fn link(self, engine: &Engine, component: &Component) -> Result<Loaded, LoadError> {
+        let Self {
+            bytes,
+            package,
+            surface,
+            version,
+        } = self;
+        let prepared = load::link(engine, component, &surface, version)?;
+        Ok(Loaded {
+            surface,
+            schema: None,
+            digest: package.digest,
+            package: Arc::new(package),
+            prepared,
+            bytes: bytes.len(),
+        })
     }
 
     pub(crate) fn digest(&self) -> PackageDigest {
@@ -58,7 +75,8 @@ pub(crate) async fn read(
     let spec = Arc::clone(spec);
     let read = move || {
         let (bytes, stamp) = load::read(&spec.component).map_err(|error| (error, None))?;
-        let checked = Checked::new(bytes, &spec).map_err(|(bytes, error)| match error {
+        let bytes = Arc::new(bytes);
+        let checked = Checked::new(&bytes, &spec.trusted_keys).map_err(|error| match error {
             // The rest may be on its way.
             LoadError::Package(_) if stamp.is_fresh(clock::wall()) => {
                 (LoadError::BeingWritten, None)
@@ -78,8 +96,8 @@ pub(crate) async fn proven(
 ) -> Option<Result<Checked, LoadError>> {
     let (services, spec) = (Arc::clone(services), Arc::clone(spec));
     let read = move || {
-        let bytes = services.proven.as_ref()?.other(&spec)?;
-        Some(Checked::new(bytes, &spec).map_err(|(_, error)| error))
+        let bytes = Arc::new(services.proven.as_ref()?.other(&spec)?);
+        Some(Checked::new(&bytes, &spec.trusted_keys))
     };
     tokio::task::spawn_blocking(read).await.ok().flatten()
 }
@@ -90,36 +108,22 @@ pub(crate) async fn compile(
     commune: &CommuneId,
     checked: Checked,
 ) -> Result<Loaded, LoadError> {
-    let Checked {
-        bytes,
-        package,
-        surface,
-        version,
-    } = checked;
-    let digest = package.digest;
+    let digest = checked.digest();
     tracing::info!(
         digest = digest.short(),
-        version = package.manifest.version,
+        version = checked.package.manifest.version,
         "loading"
     );
     let begin = clock::now();
-    let compiled = services.compiler.compile(commune, &bytes, digest).await;
-    let (component, source) = compiled?;
+    let compiler = &services.compiler;
+    let (component, source) = compiler.compile(commune, &checked.bytes, digest).await?;
     tracing::info!(
         digest = digest.short(),
         seconds = (clock::now() - begin).as_secs_f64(),
         cached = source == Source::Cached,
         "compiled"
     );
-    let prepared = load::link(&services.engine, &component, &surface, version)?;
-    Ok(Loaded {
-        surface,
-        schema: None,
-        package: Arc::new(package),
-        prepared,
-        digest,
-        bytes: bytes.len(),
-    })
+    checked.link(&services.engine, &component)
 }
 
 /// Asks a component once what it says of itself: what its settings may be is kept with it. One that
@@ -149,18 +153,8 @@ pub(crate) async fn describe(
         Err(why) => {
             let why = line(&why);
             tracing::warn!("{why}");
-            context.tail.push(Level::Warn, "", why);
+            context.common.tail.push(Level::Warn, "", why);
         }
     }
     loaded
-}
-
-/// Whether what was loaded may still run as far as trust goes.
-pub(crate) fn trusted(spec: &PluginSpec, loaded: &Loaded) -> Result<(), LoadError> {
-    let signer = loaded.package.signer;
-    let keys = &spec.trusted_keys;
-    if !keys.is_empty() && !signer.is_some_and(|key| keys.contains(&key)) {
-        return Err(LoadError::Untrusted(signer));
-    }
-    Ok(())
 }

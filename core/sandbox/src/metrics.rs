@@ -1,17 +1,20 @@
 //! What is counted about plugins.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use taimat_base::metrics::{
-    CounterVec, Error, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Register, Registry,
+    CounterVec, Error, GaugeVec, IntCounterVec, IntGauge, IntGaugeVec, Owner, Owners, Register,
+    Registry,
 };
 use taimat_base::{CommuneId, PluginId};
 use taimat_contract::Cause;
 
+use crate::place::Place;
 use crate::states::RunState;
 
+/// Names of a plugin's own metrics at a place.
+const MAX_NAMES: usize = 32;
 const NAMED: [&str; 4] = ["commune", "plugin", "camera", "name"];
 taimat_base::series! {
     /// Metrics with a series for each plugin.
@@ -61,10 +64,12 @@ pub(crate) struct PluginFamilies {
     cameras: IntGaugeVec,
     counts: CounterVec,
     values: GaugeVec,
-    /// Whose series they are: a plugin that is dropped and comes back may be here twice for a moment.
-    owners: Mutex<BTreeMap<(CommuneId, PluginId), u64>>,
-    next: AtomicU64,
+    owners: Owners<PluginKey>,
+    /// Of what plugins count themselves at their places.
+    own: Owners<(PluginKey, String)>,
 }
+
+type PluginKey = (CommuneId, PluginId);
 
 impl PluginFamilies {
     pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
@@ -91,36 +96,47 @@ impl PluginFamilies {
                 "What plugins measure themselves.",
                 &NAMED,
             )?,
-            owners: Mutex::default(),
-            next: AtomicU64::new(0),
+            owners: Owners::default(),
+            own: Owners::default(),
         })
     }
 
     pub(crate) fn of(self: &Arc<Self>, commune: &CommuneId, plugin: &PluginId) -> PluginMetrics {
-        // Numbers are not given twice.
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut owners = self.owners.lock().unwrap_or_else(|e| e.into_inner());
-        owners.insert((commune.clone(), plugin.clone()), number);
-        let [commune_label, plugin_label] = [commune.as_str(), plugin.as_str()];
-        for cause in Cause::ALL {
-            let labels = [commune_label, plugin_label, cause.as_str()];
-            let _at_zero = self.ended.with_label_values(&labels);
-        }
-        let metrics = PluginMetrics {
-            series: self.per_plugin.of([commune_label, plugin_label]),
-            cameras: RunState::ALL.map(|state| {
+        let labels = [commune.as_str(), plugin.as_str()];
+        let [commune_label, plugin_label] = labels;
+        let make = || {
+            for cause in Cause::ALL {
+                let labels = [commune_label, plugin_label, cause.as_str()];
+                let _at_zero = self.ended.with_label_values(&labels);
+            }
+            let cameras = RunState::ALL.map(|state| {
                 let labels = [commune_label, plugin_label, state.as_str()];
                 self.cameras.with_label_values(&labels)
-            }),
-            commune: commune.clone(),
-            plugin: plugin.clone(),
-            number,
-            all: Arc::clone(self),
-            own: Mutex::default(),
+            });
+            (self.per_plugin.of(labels), cameras)
         };
-        // Until here: what is left of a former one does not remove series between two of these look-ups.
-        drop(owners);
-        metrics
+        let key = (commune.clone(), plugin.clone());
+        let (owner, (series, cameras)) = self.owners.begin(key, make);
+        PluginMetrics {
+            series,
+            cameras,
+            owner,
+            all: Arc::clone(self),
+        }
+    }
+
+    fn remove(&self, (commune, plugin): &PluginKey) {
+        let labels = [commune.as_str(), plugin.as_str()];
+        self.per_plugin.remove(labels);
+        let [commune, plugin] = labels;
+        for state in RunState::ALL {
+            let labels = [commune, plugin, state.as_str()];
+            drop(self.cameras.remove_label_values(&labels));
+        }
+        for cause in Cause::ALL {
+            let labels = [commune, plugin, cause.as_str()];
+            drop(self.ended.remove_label_values(&labels));
+        }
     }
 }
 
@@ -130,12 +146,8 @@ pub(crate) struct PluginMetrics {
     series: PluginSeries,
     /// In the order of [`RunState::ALL`].
     cameras: [IntGauge; RunState::ALL.len()],
-    commune: CommuneId,
-    plugin: PluginId,
-    number: u64,
+    owner: Owner<PluginKey>,
     all: Arc<PluginFamilies>,
-    /// Own counters and gauges that exist: camera and name.
-    own: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl std::ops::Deref for PluginMetrics {
@@ -149,113 +161,191 @@ impl std::ops::Deref for PluginMetrics {
 impl Drop for PluginMetrics {
     /// The commune has the plugin no more: its series end.
     fn drop(&mut self) {
-        let own = std::mem::take(self.own.get_mut().unwrap_or_else(|e| e.into_inner()));
-        let (all, labels) = (&self.all, self.labels());
-        // Held to the end: one that comes back meanwhile would lose the series that it has just looked up.
-        let mut owners = all.owners.lock().unwrap_or_else(|e| e.into_inner());
-        let key = (self.commune.clone(), self.plugin.clone());
-        if owners.get(&key) != Some(&self.number) {
-            return;
-        }
-        owners.remove(&key);
-        all.per_plugin.remove(labels);
-        let [commune, plugin] = labels;
-        for state in RunState::ALL {
-            drop(
-                all.cameras
-                    .remove_label_values(&[commune, plugin, state.as_str()]),
-            );
-        }
-        for cause in Cause::ALL {
-            drop(
-                all.ended
-                    .remove_label_values(&[commune, plugin, cause.as_str()]),
-            );
-        }
-        for (camera, name) in &own {
-            let labels = [commune, plugin, camera.as_str(), name.as_str()];
-            drop(all.counts.remove_label_values(&labels));
-            drop(all.values.remove_label_values(&labels));
-        }
+        self.owner.end(|key| self.all.remove(key));
     }
 }
 
 impl PluginMetrics {
-    /// A counter or gauge of its own is there from now on.
-    pub(crate) fn remember(&self, camera: &str, name: &str) {
-        let mut own = self.own.lock().unwrap_or_else(|e| e.into_inner());
-        own.insert((camera.to_owned(), name.to_owned()));
-    }
-
-    fn labels(&self) -> [&str; 2] {
-        [self.commune.as_str(), self.plugin.as_str()]
-    }
-
     /// Cameras at which it is doing so.
     pub(crate) fn cameras(&self, state: RunState) -> &IntGauge {
         &self.cameras[state as usize]
     }
 
     pub(crate) fn ended(&self, cause: Cause) {
-        let [commune, plugin] = self.labels();
-        self.all
-            .ended
-            .with_label_values(&[commune, plugin, cause.as_str()])
-            .inc();
+        self.owner.with(|(commune, plugin)| {
+            let labels = [commune.as_str(), plugin.as_str(), cause.as_str()];
+            self.all.ended.with_label_values(&labels).inc();
+        });
     }
 
     pub(crate) fn ended_count(&self, cause: Cause) -> u64 {
-        let [commune, plugin] = self.labels();
-        self.all
-            .ended
-            .with_label_values(&[commune, plugin, cause.as_str()])
-            .get()
+        let count = self.owner.with(|(commune, plugin)| {
+            let labels = [commune.as_str(), plugin.as_str(), cause.as_str()];
+            self.all.ended.with_label_values(&labels).get()
+        });
+        count.unwrap_or(0)
     }
 
-    pub(crate) fn count(&self, camera: &str, name: &str, delta: f64) {
-        let [commune, plugin] = self.labels();
-        self.all
-            .counts
-            .with_label_values(&[commune, plugin, camera, name])
-            .inc_by(delta);
+    /// What it counts itself at a place, from now on.
+    pub(crate) fn own(&self, place: &Place) -> OwnMetrics {
+        let key = (self.owner.key().clone(), place.label().to_owned());
+        let (owner, ()) = self.all.own.begin(key, || ());
+        OwnMetrics {
+            owner,
+            all: Arc::clone(&self.all),
+            names: Mutex::default(),
+        }
+    }
+}
+
+/// What a plugin counts itself at one place: these series, until it is there no more.
+#[derive(Debug)]
+pub(crate) struct OwnMetrics {
+    owner: Owner<(PluginKey, String)>,
+    all: Arc<PluginFamilies>,
+    names: Mutex<BTreeSet<String>>,
+}
+
+impl Drop for OwnMetrics {
+    fn drop(&mut self) {
+        let names = std::mem::take(self.names.get_mut().unwrap_or_else(|e| e.into_inner()));
+        self.owner.end(|((commune, plugin), camera)| {
+            for name in &names {
+                let labels = [commune.as_str(), plugin.as_str(), camera, name];
+                drop(self.all.counts.remove_label_values(&labels));
+                drop(self.all.values.remove_label_values(&labels));
+            }
+        });
+    }
+}
+
+impl OwnMetrics {
+    /// Adds to a counter; whether it may have one of this name.
+    pub(crate) fn add(&self, name: &str, delta: f64) -> bool {
+        self.write(name, |labels| {
+            self.all.counts.with_label_values(labels).inc_by(delta);
+        })
     }
 
-    pub(crate) fn value(&self, camera: &str, name: &str, value: f64) {
-        let [commune, plugin] = self.labels();
-        self.all
-            .values
-            .with_label_values(&[commune, plugin, camera, name])
-            .set(value);
+    /// Sets a gauge; whether it may have one of this name.
+    pub(crate) fn set(&self, name: &str, value: f64) -> bool {
+        self.write(name, |labels| {
+            self.all.values.with_label_values(labels).set(value);
+        })
+    }
+
+    fn write(&self, name: &str, write: impl FnOnce(&[&str; 4])) -> bool {
+        let known = self.knows(name);
+        if known {
+            self.owner.with(|((commune, plugin), camera)| {
+                write(&[commune.as_str(), plugin.as_str(), camera, name]);
+            });
+        }
+        known
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        let mut names = self.names.lock().unwrap_or_else(|e| e.into_inner());
+        if names.contains(name) {
+            return true;
+        }
+        let fits = names.len() < MAX_NAMES;
+        if fits {
+            names.insert(name.to_owned());
+        }
+        fits
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use taimat_base::CameraKey;
+
+    struct Bench {
+        registry: Registry,
+        families: Arc<PluginFamilies>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let registry = Registry::new();
+            let families = Arc::new(PluginFamilies::register(&registry).unwrap());
+            Self { registry, families }
+        }
+
+        fn plugin(&self) -> PluginMetrics {
+            let (commune, plugin) = ("thu".parse().unwrap(), "a".parse().unwrap());
+            self.families.of(&commune, &plugin)
+        }
+
+        /// Names of what is there.
+        fn names(&self) -> Vec<String> {
+            let families = self.registry.gather();
+            families.iter().map(|f| f.name().to_owned()).collect()
+        }
+
+        /// What the plugin counts itself: camera and value.
+        fn own(&self) -> Vec<(String, f64)> {
+            let families = self.registry.gather();
+            let family = families
+                .iter()
+                .find(|f| f.name() == "taimat_plugin_count_total");
+            let metrics = family.map_or(&[][..], |f| f.get_metric());
+            let each = metrics.iter().map(|m| {
+                let camera = m.get_label().iter().find(|l| l.name() == "camera").unwrap();
+                (camera.value().to_owned(), m.get_counter().get_value())
+            });
+            each.collect()
+        }
+    }
+
+    fn at(camera: &str) -> Place {
+        Place::Camera(CameraKey::new(
+            "thu".parse().unwrap(),
+            camera.parse().unwrap(),
+        ))
+    }
 
     #[test]
     fn series_end_with_their_last_owner() {
-        let registry = Registry::new();
-        let metrics = Arc::new(PluginFamilies::register(&registry).unwrap());
-        let commune: CommuneId = "thu".parse().unwrap();
-        let plugin: PluginId = "a".parse().unwrap();
-        let there = || {
-            registry
-                .gather()
-                .iter()
-                .any(|f| f.name() == "taimat_plugin_up")
-        };
-        let first = metrics.of(&commune, &plugin);
-        let second = metrics.of(&commune, &plugin);
+        let bench = Bench::new();
+        let first = bench.plugin();
+        let second = bench.plugin();
         drop(first);
-        assert!(there());
+        assert!(bench.names().iter().any(|name| name == "taimat_plugin_up"));
         second.up.set(1);
+        second.ended(Cause::Trap);
+        assert_eq!(second.ended_count(Cause::Trap), 1);
         drop(second);
-        let left: Vec<String> = registry
-            .gather()
-            .iter()
-            .map(|f| f.name().to_owned())
-            .collect();
-        assert_eq!(left, [""; 0]);
+        assert_eq!(bench.names(), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_plugin_counts_at_a_camera_ends_there() {
+        let bench = Bench::new();
+        let plugin = bench.plugin();
+        let (c0, c1) = (plugin.own(&at("c0")), plugin.own(&at("c1")));
+        assert!(c0.add("seen", 1.0) && c1.add("seen", 2.0) && c1.set("now", 3.0));
+        drop(c1);
+        assert_eq!(bench.own(), [("c0".into(), 1.0)]);
+        assert!(!bench.names().iter().any(|n| n == "taimat_plugin_value"));
+        // It comes back there before what is left of the former one has ended.
+        let again = plugin.own(&at("c0"));
+        again.add("seen", 4.0);
+        c0.add("seen", 100.0);
+        drop(c0);
+        assert_eq!(bench.own(), [("c0".into(), 5.0)]);
+        drop((again, plugin));
+        assert_eq!(bench.names(), [""; 0]);
+    }
+
+    #[test]
+    fn names_are_counted_once() {
+        let bench = Bench::new();
+        let own = bench.plugin().own(&at("c0"));
+        let new = (0..100).filter(|n| own.add(&format!("n{n}"), 1.0)).count();
+        assert_eq!(new, MAX_NAMES);
+        assert!(own.set("n3", 1.0));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Calls for which the instance before is kept.
-const CALLS: u32 = 50;
-/// Time for which the instance before is kept.
+/// Questions for which the instance before is kept.
+const QUESTIONS: u32 = 50;
+/// Time from the first of them for which it is kept.
 const TIME: Duration = Duration::from_secs(30);
 
 /// What a call was about.
@@ -27,13 +27,15 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-/// A probation. Whoever traps or passes a limit during it has failed without asking here.
+/// A probation. Whoever traps or passes a limit during it has failed without asking here. It begins with
+/// the first question and is over when one was answered: who is asked nothing, at a camera that is away,
+/// stays on it.
 #[derive(Debug)]
 pub(crate) struct Probation {
-    calls_left: u32,
-    until: Instant,
-    /// There was a question.
-    tried: bool,
+    sits_since: Instant,
+    /// From the first question on.
+    until: Option<Instant>,
+    questions_left: u32,
     /// One was answered without an error.
     answered: bool,
 }
@@ -41,9 +43,9 @@ pub(crate) struct Probation {
 impl Probation {
     pub(crate) fn begin(now: Instant) -> Self {
         Self {
-            calls_left: CALLS,
-            until: now + TIME,
-            tried: false,
+            sits_since: now,
+            until: None,
+            questions_left: QUESTIONS,
             answered: false,
         }
     }
@@ -51,18 +53,26 @@ impl Probation {
     /// A call has returned, with an answer or an error, and the instance lives.
     pub(crate) fn call(&mut self, given: Given, answered: bool, now: Instant) -> Verdict {
         let question = given == Given::Question;
-        self.tried |= question;
-        self.answered |= question && answered;
-        self.calls_left = self.calls_left.saturating_sub(1);
-        if self.calls_left > 0 && now < self.until {
+        if question {
+            self.questions_left = self.questions_left.saturating_sub(1);
+            self.until.get_or_insert(now + TIME);
+            self.answered |= answered;
+        }
+        let over = |until| self.questions_left == 0 || now >= until;
+        if !self.until.is_some_and(over) {
             return Verdict::Open;
         }
-        match (self.tried, self.answered) {
-            (false, _) | (_, true) => Verdict::Passed,
+        match self.answered {
+            true => Verdict::Passed,
             // A tick tells nothing about questions: the next of them decides.
-            _ if answered => Verdict::Open,
-            _ => Verdict::Failed,
+            false if question => Verdict::Failed,
+            false => Verdict::Open,
         }
+    }
+
+    /// Whether nobody has asked it anything for as long as a probation lasts.
+    pub(crate) fn is_idle(&self, now: Instant) -> bool {
+        self.until.is_none() && now >= self.sits_since + TIME
     }
 }
 
@@ -88,11 +98,38 @@ mod tests {
         assert_eq!(verdicts(&[good; 49]), []);
         assert_eq!(verdicts(&[good; 50]), [Verdict::Passed]);
         assert_eq!(
-            verdicts(&[good, (Given::Question, true, 30)]),
+            verdicts(&[good, (Given::Question, true, 31)]),
             [Verdict::Passed]
         );
-        // A camera that is away gives no frames.
-        assert_eq!(verdicts(&[(Given::Tick, true, 31)]), [Verdict::Passed]);
+        assert_eq!(
+            verdicts(&[good, (Given::Tick, true, 31)]),
+            [Verdict::Passed]
+        );
+    }
+
+    #[test]
+    fn who_was_asked_nothing_has_proved_nothing() {
+        // A camera that is away gives no frames, for a day.
+        let tick = |seconds| (Given::Tick, true, seconds);
+        let mut calls: Vec<_> = (1..86_400).map(tick).collect();
+        assert_eq!(verdicts(&calls), []);
+        // Its probation begins with the first frame: one error is not all that it has to say.
+        calls.extend([86_400, 86_401].map(|seconds| (Given::Question, false, seconds)));
+        assert_eq!(verdicts(&calls), []);
+        calls.push((Given::Question, true, 86_430));
+        assert_eq!(verdicts(&calls), [Verdict::Passed]);
+    }
+
+    #[test]
+    fn idle_is_who_was_not_asked_for_as_long_as_it_lasts() {
+        let begin = clock::now();
+        let mut probation = Probation::begin(begin);
+        assert!(!probation.is_idle(begin + TIME / 2));
+        assert!(probation.is_idle(begin + TIME));
+        probation.call(Given::Tick, true, begin);
+        assert!(probation.is_idle(begin + TIME));
+        probation.call(Given::Question, false, begin);
+        assert!(!probation.is_idle(begin + TIME));
     }
 
     #[test]
@@ -104,5 +141,7 @@ mod tests {
         assert_eq!(verdicts(&once), [Verdict::Passed]);
         let ticks = [bad, (Given::Tick, true, 40), (Given::Question, false, 41)];
         assert_eq!(verdicts(&ticks), [Verdict::Failed]);
+        let failing = [bad, (Given::Tick, false, 40)];
+        assert_eq!(verdicts(&failing), []);
     }
 }

@@ -3,14 +3,14 @@
 
 use serde::Serialize;
 use taimat_contract::Kind;
-use taimat_contract::package::Requests;
 use utoipa::ToSchema;
 
+use crate::granted::Granted;
 use crate::kinds;
 use crate::limits::Limits;
 use crate::load;
 use crate::load_error::LoadError;
-use crate::spec::{Grant, PluginSpec};
+use crate::spec::PluginSpec;
 
 /// What there is to know about a file before it is loaded.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -54,12 +54,13 @@ pub(crate) fn review(spec: &PluginSpec, bytes: &[u8]) -> Result<Review, LoadErro
     load::admit(bytes, &kinds::served(package.manifest.kind)?.rules)?;
     let limits = Limits::resolve(&package.manifest, &spec.limits);
     let manifest = package.manifest;
+    let granted = Granted::of(&manifest.requests, &spec.grant);
     let asks = manifest.requests.grants().into_iter();
     Ok(Review {
         asks: asks
             .map(|(interface, line)| Ask {
                 line,
-                granted: granted(interface, &manifest.requests, &spec.grant),
+                granted: granted.line(interface),
             })
             .collect(),
         name: manifest.name,
@@ -75,28 +76,10 @@ pub(crate) fn review(spec: &PluginSpec, bytes: &[u8]) -> Result<Review, LoadErro
     })
 }
 
-fn granted(interface: &str, requests: &Requests, grant: &Grant) -> Option<String> {
-    match interface {
-        "frames" => {
-            let (asked, (width, fps)) = requests.frames.zip(grant.frames)?;
-            let (width, fps) = (asked.width.min(width), fps.min(asked.fps as f32));
-            Some(format!("frames = {{ width = {width}, fps = {fps} }}"))
-        }
-        "state" => {
-            let (asked, granted) = requests.state.zip(grant.state_bytes)?;
-            Some(format!("state = \"{}KiB\"", asked.0.min(granted) / 1024))
-        }
-        "channels" if !grant.channels.is_empty() => {
-            let names: Vec<String> = grant.channels.iter().map(|n| format!("{n:?}")).collect();
-            Some(format!("channels = [{}]", names.join(", ")))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Grant;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
     use std::sync::Arc;

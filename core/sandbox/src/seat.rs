@@ -6,10 +6,14 @@
 //! time in a minute there is a pause first. What is asked, and what becomes of the answers, is the
 //! matter of the plugin's kind.
 
+mod taking;
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use taimat_base::{PluginId, Seldom, clock};
@@ -18,15 +22,14 @@ use tokio::sync::{mpsc, watch};
 
 use crate::board::SharedRunStatus;
 use crate::budget::Budget;
-use crate::cpu::{Meter, Metered};
 use crate::desk::Desk;
-use crate::generation::{CpuShare, Generation};
+use crate::generation::Generation;
 use crate::metrics::PluginMetrics;
 use crate::place::Place;
 use crate::probation::{Given, Probation, Verdict};
 use crate::states::RunState;
 use crate::status::RunStatus;
-use crate::suspension::{Failures, MAX_FAILURES};
+use crate::suspension::{Failures, MAX_FAILURES, Pauses};
 use crate::tail::{Level, Tail};
 
 /// What the plugin's task has to know.
@@ -70,9 +73,9 @@ pub(crate) trait Guest: Send + 'static {
 }
 
 /// A guest that is being made.
-type Making<G> = Pin<Box<dyn Future<Output = Result<G, Failure>> + Send>>;
+pub(crate) type Making<G> = Pin<Box<dyn Future<Output = Result<G, Failure>> + Send>>;
 /// How one is made.
-type Make<G> = fn(Arc<Generation>, Place, Arc<Budget>) -> Making<G>;
+pub(crate) type Make<G> = fn(Arc<Generation>, Place, Arc<Budget>) -> Making<G>;
 
 struct Active<G> {
     guest: G,
@@ -102,24 +105,6 @@ pub(crate) enum Answer<T> {
     Failed(Failure),
 }
 
-/// CPU time of the one whose turn it is.
-pub(crate) struct Share(CpuShare);
-
-impl Share {
-    /// Runs a call and takes its CPU time off the plugin's share.
-    pub(crate) async fn spend<T>(&self, call: impl Future<Output = T>) -> T {
-        let meter = Arc::new(Meter::default());
-        let metered = Metered {
-            meter: Arc::clone(&meter),
-            inner: Box::pin(call),
-        };
-        let value = metered.await;
-        let mut share = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        share.spend(meter.used().as_secs_f64(), clock::now());
-        value
-    }
-}
-
 /// A place.
 pub(crate) struct Seat<G> {
     place: Place,
@@ -131,8 +116,18 @@ pub(crate) struct Seat<G> {
     fallback: Option<Fallback<G>>,
     preparing: Option<Preparing<G>>,
     failures: Failures,
+    /// When to try again what is desired.
     resume: Option<Instant>,
+    recycling: Recycling,
     said: Seldom,
+}
+
+/// When an instance that has made as many calls as it may is to be replaced.
+#[derive(Debug, Default)]
+struct Recycling {
+    pauses: Pauses,
+    /// The last attempt failed: not before then.
+    not_before: Option<Instant>,
 }
 
 impl<G: Guest> Seat<G> {
@@ -150,17 +145,19 @@ impl<G: Guest> Seat<G> {
             want: None,
         }));
         context.metrics.cameras(RunState::Starting).inc();
+        let own = context.metrics.own(&place);
         let seat = Self {
             place,
             context,
             status: Arc::clone(&status),
-            budget: Arc::default(),
+            budget: Arc::new(Budget::new(own)),
             make,
             active: None,
             fallback: None,
             preparing: None,
             failures: Failures::default(),
             resume: None,
+            recycling: Recycling::default(),
             said: Seldom::default(),
         };
         (seat, status)
@@ -183,14 +180,11 @@ impl<G: Guest> Seat<G> {
         self.active.as_ref().map(|active| &active.guest)
     }
 
-    /// Whose turn it is, to be asked one question on its share.
-    pub(crate) fn turn(&mut self) -> Option<(&mut G, Share)> {
+    /// Whose turn it is, to be asked one question.
+    pub(crate) fn turn(&mut self) -> Option<&mut G> {
         let active = self.active.as_mut()?;
         active.calls += 1;
-        Some((
-            &mut active.guest,
-            Share(Arc::clone(&active.generation.share)),
-        ))
+        Some(&mut active.guest)
     }
 
     /// Whether somebody is about to sit down.
@@ -198,7 +192,7 @@ impl<G: Guest> Seat<G> {
         self.preparing.is_some()
     }
 
-    /// When one that was suspended may be tried again.
+    /// When one that was suspended, or could not be made for now, may be tried again.
     pub(crate) fn resume_at(&self) -> Option<Instant> {
         self.resume
     }
@@ -248,13 +242,13 @@ impl<G: Guest> Seat<G> {
         let runs = self.active.as_ref().map(|a| a.generation.number);
         let comes = self.preparing.as_ref().map(|p| p.generation.number);
         if runs == Some(number) {
-            self.preparing = None;
+            (self.preparing, self.resume) = (None, None);
             return;
         }
         let is_kept = |f: &Fallback<G>| f.active.generation.number == number;
         if self.fallback.as_ref().is_some_and(is_kept) {
             // Another camera has met the fault first.
-            self.preparing = None;
+            (self.preparing, self.resume) = (None, None);
             self.fall_back();
             self.set(|s| {
                 s.state = RunState::Running;
@@ -272,127 +266,21 @@ impl<G: Guest> Seat<G> {
         self.budget.limit(&generation.context.limits);
         let budget = Arc::clone(&self.budget);
         let making = (self.make)(Arc::clone(&generation), self.place.clone(), budget);
-        let share = Share(Arc::clone(&generation.share));
-        self.preparing = Some(Preparing {
-            generation,
-            // Who is made again and again has less time to answer.
-            making: Box::pin(async move { share.spend(making).await }),
-        });
-    }
-
-    /// A replacement is there, or could not be made.
-    pub(crate) async fn take_place(&mut self, made: Result<G, Failure>) {
-        let Some(Preparing { generation, .. }) = self.preparing.take() else {
-            return;
-        };
-        match made {
-            Ok(guest) => {
-                let new = Active {
-                    guest,
-                    generation,
-                    calls: 0,
-                };
-                self.switch(new).await;
-            }
-            Err(failure) => {
-                if let Some(cause) = failure.cause() {
-                    self.context.metrics.ended(cause);
-                }
-                let number = generation.number;
-                let why = failure.to_string();
-                self.say(
-                    Level::Error,
-                    format!("generation {number} can not start: {why}"),
-                );
-                self.report(SeatReport::Refused {
-                    generation: number,
-                    why,
-                });
-                if self.active.is_none() {
-                    self.set(|s| s.state = RunState::Refused);
-                    self.failed(generation, failure.cause().is_some());
-                }
-            }
+        if self.active.is_none() {
+            self.set(|s| s.state = RunState::Starting);
         }
-    }
-
-    /// Takes over between two questions.
-    async fn switch(&mut self, mut new: Active<G>) {
-        let old = self.active.take();
-        let mut fallback = None;
-        if let Some(mut old) = old {
-            let saved = old.guest.save().await;
-            let mut alive = true;
-            match saved {
-                Ok(Some(saved)) => {
-                    let version = &old.generation.version;
-                    match new.guest.load(version, &saved).await {
-                        Ok(()) => {}
-                        Err(Failure::Said(why)) => {
-                            let text = format!("the state of {version} was not taken over: {why}");
-                            self.say(Level::Warn, text);
-                        }
-                        Err(ended) => {
-                            self.ended(&ended);
-                            self.active = Some(old);
-                            self.roll_back(new.generation.number, &ended);
-                            return;
-                        }
-                    }
-                }
-                Ok(None) => {}
-                Err(failure) => {
-                    alive = failure.cause().is_none();
-                    self.say(Level::Warn, format!("no state was handed over: {failure}"));
-                    if !alive {
-                        self.ended(&failure);
-                    }
-                }
-            }
-            let recycled = old.generation.number == new.generation.number;
-            if recycled {
-                self.context.metrics.recycles.inc();
-            } else {
-                self.context.metrics.swaps.inc();
-            }
-            let tried = self.fallback.take();
-            if recycled {
-                // Its successor is the same, and goes on with what is left of a probation.
-                fallback = tried;
-            } else if alive {
-                // One that went wrong on probation is not something to fall back on.
-                let again = |f: &Fallback<G>| f.active.generation.number == new.generation.number;
-                let active = (!tried.as_ref().is_some_and(again)).then_some(old);
-                fallback = active.map(|active| Fallback {
-                    active,
-                    probation: Probation::begin(clock::now()),
-                });
-            }
-        }
-        let number = new.generation.number;
-        let state = if fallback.is_some() {
-            RunState::Probation
-        } else {
-            RunState::Running
-        };
-        self.set(|s| {
-            s.state = state;
-            s.generation = number;
-            s.want = new.guest.want();
-        });
-        if fallback.is_none() {
-            self.report(SeatReport::Confirmed { generation: number });
-        }
-        self.fallback = fallback;
-        self.active = Some(new);
+        self.preparing = Some(Preparing { generation, making });
     }
 
     /// Whether the plugin has CPU time left.
     pub(crate) fn has_share(&self) -> bool {
         self.active.as_ref().is_some_and(|active| {
-            let share = active.generation.share.lock();
-            let mut share = share.unwrap_or_else(|e| e.into_inner());
-            share.has_some(clock::now())
+            active
+                .generation
+                .context
+                .common
+                .share
+                .has_some(clock::now())
         })
     }
 
@@ -435,7 +323,7 @@ impl<G: Guest> Seat<G> {
                 self.report(SeatReport::Failed {
                     why: ended.to_string(),
                 });
-                self.failed(failed.generation, true);
+                self.failed(failed.generation);
                 Answer::Failed(ended)
             }
         }
@@ -463,9 +351,13 @@ impl<G: Guest> Seat<G> {
     fn roll_back(&self, failed: u64, failure: &Failure) {
         let Some(active) = &self.active else { return };
         let number = active.generation.number;
+        let state = match self.fallback {
+            Some(_) => RunState::Probation,
+            None => RunState::Running,
+        };
         self.context.metrics.rollbacks.inc();
         self.set(|s| {
-            s.state = RunState::Running;
+            s.state = state;
             s.generation = number;
         });
         self.say(
@@ -481,40 +373,42 @@ impl<G: Guest> Seat<G> {
     /// A call has returned, and the instance lives. False if that ends a probation in which it has
     /// answered every frame with an error.
     fn passed(&mut self, given: Given, answered: bool) -> bool {
-        let Some(fallback) = &mut self.fallback else {
+        let (Some(fallback), Some(active)) = (&mut self.fallback, &self.active) else {
             return true;
         };
-        let verdict = fallback.probation.call(given, answered, clock::now());
-        if verdict == Verdict::Passed {
+        let (now, generation) = (clock::now(), Arc::clone(&active.generation));
+        let verdict = fallback.probation.call(given, answered, now);
+        // Where nothing is there to be asked about, the one before is not kept for ever once the new one
+        // has passed elsewhere.
+        let elsewhere = fallback.probation.is_idle(now) && generation.is_proven();
+        if verdict == Verdict::Passed || elsewhere {
+            generation.prove();
             self.fallback = None;
             self.set(|s| s.state = RunState::Running);
-            if let Some(active) = &self.active {
-                self.report(SeatReport::Confirmed {
-                    generation: active.generation.number,
-                });
-            }
+            self.report(SeatReport::Confirmed {
+                generation: generation.number,
+            });
         }
         verdict != Verdict::Failed
     }
 
-    /// Makes a fresh instance, at once or after a pause. One that refused its settings will refuse
-    /// them again: it waits for others.
-    fn failed(&mut self, generation: Arc<Generation>, again: bool) {
-        if !again {
-            return;
-        }
+    /// Makes a fresh instance, at once or after a pause.
+    fn failed(&mut self, generation: Arc<Generation>) {
         let now = clock::now();
         let Some(pause) = self.failures.another(now) else {
             self.prepare(generation);
             return;
         };
+        let why = format!("{MAX_FAILURES} failures within a minute");
+        self.suspend(pause, &why, now);
+    }
+
+    /// Nobody sits there until the pause is over.
+    fn suspend(&mut self, pause: Duration, why: &str, now: Instant) {
         self.resume = Some(now + pause);
         self.context.metrics.suspensions.inc();
         self.set(|s| s.state = RunState::Suspended);
-        self.say(
-            Level::Error,
-            format!("suspended for {pause:?}: {MAX_FAILURES} failures within a minute"),
-        );
+        self.say(Level::Error, format!("suspended for {pause:?}: {why}"));
     }
 
     /// Begins to replace an instance that has made as many calls as it may.
@@ -523,6 +417,10 @@ impl<G: Guest> Seat<G> {
             && active.generation.context.limits.recycle > 0
             && active.calls >= active.generation.context.limits.recycle
             && self.preparing.is_none()
+            && self
+                .recycling
+                .not_before
+                .is_none_or(|at| at <= clock::now())
         {
             let generation = Arc::clone(&active.generation);
             self.prepare(generation);

@@ -21,26 +21,6 @@ pub struct Grant {
     pub channels: BTreeSet<String>,
 }
 
-impl Grant {
-    /// Whether it has something for an interface.
-    pub(crate) fn has(&self, interface: &str) -> bool {
-        match interface {
-            "frames" => self.frames.is_some(),
-            "state" => self.state_bytes.is_some(),
-            "channels" => !self.channels.is_empty(),
-            _ => true,
-        }
-    }
-
-    /// Whether something is gone that the one before had.
-    pub(crate) fn takes_back(&self, before: &Self) -> bool {
-        ["frames", "state"]
-            .iter()
-            .any(|interface| before.has(interface) && !self.has(interface))
-            || !before.channels.is_subset(&self.channels)
-    }
-}
-
 /// What a commune says about one of its plugins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PluginSpec {

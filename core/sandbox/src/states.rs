@@ -24,9 +24,10 @@ pub enum RunState {
     Starting,
     /// It looks at frames.
     Running,
-    /// It runs, and the one before is kept for the case that it fails.
+    /// It runs and has not proved itself yet: the one before is kept for the case that it fails. Who is
+    /// asked nothing stays so.
     Probation,
-    /// It failed again and again; there is a pause.
+    /// It failed again and again, or says that it may start later; there is a pause.
     Suspended,
     /// It does not accept its settings.
     Refused,

@@ -12,74 +12,17 @@ use taimat_contract::{
     Attribute, CommuneFacts, Event, Failure, Kind, Ruling, Situation, UnixMicros,
 };
 
-use crate::asked::Answers;
-use crate::engine::TickingEngine;
-use crate::kinds::alerter::instance::{AlerterQuestion, AlerterReply, ReadyAlerter};
+use crate::answers::Answers;
+use crate::kinds::alerter::instance::{AlerterQuestion, AlerterReply, ReadyAlerter, Tend};
 use crate::kinds::policy::instance::{PolicyQuestion, PolicyReply, ReadyPolicy};
 use crate::limits::LimitSettings;
-use crate::load_error::LoadError;
-use crate::metrics::PluginMetrics;
-use crate::place::Place;
-use crate::tail::{Line, Tail};
-use crate::trial::{OnTrial, TrialError, load};
-
-/// What is left of a plugin on trial beside its instance.
-#[derive(Debug)]
-struct Beside {
-    version: String,
-    metrics: Arc<PluginMetrics>,
-    tail: Arc<Tail>,
-    _engine: TickingEngine,
-}
-
-impl Beside {
-    fn of(
-        on_trial: &OnTrial,
-        kind: Kind,
-    ) -> Result<(String, Arc<PluginMetrics>, Arc<Tail>), LoadError> {
-        let generation = &on_trial.generation;
-        if generation.loaded.package.manifest.kind != kind {
-            return Err(LoadError::Kind(generation.loaded.package.manifest.kind));
-        }
-        Ok((
-            generation.version.clone(),
-            Arc::clone(&generation.context.metrics),
-            Arc::clone(&generation.context.tail),
-        ))
-    }
-
-    /// Linear memory that the instance has.
-    fn memory_bytes(&self) -> u64 {
-        u64::try_from(self.metrics.memory.get()).unwrap_or(0)
-    }
-}
-
-macro_rules! started {
-    ($ready:ident, $kind:expr, $bytes:expr, $settings:expr, $facts:expr, $limits:expr) => {{
-        let on_trial = load($bytes, $settings, $limits, &[], $facts).await?;
-        let (version, metrics, tail) = Beside::of(&on_trial, $kind)?;
-        let OnTrial {
-            engine,
-            generation,
-            budget,
-        } = on_trial;
-        let place = Place::Commune(generation.spec.commune.clone());
-        let ready = $ready::make(Arc::new(generation), place, budget).await?;
-        let beside = Beside {
-            version,
-            metrics,
-            tail,
-            _engine: engine,
-        };
-        (ready, beside)
-    }};
-}
+use crate::tail::Line;
+use crate::trial::{OnTrial, TrialError, Tried};
 
 /// A policy of a commune, granted all that its manifest asks for.
 #[derive(Debug)]
 pub struct PolicyTrial {
-    ready: ReadyPolicy,
-    beside: Beside,
+    tried: OnTrial<ReadyPolicy>,
 }
 
 impl PolicyTrial {
@@ -90,8 +33,14 @@ impl PolicyTrial {
         facts: &Arc<CommuneFacts>,
         limits: &LimitSettings,
     ) -> Result<Self, TrialError> {
-        let (ready, beside) = started!(ReadyPolicy, Kind::Policy, bytes, settings, facts, limits);
-        Ok(Self { ready, beside })
+        let tried = Tried {
+            bytes,
+            settings,
+            limits,
+            facts,
+        };
+        let tried = OnTrial::start(tried, Kind::Policy, ReadyPolicy::make).await?;
+        Ok(Self { tried })
     }
 
     /// What follows from an event.
@@ -101,7 +50,12 @@ impl PolicyTrial {
         situation: &Situation,
     ) -> Result<Ruling, Failure> {
         let about = Box::new((event.clone(), situation.clone()));
-        match self.ready.answer(&PolicyQuestion::OnEvent(about)).await? {
+        match self
+            .tried
+            .guest
+            .answer(&PolicyQuestion::OnEvent(about))
+            .await?
+        {
             PolicyReply::Ruling(ruling) => Ok(ruling),
             PolicyReply::Mode(_) => Err(other_question()),
         }
@@ -114,7 +68,7 @@ impl PolicyTrial {
         now: UnixMicros,
     ) -> Result<RecordingMode, Failure> {
         let question = PolicyQuestion::Recording(camera.clone(), now);
-        match self.ready.answer(&question).await? {
+        match self.tried.guest.answer(&question).await? {
             PolicyReply::Mode(mode) => Ok(mode),
             PolicyReply::Ruling(_) => Err(other_question()),
         }
@@ -122,25 +76,24 @@ impl PolicyTrial {
 
     /// Its version, as its manifest has it.
     pub fn version(&self) -> &str {
-        &self.beside.version
+        &self.tried.version
     }
 
     /// Linear memory that it has.
     pub fn memory_bytes(&self) -> u64 {
-        self.beside.memory_bytes()
+        self.tried.memory_bytes()
     }
 
     /// The newest lines that it wrote.
     pub fn lines(&self) -> Vec<Line> {
-        self.beside.tail.lines()
+        self.tried.lines()
     }
 }
 
 /// An alerter of a commune, granted all that its manifest asks for.
 #[derive(Debug)]
 pub struct AlerterTrial {
-    ready: ReadyAlerter,
-    beside: Beside,
+    tried: OnTrial<ReadyAlerter>,
 }
 
 impl AlerterTrial {
@@ -151,14 +104,21 @@ impl AlerterTrial {
         facts: &Arc<CommuneFacts>,
         limits: &LimitSettings,
     ) -> Result<Self, TrialError> {
-        let (ready, beside) = started!(ReadyAlerter, Kind::Alerter, bytes, settings, facts, limits);
-        Ok(Self { ready, beside })
+        let tried = Tried {
+            bytes,
+            settings,
+            limits,
+            facts,
+        };
+        let tried = OnTrial::start(tried, Kind::Alerter, ReadyAlerter::make).await?;
+        Ok(Self { tried })
     }
 
     /// How it words events.
     pub async fn compose(&mut self, task: &Task) -> Result<Decision, Failure> {
         match self
-            .ready
+            .tried
+            .guest
             .answer(&AlerterQuestion::Compose(task.clone()))
             .await?
         {
@@ -175,7 +135,7 @@ impl AlerterTrial {
         reply: &Reply,
     ) -> Result<Verdict, Failure> {
         let question = AlerterQuestion::Judge(task.clone(), sent.clone(), reply.clone());
-        match self.ready.answer(&question).await? {
+        match self.tried.guest.answer(&question).await? {
             AlerterReply::Verdict(verdict) => Ok(verdict),
             _ => Err(other_question()),
         }
@@ -189,13 +149,13 @@ impl AlerterTrial {
         cameras: &[CameraState],
         now: UnixMicros,
     ) -> Result<Option<Chores>, Failure> {
-        let question = AlerterQuestion::Tend {
+        let question = AlerterQuestion::Tend(Tend {
             target: target.to_owned(),
             address: address.to_vec(),
             cameras: cameras.to_vec(),
             now,
-        };
-        match self.ready.answer(&question).await? {
+        });
+        match self.tried.guest.answer(&question).await? {
             AlerterReply::Chores(chores) => Ok(chores),
             _ => Err(other_question()),
         }
@@ -203,17 +163,17 @@ impl AlerterTrial {
 
     /// Its version, as its manifest has it.
     pub fn version(&self) -> &str {
-        &self.beside.version
+        &self.tried.version
     }
 
     /// Linear memory that it has.
     pub fn memory_bytes(&self) -> u64 {
-        self.beside.memory_bytes()
+        self.tried.memory_bytes()
     }
 
     /// The newest lines that it wrote.
     pub fn lines(&self) -> Vec<Line> {
-        self.beside.tail.lines()
+        self.tried.lines()
     }
 }
 

@@ -153,10 +153,10 @@ async fn three_failures_in_a_minute_are_followed_by_a_pause() {
             (state(&bench)? == (RunState::Suspended, Some(3))).then_some(())
         })
         .await;
-    // It is tried again after the pause, fails, and pauses longer.
+    // It is tried again after the pause, fails as often, and pauses longer.
     bench
         .show_until(1000, 50, |_| {
-            (state(&bench)? == (RunState::Suspended, Some(4))).then_some(())
+            (state(&bench)? == (RunState::Suspended, Some(6))).then_some(())
         })
         .await;
     let lines: Vec<String> = bench.lines("hostile").into_iter().map(|l| l.text).collect();

@@ -22,21 +22,21 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::alerter_bindings::taimat::plugin::{http, message};
+use crate::bindings::alerter::taimat::plugin::{http, message};
 use crate::bindings::taimat::plugin::types::{Attribute, Error};
 use crate::glue::Slot;
 
-pub use crate::alerter_bindings::exports::taimat::plugin::alerter::{
-    Decision, Item, Planned, Receipt, Sent, Task, Verdict,
-};
-pub use crate::alerter_bindings::exports::taimat::plugin::upkeep::{CameraState, Chores};
-pub use crate::alerter_bindings::taimat::plugin::events::{Answer, Event, Phase};
-pub use crate::alerter_bindings::taimat::plugin::http::{RequestHead, Response};
-pub use crate::alerter_bindings::taimat::plugin::message::{
-    Body, Chunk, Field, HttpRequest, Mail, Media, MediaKind, MqttPublish, Outgoing, Reply, Wire,
-};
 #[doc(inline)]
 pub use crate::alerter_plugin as alerter;
+pub use crate::bindings::alerter::exports::taimat::plugin::alerter::{
+    Decision, Item, Planned, Receipt, Sent, Task, Verdict,
+};
+pub use crate::bindings::alerter::exports::taimat::plugin::upkeep::{CameraState, Chores};
+pub use crate::bindings::alerter::taimat::plugin::events::{Answer, Event, Phase};
+pub use crate::bindings::alerter::taimat::plugin::http::{RequestHead, Response};
+pub use crate::bindings::alerter::taimat::plugin::message::{
+    Body, Chunk, Field, HttpRequest, Mail, Media, MediaKind, MqttPublish, Outgoing, Reply, Wire,
+};
 
 /// Words events as messages, and reads the answers. What it answers comes from the arguments, the
 /// settings, what `commune` says and what `state` holds, and from nothing else: a question may come
@@ -110,10 +110,6 @@ pub fn said<'a>(pairs: &'a [Attribute], key: &str) -> Option<&'a str> {
 
 #[doc(hidden)]
 impl<T: Alerter> Slot<T> {
-    pub fn configure_alerter(&self, settings: &str) -> Result<(), Error> {
-        self.fill(settings, T::new)
-    }
-
     pub fn compose(&self, task: &Task) -> Result<Decision, Error> {
         self.with(|alerter| alerter.compose(task))
     }
@@ -137,37 +133,11 @@ impl<T: Alerter> Slot<T> {
 #[macro_export]
 macro_rules! alerter_plugin {
     ($type:ty) => {
-        // Natively there is nobody to export to: it compiles, for the sake of its tests.
-        #[cfg(not(target_family = "wasm"))]
-        const _: fn(
-            <$type as $crate::alerter::Alerter>::Settings,
-        ) -> ::core::result::Result<$type, $crate::Error> =
-            <$type as $crate::alerter::Alerter>::new;
+        $crate::component! {
+            $type, $crate::alerter::Alerter,
 
-        #[cfg(target_family = "wasm")]
-        const _: () = {
-            use $crate::bindings::exports::taimat::plugin::lifecycle;
-            use $crate::alerter_bindings::exports::taimat::plugin as exports;
+            use $crate::bindings::alerter::exports::taimat::plugin as exports;
             use $crate::alerter::{CameraState, Chores, Decision, Reply, Sent, Task, Verdict};
-
-            struct Component;
-
-            ::std::thread_local! {
-                static SLOT: $crate::glue::Slot<$type> = const { $crate::glue::Slot::new() };
-            }
-
-            impl lifecycle::Guest for Component {
-                fn describe() -> lifecycle::About {
-                    lifecycle::About {
-                        name: env!("CARGO_PKG_NAME").into(),
-                        version: env!("CARGO_PKG_VERSION").into(),
-                        settings_schema: <$type as $crate::alerter::Alerter>::SETTINGS_SCHEMA.into(),
-                    }
-                }
-                fn configure(settings: String) -> Result<(), $crate::Error> {
-                    SLOT.with(|slot| slot.configure_alerter(&settings))
-                }
-            }
 
             impl exports::alerter::Guest for Component {
                 fn compose(task: Task) -> Result<Decision, $crate::Error> {
@@ -189,8 +159,9 @@ macro_rules! alerter_plugin {
                 }
             }
 
-            $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
-            $crate::alerter_bindings::export_alerter!(Component with_types_in $crate::alerter_bindings);
-        };
+            $crate::bindings::alerter::export_alerter!(
+                Component with_types_in $crate::bindings::alerter
+            );
+        }
     };
 }

@@ -1,4 +1,5 @@
-//! What wit-bindgen makes of the contract: what all kinds have.
+//! What wit-bindgen makes of the contract: what all kinds have, and in a file each what one kind has.
+//! The generated code's exemptions stand here, for all of them.
 
 #![allow(
     missing_docs,
@@ -12,6 +13,13 @@
     clippy::allow_attributes_without_reason,
     reason = "generated code"
 )]
+
+#[doc(hidden)]
+pub mod alerter;
+#[doc(hidden)]
+pub mod detector;
+#[doc(hidden)]
+pub mod policy;
 
 wit_bindgen::generate!({
     path: "../../wit/plugin.wit",

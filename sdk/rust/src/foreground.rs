@@ -4,7 +4,7 @@
 //! a small step, however large the difference is, so that traffic that passes leaves no trace in
 //! it. It begins as the median of five pictures of the first seconds.
 
-use crate::detector_bindings::taimat::plugin::frames::{FrameError, Plane};
+use crate::bindings::detector::taimat::plugin::frames::{FrameError, Plane};
 use crate::frame::Frame;
 use crate::geometry::Cells;
 use crate::kernels;

@@ -1,7 +1,7 @@
 //! A frame: what the host knows of it, and ways to look at it.
 
+use crate::bindings::detector::taimat::plugin::frames as host;
 use crate::bindings::taimat::plugin::types::{Detection, Error};
-use crate::detector_bindings::taimat::plugin::frames as host;
 use crate::memory::Memory;
 
 pub use host::{CellStats, FrameError, Plane, Region};

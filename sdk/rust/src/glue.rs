@@ -1,18 +1,15 @@
-//! What makes a [`Detector`] a component: the macro that exports it, and what the macro expands to,
-//! which is not for direct use.
+//! What makes a plugin a component: what the macros of all kinds share, and the one that exports a
+//! [`Detector`]. What they expand to is not for direct use.
 
 use std::cell::RefCell;
 
 use serde::de::DeserializeOwned;
 
+use crate::bindings::detector::exports::taimat::plugin::detector as wire;
+use crate::bindings::detector::taimat::plugin::frames::FrameInfo;
 use crate::bindings::taimat::plugin::types::{Detection, Error};
 use crate::detector::{Detector, Want};
-use crate::detector_bindings::exports::taimat::plugin::detector as wire;
-use crate::detector_bindings::taimat::plugin::frames::FrameInfo;
 use crate::frame::Frame;
-
-/// How a detector is made.
-pub type Make<T> = fn(<T as Detector>::Settings) -> Result<T, Error>;
 
 /// The instance, made by `configure`.
 #[derive(Debug)]
@@ -31,7 +28,7 @@ impl<T> Slot<T> {
 }
 
 impl<T> Slot<T> {
-    pub(crate) fn fill<S: DeserializeOwned>(
+    pub fn fill<S: DeserializeOwned>(
         &self,
         settings: &str,
         make: impl FnOnce(S) -> Result<T, Error>,
@@ -52,10 +49,6 @@ impl<T> Slot<T> {
 }
 
 impl<T: Detector> Slot<T> {
-    pub fn configure(&self, settings: &str) -> Result<(), Error> {
-        self.fill(settings, T::new)
-    }
-
     pub fn wants(&self, camera: &str) -> Result<wire::Want, Error> {
         self.with(|detector| {
             let Want {
@@ -106,18 +99,21 @@ fn hear_panics() {
     }));
 }
 
-/// Exports a [`Detector`].
+/// What a plugin of any kind exports: `lifecycle`, by the kind's trait, and the exports of its kind.
+/// These find the plugin in `SLOT` and export `Component`.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! detector {
-    ($type:ty) => {
+macro_rules! component {
+    ($type:ty, $kind:path, $($export:item)+) => {
         // Natively there is nobody to export to: it compiles, for the sake of its tests.
         #[cfg(not(target_family = "wasm"))]
-        const _: $crate::glue::Make<$type> = <$type as $crate::Detector>::new;
+        const _: fn(
+            <$type as $kind>::Settings,
+        ) -> ::core::result::Result<$type, $crate::Error> = <$type as $kind>::new;
 
         #[cfg(target_family = "wasm")]
         const _: () = {
             use $crate::bindings::exports::taimat::plugin::lifecycle;
-            use $crate::detector_bindings::exports::taimat::plugin as exports;
 
             struct Component;
 
@@ -130,20 +126,36 @@ macro_rules! detector {
                     lifecycle::About {
                         name: env!("CARGO_PKG_NAME").into(),
                         version: env!("CARGO_PKG_VERSION").into(),
-                        settings_schema: <$type as $crate::Detector>::SETTINGS_SCHEMA.into(),
+                        settings_schema: <$type as $kind>::SETTINGS_SCHEMA.into(),
                     }
                 }
                 fn configure(settings: String) -> Result<(), $crate::Error> {
-                    SLOT.with(|slot| slot.configure(&settings))
+                    SLOT.with(|slot| slot.fill(&settings, <$type as $kind>::new))
                 }
             }
+
+            $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
+
+            $($export)+
+        };
+    };
+}
+
+/// Exports a [`Detector`].
+#[macro_export]
+macro_rules! detector {
+    ($type:ty) => {
+        $crate::component! {
+            $type, $crate::Detector,
+
+            use $crate::bindings::detector::exports::taimat::plugin as exports;
 
             impl exports::detector::Guest for Component {
                 fn wants(camera: String) -> Result<exports::detector::Want, $crate::Error> {
                     SLOT.with(|slot| slot.wants(&camera))
                 }
                 fn on_frame(
-                    frame: $crate::detector_bindings::taimat::plugin::frames::FrameInfo,
+                    frame: $crate::bindings::detector::taimat::plugin::frames::FrameInfo,
                 ) -> Result<Vec<$crate::Detection>, $crate::Error> {
                     SLOT.with(|slot| slot.on_frame(frame))
                 }
@@ -161,8 +173,9 @@ macro_rules! detector {
                 }
             }
 
-    $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
-            $crate::detector_bindings::export_detector!(Component with_types_in $crate::detector_bindings);
-        };
+            $crate::bindings::detector::export_detector!(
+                Component with_types_in $crate::bindings::detector
+            );
+        }
     };
 }

@@ -39,14 +39,10 @@
 //! tested natively: [`testing::frame`] makes frames of pixels.
 
 pub mod alerter;
-#[doc(hidden)]
-pub mod alerter_bindings;
 pub mod bindings;
 mod commune;
 mod detection;
 mod detector;
-#[doc(hidden)]
-pub mod detector_bindings;
 pub mod foreground;
 mod frame;
 pub mod geometry;
@@ -56,8 +52,6 @@ pub mod host;
 pub mod kernels;
 mod memory;
 pub mod policy;
-#[doc(hidden)]
-pub mod policy_bindings;
 pub mod rules;
 pub mod testing;
 pub mod tracks;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::detector_bindings::taimat::plugin::frames::{
+use crate::bindings::detector::taimat::plugin::frames::{
     CellStats, FrameError, FrameInfo, Plane, Region,
 };
 

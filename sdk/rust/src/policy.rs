@@ -27,11 +27,11 @@ use serde::de::DeserializeOwned;
 use crate::bindings::taimat::plugin::types::Error;
 use crate::glue::Slot;
 
-pub use crate::bindings::taimat::plugin::types::Severity;
-pub use crate::policy_bindings::exports::taimat::plugin::policy::{
+pub use crate::bindings::policy::exports::taimat::plugin::policy::{
     Alert, Cause, Delivery, Mode, Other, Ruling, Situation, Take, Told,
 };
-pub use crate::policy_bindings::taimat::plugin::events::{Answer, Event, Phase};
+pub use crate::bindings::policy::taimat::plugin::events::{Answer, Event, Phase};
+pub use crate::bindings::taimat::plugin::types::Severity;
 #[doc(inline)]
 pub use crate::policy_plugin as policy;
 
@@ -84,10 +84,6 @@ impl Alert {
 
 #[doc(hidden)]
 impl<T: Policy> Slot<T> {
-    pub fn configure_policy(&self, settings: &str) -> Result<(), Error> {
-        self.fill(settings, T::new)
-    }
-
     pub fn on_event(&self, event: &Event, situation: &Situation) -> Result<Ruling, Error> {
         self.with(|policy| policy.on_event(event, situation))
     }
@@ -101,36 +97,10 @@ impl<T: Policy> Slot<T> {
 #[macro_export]
 macro_rules! policy_plugin {
     ($type:ty) => {
-        // Natively there is nobody to export to: it compiles, for the sake of its tests.
-        #[cfg(not(target_family = "wasm"))]
-        const _: fn(
-            <$type as $crate::policy::Policy>::Settings,
-        ) -> ::core::result::Result<$type, $crate::Error> =
-            <$type as $crate::policy::Policy>::new;
+        $crate::component! {
+            $type, $crate::policy::Policy,
 
-        #[cfg(target_family = "wasm")]
-        const _: () = {
-            use $crate::bindings::exports::taimat::plugin::lifecycle;
-            use $crate::policy_bindings::exports::taimat::plugin as exports;
-
-            struct Component;
-
-            ::std::thread_local! {
-                static SLOT: $crate::glue::Slot<$type> = const { $crate::glue::Slot::new() };
-            }
-
-            impl lifecycle::Guest for Component {
-                fn describe() -> lifecycle::About {
-                    lifecycle::About {
-                        name: env!("CARGO_PKG_NAME").into(),
-                        version: env!("CARGO_PKG_VERSION").into(),
-                        settings_schema: <$type as $crate::policy::Policy>::SETTINGS_SCHEMA.into(),
-                    }
-                }
-                fn configure(settings: String) -> Result<(), $crate::Error> {
-                    SLOT.with(|slot| slot.configure_policy(&settings))
-                }
-            }
+            use $crate::bindings::policy::exports::taimat::plugin as exports;
 
             impl exports::policy::Guest for Component {
                 fn on_event(
@@ -147,8 +117,9 @@ macro_rules! policy_plugin {
                 }
             }
 
-            $crate::bindings::export_lifecycle!(Component with_types_in $crate::bindings);
-            $crate::policy_bindings::export_policy!(Component with_types_in $crate::policy_bindings);
-        };
+            $crate::bindings::policy::export_policy!(
+                Component with_types_in $crate::bindings::policy
+            );
+        }
     };
 }

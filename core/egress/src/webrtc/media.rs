@@ -10,13 +10,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use taimat_base::bucket::Bucket;
 use taimat_hub::Ring;
 use taimat_media::TrackKind;
 use taimat_media::codec::VIDEO_CLOCK;
 
 use super::info::SessionFigures;
 use super::negotiate::Agreement;
-use super::pace::{BurstPace, RetransmitBudget};
+use super::pace::{BurstPace, retransmit_budget};
 use super::sent::{OutgoingTrack, SentUnit, SentUnits};
 use super::way::Way;
 use crate::metrics::ViewerMetrics;
@@ -45,7 +46,7 @@ pub(super) struct ViewerMedia {
     phase: MediaPhase,
     pace: BurstPace,
     sent: SentUnits,
-    retransmit_budget: RetransmitBudget,
+    retransmit_budget: Bucket,
     keyframe_granted: Option<Instant>,
     figures: Arc<SessionFigures>,
     metrics: ViewerMetrics,
@@ -65,7 +66,7 @@ impl ViewerMedia {
             phase: MediaPhase::WaitForKey,
             pace: BurstPace::new(),
             sent: SentUnits::default(),
-            retransmit_budget: RetransmitBudget::new(),
+            retransmit_budget: retransmit_budget(),
             keyframe_granted: None,
             figures,
             metrics,
@@ -204,7 +205,6 @@ impl ViewerMedia {
         way: &mut Way<'_, '_>,
         now: Instant,
     ) {
-        self.retransmit_budget.earn(now);
         let (mut packets, mut bytes) = (0, 0);
         for sequence in missing {
             let Some((unit, index, batch)) = self.find_sent(*sequence, ring) else {
@@ -216,7 +216,7 @@ impl ViewerMedia {
                 .ok()
                 .and_then(|place| batch.payloads.get(place));
             let Some(payload) = payload else { continue };
-            if !self.retransmit_budget.take() {
+            if !self.retransmit_budget.take(now) {
                 break;
             }
             let header = self.video.header(&batch, index, place, unit.timestamp);

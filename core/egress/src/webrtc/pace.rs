@@ -5,6 +5,8 @@
 
 use std::time::{Duration, Instant};
 
+use taimat_base::bucket::Bucket;
+
 /// The burst goes out at this multiple of the stream's rate, within bounds: measured in Chromium,
 /// 20 to 200 Mbit/s make no difference to the first picture, and 50 loses nothing on loopback.
 const BURST_MULTIPLE: f64 = 25.0;
@@ -78,39 +80,9 @@ impl BurstPace {
     }
 }
 
-/// How many packets may be sent again.
-#[derive(Debug)]
-pub(super) struct RetransmitBudget {
-    credit: f64,
-    at: Option<Instant>,
-}
-
-impl RetransmitBudget {
-    /// Full.
-    pub(super) fn new() -> Self {
-        Self {
-            credit: RETRANSMIT_RATE,
-            at: None,
-        }
-    }
-
-    /// Gives the credit for the time that has passed.
-    pub(super) fn earn(&mut self, now: Instant) {
-        let passed = self
-            .at
-            .map_or(1.0, |at| now.saturating_duration_since(at).as_secs_f64());
-        self.at = Some(now);
-        self.credit = (self.credit + passed * RETRANSMIT_RATE).min(RETRANSMIT_RATE);
-    }
-
-    /// Takes one packet's credit, if there is one.
-    pub(super) fn take(&mut self) -> bool {
-        let is_there = self.credit >= 1.0;
-        if is_there {
-            self.credit -= 1.0;
-        }
-        is_there
-    }
+/// How many packets may be sent again: full, a second's worth.
+pub(super) fn retransmit_budget() -> Bucket {
+    Bucket::new(RETRANSMIT_RATE, RETRANSMIT_RATE)
 }
 
 #[cfg(test)]
@@ -149,11 +121,8 @@ mod tests {
 
     #[test]
     fn retransmissions_are_limited_by_the_second() {
-        let (mut budget, start) = (RetransmitBudget::new(), clock::thread_now());
-        let mut taken = |now| {
-            budget.earn(now);
-            (0..10_000).take_while(|_| budget.take()).count()
-        };
+        let (mut budget, start) = (retransmit_budget(), clock::thread_now());
+        let mut taken = |now| (0..10_000).take_while(|_| budget.take(now)).count();
         assert_eq!(taken(start), 500);
         assert_eq!(taken(start), 0);
         assert_eq!(taken(start + Duration::from_millis(500)), 250);

@@ -7,7 +7,7 @@ use taimat_contract::PluginError;
 use taimat_contract::message::{ChannelKind, Outgoing};
 
 /// What a plugin may send by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ChannelGrant {
     /// Kinds that its manifest asks for.
     pub(crate) kinds: BTreeSet<ChannelKind>,

@@ -39,9 +39,9 @@ impl HostState {
     pub(crate) fn new(context: &InstanceContext, place: &Place, budget: &Arc<Budget>) -> Self {
         let (time, stderr) = (wasi::Time::default(), Stderr::default());
         let owner = Owner::new(place, &context.plugin);
-        let state = match context.state_bytes {
+        let state = match context.granted.state_bytes {
             Some(quota) => Ok(StateCapability::new(
-                Arc::clone(&context.store),
+                Arc::clone(&context.common.store),
                 owner,
                 quota,
             )),
@@ -51,9 +51,9 @@ impl HostState {
             memory: MemoryLimit::new(context.limits.memory_bytes),
             meter: Arc::default(),
             log: LogCapability::new(context, place, budget),
-            metrics: MetricsCapability::new(context, place, budget),
+            metrics: MetricsCapability::new(context, budget),
             state,
-            frames: FramesCapability::new(context.frames),
+            frames: FramesCapability::new(context.granted.frames.is_some()),
             wasi: wasi::context(&time, &stderr, place),
             stderr,
             commune: CommuneCapability::new(Arc::clone(&context.facts)),

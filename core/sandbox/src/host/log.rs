@@ -22,8 +22,8 @@ pub(crate) struct LogCapability {
 impl LogCapability {
     pub(super) fn new(context: &InstanceContext, place: &Place, budget: &Arc<Budget>) -> Self {
         Self {
-            tail: Arc::clone(&context.tail),
-            metrics: Arc::clone(&context.metrics),
+            tail: Arc::clone(&context.common.tail),
+            metrics: Arc::clone(&context.common.metrics),
             camera: place.label().to_owned(),
             budget: Arc::clone(budget),
         }

@@ -13,5 +13,5 @@ pub(crate) mod stderr;
 pub(crate) mod wasi;
 pub(crate) mod wire;
 
-pub(crate) use context::InstanceContext;
+pub(crate) use context::{InstanceContext, PluginCommon};
 pub(crate) use data::HostState;

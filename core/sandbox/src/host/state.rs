@@ -25,6 +25,9 @@ const SCHEMA: &str = "
 ";
 /// Bytes of a key.
 const MAX_KEY_BYTES: usize = 128;
+/// What a pair takes besides its key and its value: its owner's name and its place in the table. Counted
+/// with it, so that many small ones take no more of the disk than was granted.
+const PAIR_BYTES: u64 = 64;
 /// Keys listed at once.
 const MAX_LISTED: u32 = 1000;
 
@@ -48,14 +51,16 @@ impl StateStore {
         Ok(Self(Mutex::new(connection)))
     }
 
-    /// Bytes that an owner uses, keys and values together.
+    /// Bytes that an owner uses, keys and values together, and what pairs take besides.
     fn used(connection: &Connection, owner: &str, but: &str) -> rusqlite::Result<u64> {
-        let sum = "SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value)), 0) \
+        let sum = "SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value)), 0), count(*) \
                    FROM state WHERE owner = ?1 AND key <> ?2";
-        let bytes: i64 = connection
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (bytes, pairs): (i64, i64) = connection
             .prepare_cached(sum)?
-            .query_row(params![owner, but], |row| row.get(0))?;
-        Ok(u64::try_from(bytes).unwrap_or(0))
+            .query_row(params![owner, but], read)?;
+        let [bytes, pairs] = [bytes, pairs].map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(bytes + pairs * PAIR_BYTES)
     }
 }
 
@@ -78,6 +83,11 @@ pub(crate) struct StateCapability {
     /// What was written and is not true yet, for who holds it back: a value, or none for what was
     /// deleted.
     held: Option<BTreeMap<String, Option<Vec<u8>>>>,
+}
+
+/// What a pair takes of the quota.
+fn pair_bytes(key: &str, value: &[u8]) -> u64 {
+    (key.len() + value.len()) as u64 + PAIR_BYTES
 }
 
 fn later(error: &rusqlite::Error) -> PluginError {
@@ -158,11 +168,11 @@ impl StateCapability {
             .into_iter()
             .filter(|(key, _)| key != but && !held.contains_key(key));
         let kept: u64 = kept
-            .map(|(_, bytes)| u64::try_from(bytes).unwrap_or(0))
+            .map(|(_, bytes)| u64::try_from(bytes).unwrap_or(0) + PAIR_BYTES)
             .sum();
         let waiting = held.iter().filter(|(key, _)| key.as_str() != but);
-        let waiting = waiting.filter_map(|(key, value)| Some(key.len() + value.as_ref()?.len()));
-        Ok(kept + waiting.map(|bytes| bytes as u64).sum::<u64>())
+        let waiting = waiting.filter_map(|(key, value)| Some(pair_bytes(key, value.as_ref()?)));
+        Ok(kept + waiting.sum::<u64>())
     }
 
     fn connection(&self) -> std::sync::MutexGuard<'_, Connection> {
@@ -170,9 +180,13 @@ impl StateCapability {
     }
 
     pub(crate) fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PluginError> {
-        if let Some(waiting) = self.waiting(key) {
-            return Ok(waiting.clone());
+        match self.waiting(key) {
+            Some(waiting) => Ok(waiting.clone()),
+            None => self.stored(key),
         }
+    }
+
+    fn stored(&self, key: &str) -> Result<Option<Vec<u8>>, PluginError> {
         let run = || {
             self.connection()
                 .prepare_cached("SELECT value FROM state WHERE owner = ?1 AND key = ?2")?
@@ -190,10 +204,13 @@ impl StateCapability {
             );
             return Err(PluginError::Settings(why));
         }
-        let wanted = self.used(key)? + (key.len() + value.len()) as u64;
+        let wanted = self.used(key)? + pair_bytes(key, value);
         if wanted > self.quota {
             let quota = self.quota;
-            let why = format!("the state would have {wanted} bytes, {quota} are granted");
+            let why = format!(
+                "the state would have {wanted} bytes, with {PAIR_BYTES} for each pair, {quota} are \
+                 granted"
+            );
             return Err(PluginError::Settings(why));
         }
         if let Some(held) = &mut self.held {
@@ -209,8 +226,15 @@ impl StateCapability {
     }
 
     pub(crate) fn delete(&mut self, key: &str) -> Result<(), PluginError> {
-        if let Some(held) = &mut self.held {
-            held.insert(key.to_owned(), None);
+        if self.held.is_some() {
+            // What is not there need not be remembered: these names would not be counted anywhere.
+            let stored = self.stored(key)?.is_some();
+            if let Some(held) = &mut self.held {
+                held.remove(key);
+                if stored {
+                    held.insert(key.to_owned(), None);
+                }
+            }
             return Ok(());
         }
         let run = || {
@@ -257,9 +281,12 @@ mod tests {
         StateCapability::new(
             Arc::clone(store),
             Owner::new(&Place::Camera(camera), &"p".parse().unwrap()),
-            100,
+            QUOTA,
         )
     }
+
+    /// Two pairs with a hundred bytes of keys and values.
+    const QUOTA: u64 = 100 + 2 * PAIR_BYTES;
 
     #[test]
     fn keeps_to_itself_and_to_its_quota() {
@@ -272,7 +299,8 @@ mod tests {
         );
         a.set("big", &[0; 90]).unwrap();
         let refused = a.set("more", &[0; 10]).unwrap_err();
-        assert!(refused.to_string().contains("100 are granted"), "{refused}");
+        let text = format!("{QUOTA} are granted");
+        assert!(refused.to_string().contains(&text), "{refused}");
         // Replacing counts once.
         a.set("big", &[1; 95]).unwrap();
         assert_eq!(a.list("", 10).unwrap(), ["big", "k"]);
@@ -306,6 +334,29 @@ mod tests {
         assert_eq!(reader.list("", 10).unwrap(), ["new"]);
         writer.set("more", b"3").unwrap();
         assert_eq!(reader.get("more"), Ok(None), "held back again");
+    }
+
+    #[test]
+    fn many_small_pairs_do_not_pass_the_quota() {
+        let store = Arc::new(StateStore::in_memory().unwrap());
+        let most = usize::try_from(QUOTA / PAIR_BYTES).unwrap();
+        let (mut at_once, mut held) = (state(&store, "a"), state(&store, "b"));
+        held.hold();
+        for state in [&mut at_once, &mut held] {
+            let kept = (0..1000).filter(|n| state.set(&format!("{n}"), b"").is_ok());
+            assert!(kept.count() <= most);
+        }
+        // What is deleted makes room, and what was never there takes none.
+        for n in 0..1000 {
+            held.delete(&format!("{n}")).unwrap();
+        }
+        assert_eq!(held.held.as_ref().map(BTreeMap::len), Some(0));
+        held.set("n", b"1").unwrap();
+        held.commit().unwrap();
+        held.delete("n").unwrap();
+        assert_eq!(held.held.as_ref().map(BTreeMap::len), Some(1));
+        held.commit().unwrap();
+        assert_eq!(held.list("", 10).unwrap(), [""; 0]);
     }
 
     #[test]

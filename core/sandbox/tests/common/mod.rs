@@ -22,7 +22,7 @@ use taimat_contract::{
 use taimat_sandbox::compile::Where;
 use taimat_sandbox::limits::LimitSettings;
 use taimat_sandbox::{Grant, Line, PluginSpec, PluginStatus, Sandbox, SandboxConfig};
-use taimat_testkit::eventually;
+use taimat_testkit::{eventually, plugins};
 use taimat_vision::{Frame, History, Picture};
 use tokio::sync::Notify;
 
@@ -128,6 +128,15 @@ impl Seen {
         let key = (camera.to_owned(), plugin.to_owned());
         all.get(&key).cloned().unwrap_or_default()
     }
+}
+
+/// A detector that counts its frames, in this version.
+pub(crate) fn version(version: &str) -> Vec<u8> {
+    let text = format!("version = \"{version}\"");
+    plugins::packed("example-smallest", |m| {
+        m.replace("version = \"0.1.0\"", &text)
+    })
+    .unwrap()
 }
 
 /// A sandbox with a folder for components.

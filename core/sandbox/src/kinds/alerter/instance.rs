@@ -1,24 +1,23 @@
 //! A component as an alerter.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use taimat_base::PluginId;
-use taimat_contract::alerter::{CameraState, Chores, Decision, Sent, Task, Verdict};
+use taimat_contract::alerter::{CameraState, Chores, Decision, Planned, Sent, Task, Verdict};
 use taimat_contract::message::{Outgoing, Reply};
-use taimat_contract::{Attribute, Failure, UnixMicros, Want};
+use taimat_contract::{Attribute, Failure, UnixMicros};
 
 use super::messages;
-use crate::asked::Answers;
+use crate::answers::{self, Answers, asked};
 use crate::bindings::v0_3::exports::taimat::plugin::{alerter as wire, upkeep};
 use crate::budget::Budget;
 use crate::events;
 use crate::generation::Generation;
-use crate::host::channels::ChannelGrant;
-use crate::instance::{Bounds, Instance, metered};
+use crate::granted::Granted;
+use crate::instance::Instance;
 use crate::place::Place;
-use crate::seat::Guest;
+use crate::seat::Making;
 
 /// What an alerter is asked.
 pub(crate) enum AlerterQuestion {
@@ -27,12 +26,15 @@ pub(crate) enum AlerterQuestion {
     /// What an answer means.
     Judge(Task, Sent, Reply),
     /// What is to stand at a target without events.
-    Tend {
-        target: String,
-        address: Vec<Attribute>,
-        cameras: Vec<CameraState>,
-        now: UnixMicros,
-    },
+    Tend(Tend),
+}
+
+/// A target without events.
+pub(crate) struct Tend {
+    pub(crate) target: String,
+    pub(crate) address: Vec<Attribute>,
+    pub(crate) cameras: Vec<CameraState>,
+    pub(crate) now: UnixMicros,
 }
 
 /// What it answers, to each.
@@ -45,8 +47,7 @@ pub(crate) enum AlerterReply {
 /// A configured alerter.
 pub(crate) struct ReadyAlerter {
     instance: Instance,
-    channels: Arc<ChannelGrant>,
-    plugin: PluginId,
+    sends: Sends,
     exports: wire::Guest,
     upkeep: Option<upkeep::Guest>,
 }
@@ -59,28 +60,36 @@ impl std::fmt::Debug for ReadyAlerter {
     }
 }
 
-impl ReadyAlerter {
-    /// Messages go out by channels that were asked for and granted.
-    fn admit<'m>(&self, messages: impl Iterator<Item = &'m Outgoing>) -> Result<(), Failure> {
+/// Messages go out by channels that were asked for and granted.
+struct Sends {
+    granted: Arc<Granted>,
+    plugin: PluginId,
+}
+
+impl Sends {
+    fn admit<'m>(&self, messages: impl IntoIterator<Item = &'m Outgoing>) -> Result<(), Failure> {
         for message in messages {
-            self.channels.admit(message, &self.plugin)?;
+            self.granted.channels.admit(message, &self.plugin)?;
         }
         Ok(())
     }
 
+    fn admit_planned(&self, planned: &[Planned]) -> Result<(), Failure> {
+        self.admit(planned.iter().map(|planned| &planned.message))
+    }
+}
+
+impl ReadyAlerter {
     /// Starts and configures one.
     pub(crate) fn make(
         generation: Arc<Generation>,
         place: Place,
         budget: Arc<Budget>,
-    ) -> Pin<Box<dyn Future<Output = Result<Self, Failure>> + Send>> {
+    ) -> Making<Self> {
         Box::pin(async move {
-            let settings = generation.settings(&place)?;
-            let prepared = &generation.loaded.prepared;
-            let pre = &prepared.pre;
+            let pre = &generation.loaded.prepared.pre;
             let tends = generation.loaded.surface.exported("upkeep").is_some();
-            let at = (&place, &budget);
-            let start = Instance::start(prepared, &generation.context, at, |store, instance| {
+            let start = answers::start(&generation, &place, &budget, |store, instance| {
                 let exports = wire::GuestIndices::new(pre)?.load(&mut *store, instance)?;
                 let upkeep = match tends {
                     true => Some(upkeep::GuestIndices::new(pre)?.load(&mut *store, instance)?),
@@ -88,18 +97,90 @@ impl ReadyAlerter {
                 };
                 Ok((exports, upkeep))
             });
-            let (mut instance, (exports, upkeep)) = start.await?;
-            instance.host().hold_state();
-            let taken = instance.configure(settings).await;
-            instance.settle_state(taken)?;
+            let (instance, (exports, upkeep)) = start.await?;
             Ok(Self {
                 instance,
-                channels: Arc::clone(&generation.context.channels),
-                plugin: generation.context.plugin.clone(),
+                sends: Sends {
+                    granted: Arc::clone(&generation.context.granted),
+                    plugin: generation.context.plugin.clone(),
+                },
                 exports,
                 upkeep,
             })
         })
+    }
+}
+
+impl ReadyAlerter {
+    async fn compose(&mut self, task: &Task) -> Result<Decision, Failure> {
+        let Self {
+            instance,
+            sends,
+            exports,
+            ..
+        } = self;
+        let (now, task) = (task.now, messages::task(task));
+        asked!(
+            instance,
+            now,
+            |store| exports.call_compose(store, &task),
+            |said| {
+                let decision = messages::decision(said).checked()?;
+                if let Decision::Send(planned) = &decision {
+                    sends.admit_planned(planned)?;
+                }
+                Ok(decision)
+            }
+        )
+    }
+
+    async fn judge(&mut self, task: &Task, sent: &Sent, reply: &Reply) -> Result<Verdict, Failure> {
+        let Self {
+            instance,
+            sends,
+            exports,
+            ..
+        } = self;
+        let now = sent.at;
+        let (task, sent) = (messages::task(task), messages::sent(sent));
+        let reply = messages::reply(reply);
+        asked!(
+            instance,
+            now,
+            |store| exports.call_judge(store, &task, &sent, &reply),
+            |said| {
+                let verdict = messages::verdict(said).checked()?;
+                if let Verdict::Instead(planned) = &verdict {
+                    sends.admit_planned(planned)?;
+                }
+                Ok(verdict)
+            }
+        )
+    }
+
+    async fn tend(&mut self, about: &Tend) -> Result<Option<Chores>, Failure> {
+        let Self {
+            instance,
+            sends,
+            upkeep,
+            ..
+        } = self;
+        let Some(upkeep) = upkeep else {
+            return Ok(None);
+        };
+        let (target, now) = (&about.target, about.now);
+        let address: Vec<_> = about.address.iter().map(events::attribute).collect();
+        let cameras: Vec<_> = about.cameras.iter().map(messages::camera_state).collect();
+        asked!(
+            instance,
+            now,
+            |store| upkeep.call_tend(store, target, &address, &cameras, now.0),
+            |said| {
+                let chores = messages::chores(said).checked()?;
+                sends.admit(&chores.messages)?;
+                Ok(Some(chores))
+            }
+        )
     }
 }
 
@@ -108,77 +189,17 @@ impl Answers for ReadyAlerter {
     type Question = AlerterQuestion;
     type Reply = AlerterReply;
 
+    fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
     async fn answer(&mut self, question: &AlerterQuestion) -> Result<AlerterReply, Failure> {
-        let (instance, exports) = (&mut self.instance, &self.exports);
-        let bounds = Bounds::call(instance.limits());
-        let answer = match question {
-            AlerterQuestion::Compose(task) => {
-                instance.host().time.set(task.now);
-                let task = messages::task(task);
-                let called = metered!(instance, bounds, |store| exports.call_compose(store, &task));
-                let decided = called.and_then(|decided| decided.map_err(Failure::from));
-                let checked = decided.and_then(|d| Ok(messages::decision(d).checked()?));
-                checked.and_then(|decision| match &decision {
-                    Decision::Send(planned) => {
-                        self.admit(planned.iter().map(|p| &p.message))?;
-                        Ok(AlerterReply::Decision(decision))
-                    }
-                    Decision::Skip(_) => Ok(AlerterReply::Decision(decision)),
-                })
-            }
+        Ok(match question {
+            AlerterQuestion::Compose(task) => AlerterReply::Decision(self.compose(task).await?),
             AlerterQuestion::Judge(task, sent, reply) => {
-                instance.host().time.set(sent.at);
-                let (task, sent) = (messages::task(task), messages::sent(sent));
-                let reply = messages::reply(reply);
-                let called = metered!(instance, bounds, |store| exports
-                    .call_judge(store, &task, &sent, &reply));
-                let judged = called.and_then(|judged| judged.map_err(Failure::from));
-                let checked = judged.and_then(|v| Ok(messages::verdict(v).checked()?));
-                checked.and_then(|verdict| match &verdict {
-                    Verdict::Instead(planned) => {
-                        self.admit(planned.iter().map(|p| &p.message))?;
-                        Ok(AlerterReply::Verdict(verdict))
-                    }
-                    _ => Ok(AlerterReply::Verdict(verdict)),
-                })
+                AlerterReply::Verdict(self.judge(task, sent, reply).await?)
             }
-            AlerterQuestion::Tend {
-                target,
-                address,
-                cameras,
-                now,
-            } => {
-                let Some(upkeep) = &self.upkeep else {
-                    return Ok(AlerterReply::Chores(None));
-                };
-                instance.host().time.set(*now);
-                let address: Vec<_> = address.iter().map(events::attribute).collect();
-                let cameras: Vec<_> = cameras.iter().map(messages::camera_state).collect();
-                let called = metered!(instance, bounds, |store| upkeep
-                    .call_tend(store, target, &address, &cameras, now.0));
-                let tended = called.and_then(|tended| tended.map_err(Failure::from));
-                let checked = tended.and_then(|c| Ok(messages::chores(c).checked()?));
-                checked.and_then(|chores| {
-                    self.admit(chores.messages.iter())?;
-                    Ok(AlerterReply::Chores(Some(chores)))
-                })
-            }
-        };
-        self.instance.settle_state(answer)
-    }
-}
-
-#[async_trait]
-impl Guest for ReadyAlerter {
-    fn want(&self) -> Option<Want> {
-        None
-    }
-
-    async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        self.instance.save().await
-    }
-
-    async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure> {
-        self.instance.load(from_version, saved).await
+            AlerterQuestion::Tend(about) => AlerterReply::Chores(self.tend(about).await?),
+        })
     }
 }

@@ -20,7 +20,7 @@ use crate::place::Place;
 use crate::rules::KindRules;
 use crate::seat::{Desired, Seat, SeatContext};
 use crate::version::ContractVersion;
-use instance::{AlerterQuestion, AlerterReply, ReadyAlerter};
+use instance::{AlerterQuestion, AlerterReply, ReadyAlerter, Tend};
 
 /// Alerters.
 pub(crate) const KIND: ServedKind = ServedKind {
@@ -70,12 +70,12 @@ impl Alerter for AlerterHandle {
         cameras: &[CameraState],
         now: UnixMicros,
     ) -> Result<Option<Chores>, Unanswered> {
-        let question = AlerterQuestion::Tend {
+        let question = AlerterQuestion::Tend(Tend {
             target: target.to_owned(),
             address: address.to_vec(),
             cameras: cameras.to_vec(),
             now,
-        };
+        });
         match self.0.ask(question).await? {
             AlerterReply::Chores(chores) => Ok(chores),
             _ => Err(Unanswered::NotRunning),

@@ -1,6 +1,5 @@
 //! A component as a `Detector`, whichever version of the contract it is for.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,7 +17,7 @@ use crate::instance::{Bounds, Instance, metered};
 use crate::limits::Limits;
 use crate::metrics::PluginMetrics;
 use crate::place::Place;
-use crate::seat::Guest;
+use crate::seat::{Guest, Making};
 use crate::tail::{Level, Tail, line};
 use crate::version::ContractVersion;
 
@@ -96,8 +95,8 @@ impl DetectorInstance {
             instance,
             exports,
             dropped: Dropped {
-                metrics: Arc::clone(&generation.context.metrics),
-                tail: Arc::clone(&generation.context.tail),
+                metrics: Arc::clone(&generation.context.common.metrics),
+                tail: Arc::clone(&generation.context.common.tail),
                 budget: Arc::clone(budget),
                 camera: camera.camera.clone(),
             },
@@ -212,8 +211,8 @@ impl Detector for DetectorInstance {
 
 /// A configured detector, and what it needs to see of its camera.
 #[derive(Debug)]
-pub(crate) struct ReadyDetector {
-    pub(crate) detector: DetectorInstance,
+pub(crate) struct ReadyDetector<D = DetectorInstance> {
+    pub(crate) detector: D,
     pub(crate) want: Want,
 }
 
@@ -223,13 +222,14 @@ impl ReadyDetector {
         generation: Arc<Generation>,
         place: Place,
         budget: Arc<Budget>,
-    ) -> Pin<Box<dyn Future<Output = Result<Self, Failure>> + Send>> {
+    ) -> Making<Self> {
         Box::pin(async move {
             let Place::Camera(camera) = &place else {
                 let why = "a detector is at a camera";
                 return Err(Failure::Said(PluginError::Settings(why.into())));
             };
-            let (width, fps) = frames(&generation)?;
+            let granted = generation.context.granted.frames;
+            let (width, fps) = granted.ok_or_else(|| frameless(&generation))?;
             let settings = generation.settings(&place)?;
             let mut detector = DetectorInstance::start(&generation, camera, &budget).await?;
             detector.configure(settings).await?;
@@ -240,29 +240,23 @@ impl ReadyDetector {
     }
 }
 
-/// The frames that a plugin may get, as it asked for them and as they were granted. A detector without
-/// any would run and see nothing.
-fn frames(generation: &Generation) -> Result<(u32, f32), Failure> {
-    let (plugin, granted) = (&generation.context.plugin, generation.spec.grant.frames);
-    let why = match (generation.loaded.package.manifest.requests.frames, granted) {
-        (Some(asked), Some((width, fps))) => {
-            return Ok((width.min(asked.width), fps.min(asked.fps as f32)));
-        }
-        (Some(FramesRequest { width, fps }), None) => format!(
+/// A detector without frames would run and see nothing.
+fn frameless(generation: &Generation) -> Failure {
+    let plugin = &generation.context.plugin;
+    let why = match generation.loaded.package.manifest.requests.frames {
+        Some(FramesRequest { width, fps }) => format!(
             "a detector needs frames; add to [plugin.{plugin}]: \
              grant = {{ frames = {{ width = {width}, fps = {fps} }} }}"
         ),
-        (None, _) => {
-            "a detector needs frames and its manifest does not ask for it; its author has to \
-                      add frames = { width = 640, fps = 5 } to [requests]"
-                .to_owned()
-        }
+        None => "a detector needs frames and its manifest does not ask for it; its author has to \
+                 add frames = { width = 640, fps = 5 } to [requests]"
+            .to_owned(),
     };
-    Err(Failure::Said(PluginError::Settings(why)))
+    Failure::Said(PluginError::Settings(why))
 }
 
 #[async_trait]
-impl Guest for ReadyDetector {
+impl<D: Detector + 'static> Guest for ReadyDetector<D> {
     fn want(&self) -> Option<Want> {
         Some(self.want)
     }

@@ -1,22 +1,21 @@
 //! A component as a policy.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use taimat_base::CameraId;
 use taimat_contract as c;
 use taimat_contract::policy::{Alert, DeliveryState, RecordingMode, Take, Why};
-use taimat_contract::{Event, Failure, Ruling, Situation, UnixMicros, Want};
+use taimat_contract::{Event, Failure, Ruling, Situation, UnixMicros};
 
-use crate::asked::Answers;
+use crate::answers::{self, Answers, asked};
 use crate::bindings::v0_3::exports::taimat::plugin::policy as wire;
 use crate::budget::Budget;
 use crate::events;
 use crate::generation::Generation;
-use crate::instance::{Bounds, Instance, metered};
+use crate::instance::Instance;
 use crate::place::Place;
-use crate::seat::Guest;
+use crate::seat::Making;
 
 /// What a policy is asked.
 pub(crate) enum PolicyQuestion {
@@ -54,19 +53,13 @@ impl ReadyPolicy {
         generation: Arc<Generation>,
         place: Place,
         budget: Arc<Budget>,
-    ) -> Pin<Box<dyn Future<Output = Result<Self, Failure>> + Send>> {
+    ) -> Making<Self> {
         Box::pin(async move {
-            let settings = generation.settings(&place)?;
-            let prepared = &generation.loaded.prepared;
-            let pre = &prepared.pre;
-            let at = (&place, &budget);
-            let start = Instance::start(prepared, &generation.context, at, |store, instance| {
+            let pre = &generation.loaded.prepared.pre;
+            let start = answers::start(&generation, &place, &budget, |store, instance| {
                 wire::GuestIndices::new(pre)?.load(store, instance)
             });
-            let (mut instance, exports) = start.await?;
-            instance.host().hold_state();
-            let taken = instance.configure(settings).await;
-            instance.settle_state(taken)?;
+            let (instance, exports) = start.await?;
             Ok(Self { instance, exports })
         })
     }
@@ -77,48 +70,31 @@ impl Answers for ReadyPolicy {
     type Question = PolicyQuestion;
     type Reply = PolicyReply;
 
+    fn instance(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+
     async fn answer(&mut self, question: &PolicyQuestion) -> Result<PolicyReply, Failure> {
-        let (instance, exports) = (&mut self.instance, &self.exports);
-        let bounds = Bounds::call(instance.limits());
-        let answer = match question {
+        let Self { instance, exports } = self;
+        match question {
             PolicyQuestion::OnEvent(about) => {
                 let (event, situation) = &**about;
                 let now = situation.now;
-                instance.host().time.set(now);
                 let (event, situation) = (events::event(event), self::situation(situation));
-                let called = metered!(instance, bounds, |store| exports
-                    .call_on_event(store, &event, &situation));
-                let ruled = called.and_then(|ruled| ruled.map_err(Failure::from));
-                let checked = ruled.and_then(|ruled| Ok(ruling(ruled).checked(now)?));
-                checked.map(PolicyReply::Ruling)
+                asked!(
+                    instance,
+                    now,
+                    |store| exports.call_on_event(store, &event, &situation),
+                    |said| Ok(PolicyReply::Ruling(ruling(said).checked(now)?))
+                )
             }
-            PolicyQuestion::Recording(camera, now) => {
-                instance.host().time.set(*now);
-                let called = metered!(instance, bounds, |store| exports.call_recording(
-                    store,
-                    camera.as_str(),
-                    now.0
-                ));
-                let said = called.and_then(|said| said.map_err(Failure::from));
-                said.map(|said| PolicyReply::Mode(mode(said)))
-            }
-        };
-        instance.settle_state(answer)
-    }
-}
-
-#[async_trait]
-impl Guest for ReadyPolicy {
-    fn want(&self) -> Option<Want> {
-        None
-    }
-
-    async fn save(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        self.instance.save().await
-    }
-
-    async fn load(&mut self, from_version: &str, saved: &[u8]) -> Result<(), Failure> {
-        self.instance.load(from_version, saved).await
+            PolicyQuestion::Recording(camera, now) => asked!(
+                instance,
+                *now,
+                |store| exports.call_recording(store, camera.as_str(), now.0),
+                |said| Ok(PolicyReply::Mode(mode(said)))
+            ),
+        }
     }
 }
 

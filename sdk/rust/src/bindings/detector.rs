@@ -1,17 +1,4 @@
-//! What wit-bindgen makes of the contract for detectors. What all kinds have stands in `bindings`.
-
-#![allow(
-    missing_docs,
-    missing_debug_implementations,
-    unreachable_pub,
-    unsafe_code,
-    unsafe_op_in_unsafe_fn,
-    clippy::all,
-    clippy::mem_forget,
-    clippy::undocumented_unsafe_blocks,
-    clippy::allow_attributes_without_reason,
-    reason = "generated code"
-)]
+//! For detectors.
 
 wit_bindgen::generate!({
     path: "../../wit/plugin.wit",
@@ -26,7 +13,7 @@ wit_bindgen::generate!({
     world: "taimat:sdk/detector",
     pub_export_macro: true,
     export_macro_name: "export_detector",
-    default_bindings_module: "taimat_sdk::detector_bindings",
+    default_bindings_module: "taimat_sdk::bindings::detector",
     with: {
         "taimat:plugin/types@0.3.0": crate::bindings::taimat::plugin::types,
     },
