@@ -12,7 +12,7 @@ interface Client extends Page {
   focus(): Promise<unknown>;
   postMessage(message: unknown): void;
 }
-interface Worker {
+interface Scope {
   addEventListener(kind: string, listener: (event: never) => void): void;
   skipWaiting(): Promise<void>;
   registration: ServiceWorkerRegistration;
@@ -26,9 +26,8 @@ type Pushed = Waits & { data: { text(): string } | null };
 type Clicked = Waits & { notification: Notification };
 type Changed = Waits & { newSubscription?: PushSubscription | null };
 
-const worker = self as unknown as Worker;
-const pages = (): Promise<Client[]> =>
-  worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
+const worker = self as unknown as Scope;
+const pages = (): Promise<Client[]> => worker.clients.matchAll({ type: 'window', includeUncontrolled: true });
 
 // A newer one takes over at once: there is nothing that two could disagree about.
 worker.addEventListener('install', (event: Waits) => event.waitUntil(worker.skipWaiting()));

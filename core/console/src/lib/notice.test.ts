@@ -69,7 +69,13 @@ test('what is no notification of ours is shown as one without words', () => {
 });
 
 test('a click leads nowhere else', () => {
-  for (const link of ['https://elsewhere.example/', '//elsewhere.example', '/\\elsewhere', 'javascript:x', '']) {
+  for (const link of [
+    'https://elsewhere.example/',
+    '//elsewhere.example',
+    '/\\elsewhere',
+    'javascript:x',
+    '',
+  ]) {
     expect(notice({ link }).link).toBe('/#/');
     expect(notice({ picture: link }).picture).toBeNull();
   }
