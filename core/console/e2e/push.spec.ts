@@ -42,7 +42,10 @@ async function atService(page: Page): Promise<void> {
         endpoint,
         options: { applicationServerKey: key },
         toJSON: () => ({ endpoint, keys: { p256dh, auth: 'BTBZMqHH6r4Tts7J_aSIgg' } }),
-        unsubscribe: () => Promise.resolve((current = null) === null),
+        unsubscribe: () => {
+          current = null;
+          return Promise.resolve(true);
+        },
       };
     };
     Object.assign(PushManager.prototype, {
@@ -116,7 +119,10 @@ test('what is in the way is said', async ({ page, context }) => {
   // Taken out of the file, it is not offered any more.
   commune.write(HEAD);
   await expect
-    .poll(async () => (await page.request.get(`${router.page}api/v1/communes/thu/push`)).json())
+    .poll(async (): Promise<unknown> => {
+      const answer = await page.request.get(`${router.page}api/v1/communes/thu/push`);
+      return (await answer.json()) as unknown;
+    })
     .toMatchObject({ target: null, public_key: null });
   await page.reload();
   await page.getByRole('button', { name: 'Chuông báo', exact: true }).click();

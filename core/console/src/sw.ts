@@ -1,7 +1,7 @@
 // The service worker: shows what the router tells while no page of ours is in sight. It keeps nothing and
 // stands in the way of no request. What is shown is `lib/notice.ts`; it becomes `/sw.js`, whole.
 
-import { isSeen, pageFor, read, shown, type Before, type Page } from './lib/notice';
+import { isSeen, pageFor, read, shown, type Page } from './lib/notice';
 import { allWanted, asked, type AllWanted } from './lib/wanted';
 
 /** What of a service worker is used here: TypeScript has either its types or a page's. */
@@ -40,7 +40,7 @@ async function tell(text: string): Promise<void> {
   const notice = read(text);
   const { registration } = worker;
   const before = notice ? await registration.getNotifications({ tag: notice.tag }) : [];
-  const [title, options] = shown(notice, before as Before[]);
+  const [title, options] = shown(notice, before);
   await registration.showNotification(title, options);
 }
 

@@ -96,7 +96,10 @@ fn what_browsers_are_told_is_opened_and_verified_by_others() {
         .unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
     let errors = String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success(), "{said}\n{errors}");
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}\n{errors}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

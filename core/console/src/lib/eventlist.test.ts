@@ -159,8 +159,15 @@ test('a story has no repetitions', () => {
 });
 
 test('browsers that have been told are one part of it', () => {
-  const delivered = (seq: number, target: string, attempt = 1): LogEntry =>
-    ({ seq, revision: 1, at: seq, what: 'delivered', target, delivery: seq, attempt }) as LogEntry;
+  const delivered = (seq: number, target: string, attempt = 1): LogEntry => ({
+    seq,
+    revision: 1,
+    at: seq,
+    what: 'delivered',
+    target,
+    delivery: seq,
+    attempt,
+  });
   const log = [
     delivered(1, 'phones/1'),
     delivered(2, 'phones/12'),
