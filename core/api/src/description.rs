@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 
-use crate::routes::{events, plugins, rest, targets};
+use crate::routes::{events, plugins, push, rest, targets};
 use crate::state::ApiState;
 
 /// The API's description.
@@ -49,6 +49,7 @@ fn document() -> Document {
     document.merge(plugins::Description::openapi());
     document.merge(events::Description::openapi());
     document.merge(targets::Description::openapi());
+    document.merge(push::Description::openapi());
     let schemas = document.components.iter_mut().flat_map(|c| &mut c.schemas);
     for (name, schema) in schemas {
         if let RefOr::T(schema) = schema {

@@ -55,6 +55,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(routes::plugins::routes())
         .merge(routes::events::routes())
         .merge(routes::targets::routes())
+        .merge(routes::push::routes())
         .merge(description::routes())
         .route("/metrics", get(routes::ops::metrics))
         .route("/healthz", get(routes::ops::healthz))

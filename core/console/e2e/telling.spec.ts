@@ -74,6 +74,7 @@ function target(
     gone: false,
     waiting: 0,
     oldest: null,
+    browsers: [],
     ...more,
   };
 }

@@ -39,13 +39,27 @@ fn content_type(path: &str) -> &'static str {
         "css" => "text/css; charset=utf-8",
         "svg" => "image/svg+xml",
         "png" => "image/png",
-        "json" | "webmanifest" => "application/json",
+        "json" => "application/json",
+        "webmanifest" => "application/manifest+json",
         _ => "application/octet-stream",
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn the_service_worker_is_one_file_at_the_root() {
+        let worker = super::file("sw.js").unwrap();
+        assert_eq!(worker.content_type, "text/javascript; charset=utf-8");
+        assert!(!worker.immutable, "a newer one has to be found");
+        let text = String::from_utf8_lossy(&worker.bytes);
+        // Browsers take it as a script, and no part of it may be missing when it is woken.
+        assert!(!text.contains("import ") && !text.contains("import{"), "{text}");
+        assert!(!text.contains("export "), "{text}");
+        let manifest = super::file("taimat.webmanifest").unwrap();
+        assert_eq!(manifest.content_type, "application/manifest+json");
+    }
+
     #[test]
     fn the_page_is_there() {
         let page = super::file("index.html").unwrap();

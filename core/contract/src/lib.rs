@@ -17,6 +17,7 @@ pub mod frames;
 pub mod message;
 pub mod package;
 pub mod policy;
+pub mod push;
 pub mod schema;
 
 pub use alerter::{Alerter, Alerters};
@@ -33,4 +34,5 @@ pub use frames::{
 };
 pub use package::{Kind, Manifest, Package};
 pub use policy::{Policies, Policy, Ruling, Situation};
+pub use push::{BadPushEndpoint, Push, PushEndpoint, Pushes, Urgency};
 pub use schema::SettingsSchema;

@@ -9,7 +9,7 @@ pub enum StoreError {
     #[error("the events' database: {0}")]
     Database(#[from] rusqlite::Error),
     /// The file was written by a later router.
-    #[error("the events' database is of version {0}, this router knows none later than 2")]
+    #[error("the events' database is of version {0}, this router knows none later than 3")]
     Newer(i32),
     /// A damaged file could not be put aside.
     #[error("the events' database is damaged, and can not be put aside: {0}")]

@@ -14,6 +14,7 @@ mod house;
 mod log;
 mod metrics;
 mod outbox;
+mod push;
 mod room;
 mod rules;
 mod rulings;
@@ -30,6 +31,7 @@ pub use event::{BadEventId, Event, EventAnswer, EventId, EventPicture, HOUSE, Ph
 pub use hours::{BadHours, DayKinds, Hours};
 pub use house::Condition;
 pub use log::{BUILT_IN, Happening, LogEntry, NotTold, NotToldReason, Story, Told};
+pub use push::{Language, NewSubscription, Subscription, Wants};
 pub use room::{CommuneEvents, Events};
 pub use rules::{EventRule, EventRuleChange, EventRules};
 
@@ -38,4 +40,4 @@ pub use store::{
     Answer, EventPage, EventQuery, EventState, EventStore, Keep, Standing, TargetState,
 };
 pub use surroundings::{Conditions, Shrink, Surroundings};
-pub use target::{CommuneAlerts, LOG_ALERTER, Target};
+pub use target::{CommuneAlerts, LOG_ALERTER, PUSH_ALERTER, Target};

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::delivery::Delivery;
 use crate::event::Event;
+use crate::target;
 
 /// What happened to an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -172,6 +173,8 @@ pub enum NotToldReason {
     Gone,
     /// Too many messages wait already.
     Full,
+    /// It stands for browsers, and none asked to be told of such events.
+    Unwanted,
 }
 
 impl Happening {
@@ -182,7 +185,10 @@ impl Happening {
             Self::Updated => Some(Why::Updated),
             Self::Closed => Some(Why::Closed),
             Self::Answered { .. } | Self::Reopened { .. } => Some(Why::Answered),
-            Self::Undelivered { .. } => Some(Why::Undelivered),
+            // One browser of several is nobody's whole hope: if none is reached, that is said of the target.
+            Self::Undelivered { target, .. } if target::browser(target).is_none() => {
+                Some(Why::Undelivered)
+            }
             _ => None,
         }
     }

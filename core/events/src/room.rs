@@ -187,7 +187,7 @@ impl Events {
         who: &str,
     ) -> Result<Told, StoreError> {
         let alerts = self.alerts(commune);
-        let found: &Target = alerts.targets.get(target).ok_or(StoreError::Unknown)?;
+        let found: &Target = alerts.target(target).ok_or(StoreError::Unknown)?;
         let event = house::test(commune.clone(), name(), now());
         let whom = (target.to_owned(), found.clone());
         self.store.test(event, who, whom, now()).await

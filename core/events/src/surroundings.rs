@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use taimat_base::{CameraId, CommuneId};
-use taimat_contract::{Alerters, Channels, Policies};
+use taimat_contract::{Alerters, Channels, Policies, Pushes};
 
 use crate::house::Condition;
 
@@ -31,6 +31,8 @@ pub struct Surroundings {
     pub alerters: Arc<dyn Alerters>,
     /// The communes' channels.
     pub channels: Arc<dyn Channels>,
+    /// Who carries notifications to browsers.
+    pub pushes: Arc<dyn Pushes>,
     /// Makes pictures smaller.
     pub shrink: Shrink,
     /// Where people find the console, for links: no `/` at its end.

@@ -1,5 +1,5 @@
 //! Channels: what carries alerters' messages out of the house, by HTTP, MQTT, mail and bare
-//! connections. A plugin names a channel; address, secrets, certificates and how much may be sent are
+//! connections; and Web Push, which carries notifications to browsers. A plugin names a channel; address, secrets, certificates and how much may be sent are
 //! the channel's, and where it may lead is who runs the router's to say.
 //!
 //! Owner: `server`. Cost: nothing while nobody is told; a task and a socket for each MQTT channel.
@@ -17,6 +17,7 @@ mod mail;
 mod metrics;
 mod mqtt;
 mod oauth;
+mod push;
 mod rate;
 mod room;
 mod signature;

@@ -22,6 +22,7 @@ pub(crate) const OF_A_COMMUNE: usize = 8;
 pub(crate) struct Turns {
     bucket: Mutex<Bucket>,
     between: Duration,
+    patience: Duration,
     channel: Arc<Semaphore>,
     commune: Arc<Semaphore>,
 }
@@ -35,19 +36,30 @@ pub(crate) struct Turn {
 
 impl Turns {
     pub(crate) fn new(rate: Rate, commune: Arc<Semaphore>) -> Self {
+        Self::waiting(rate, AT_ONCE, PATIENCE, commune)
+    }
+
+    /// With so many sends at once, each of which waits so long for its turn.
+    pub(crate) fn waiting(
+        rate: Rate,
+        at_once: usize,
+        patience: Duration,
+        commune: Arc<Semaphore>,
+    ) -> Self {
         let per_second = rate.per_minute / 60.0;
         let between = Duration::try_from_secs_f64(1.0 / per_second);
         Self {
             bucket: Mutex::new(Bucket::new(per_second, rate.burst)),
-            between: between.unwrap_or(PATIENCE),
-            channel: Arc::new(Semaphore::new(AT_ONCE)),
+            between: between.unwrap_or(patience),
+            patience,
+            channel: Arc::new(Semaphore::new(at_once)),
             commune,
         }
     }
 
-    /// A turn within some seconds, or why there is none.
+    /// A turn in time, or why there is none.
     pub(crate) async fn turn(&self) -> Result<Turn, Failure> {
-        let deadline = clock::now() + PATIENCE;
+        let deadline = clock::now() + self.patience;
         self.allowance(deadline).await?;
         let both = async {
             let channel = Arc::clone(&self.channel).acquire_owned().await;

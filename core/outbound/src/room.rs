@@ -13,6 +13,7 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{ChannelId, CommuneId};
 use taimat_contract::channel::{Channels, Dispatch, MediaSource};
 use taimat_contract::message::Reply;
+use taimat_contract::push::{Push, Pushes};
 use tokio::sync::Semaphore;
 
 use crate::channel::{Channel, ChannelStatus, Sender};
@@ -24,6 +25,7 @@ use crate::mail::MailChannel;
 use crate::metrics::{ChannelMetrics, Kept};
 use crate::mqtt::Mqtt;
 use crate::oauth::Grant;
+use crate::push::WebPush;
 use crate::rate::{OF_A_COMMUNE, Turns};
 use crate::signature;
 use crate::spec::{ChannelSpec, CommuneChannels, HttpSpec, Way};
@@ -38,6 +40,9 @@ pub struct OutboundConfig {
     pub own: Vec<SocketAddr>,
     /// Who looks names up.
     pub resolver: Arc<dyn Resolver>,
+    /// Whom a push service writes to when something is wrong with what the router sends: an address with
+    /// `https:` or `mailto:`.
+    pub contact: String,
 }
 
 impl Default for OutboundConfig {
@@ -46,6 +51,8 @@ impl Default for OutboundConfig {
             allowed: Vec::new(),
             own: Vec::new(),
             resolver: Arc::new(SystemResolver),
+            // Whoever answers for the program can at least say what it is.
+            contact: env!("CARGO_PKG_REPOSITORY").into(),
         }
     }
 }
@@ -60,6 +67,7 @@ pub struct Outbound {
     metrics: ChannelMetrics,
     tasks: Tasks,
     roots: Roots,
+    push: WebPush,
     connections: Arc<AtomicU64>,
     /// By commune, as long as it has channels.
     turns: RwLock<BTreeMap<CommuneId, Arc<Semaphore>>>,
@@ -77,8 +85,10 @@ impl Outbound {
         registry: &Registry,
         stop: &Stop,
     ) -> Result<Self, Error> {
+        let guard = Arc::new(Guard::new(config.allowed, config.own, config.resolver));
         Ok(Self {
-            guard: Arc::new(Guard::new(config.allowed, config.own, config.resolver)),
+            push: WebPush::new(data_folder, config.contact, registry)?,
+            guard,
             folder: data_folder.join("channels"),
             metrics: ChannelMetrics::register(registry)?,
             tasks: Tasks::under(stop),
@@ -97,6 +107,7 @@ impl Outbound {
         let cameras = communes.iter();
         let cameras = cameras.map(|c| (c.commune.clone(), c.cameras.iter().copied().collect()));
         self.guard.cameras(cameras.collect());
+        self.push.keep(&communes);
         let mut wanted = BTreeMap::new();
         for commune in communes {
             for spec in commune.channels {
@@ -136,6 +147,15 @@ impl Outbound {
             own.map(|(_, channel)| Arc::clone(channel)).collect()
         };
         channels.iter().map(|channel| channel.status()).collect()
+    }
+
+    /// The key that browsers ask for notifications with; it is made when somebody asks for it first. Waits
+    /// for the disk.
+    ///
+    /// # Errors
+    /// If there is none, in words for people.
+    pub fn push_key(&self) -> Result<String, String> {
+        self.push.public_key()
     }
 
     /// Ends connections in good order.
@@ -265,6 +285,18 @@ impl Outbound {
         let secrets = spec.secrets.clone();
         let (tls, hidden) = (Arc::clone(tls), Arc::clone(hidden));
         Some(Grant::new(grant, secrets, file, reach.clone(), tls, hidden))
+    }
+}
+
+#[async_trait]
+impl Pushes for Outbound {
+    async fn push(&self, push: Push<'_>) -> Reply {
+        let reach = Reach {
+            guard: Arc::clone(&self.guard),
+            tasks: self.tasks.clone(),
+            commune: push.commune.clone(),
+        };
+        self.push.send(&reach, &self.roots, push).await
     }
 }
 

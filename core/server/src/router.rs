@@ -309,6 +309,7 @@ impl Router {
             policies: Arc::clone(&self.sandbox) as _,
             alerters: Arc::clone(&self.sandbox) as _,
             channels: Arc::clone(&self.outbound) as _,
+            pushes: Arc::clone(&self.outbound) as _,
             shrink: taimat_vision::shrink,
             public_url,
         };
@@ -551,6 +552,12 @@ fn channels(
         allowed: options.allow_networks.clone(),
         own,
         ..OutboundConfig::default()
+    };
+    // Push services want an address of who answers for the router.
+    let contact = options.public_url.clone();
+    let config = match contact.filter(|url| url.starts_with("https:")) {
+        Some(contact) => OutboundConfig { contact, ..config },
+        None => config,
     };
     let folder = match &options.data {
         Some(data) => data.clone(),

@@ -18,6 +18,7 @@ pub(crate) fn build(always: bool) -> anyhow::Result<()> {
         "index.html",
         "package-lock.json",
         "vite.config.ts",
+        "vite.worker.ts",
         "types.mjs",
         "../api/openapi.json",
     ];

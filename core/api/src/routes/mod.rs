@@ -4,6 +4,7 @@ pub(crate) mod console;
 pub(crate) mod events;
 pub(crate) mod ops;
 pub(crate) mod plugins;
+pub(crate) mod push;
 pub(crate) mod rest;
 pub(crate) mod targets;
 pub(crate) mod whep;

@@ -7,12 +7,15 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
-use taimat_events::{Delivery, DeliveryStatus, StoreError, Target, TargetState, Told};
+use taimat_events::{
+    Delivery, DeliveryStatus, StoreError, Subscription, Target, TargetState, Told,
+};
 use taimat_outbound::ChannelStatus;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::events::read;
 use super::plugins::commune;
+use super::push::BrowserView;
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
 
@@ -23,7 +26,7 @@ pub(crate) struct TargetView {
     name: String,
     /// Its name for people.
     title: String,
-    /// The plugin that words its messages; `log` is built in.
+    /// The plugin that words its messages; `log` and `push` are built in.
     alerter: String,
     /// People's words for it.
     tags: Vec<String>,
@@ -41,6 +44,8 @@ pub(crate) struct TargetView {
     waiting: u64,
     /// When the oldest of them was ruled.
     oldest: Option<UnixMicros>,
+    /// The browsers that it stands for, where its alerter is `push`.
+    browsers: Vec<BrowserView>,
 }
 
 /// Who can be told, and by whose word.
@@ -99,7 +104,12 @@ pub(crate) fn routes() -> Router<ApiState> {
         )
 }
 
-fn view(name: &str, target: &Target, states: &[TargetState]) -> TargetView {
+fn view(
+    name: &str,
+    target: &Target,
+    states: &[TargetState],
+    browsers: &[Subscription],
+) -> TargetView {
     let state = states.iter().find(|state| state.name == name);
     let state = state.cloned().unwrap_or_default();
     TargetView {
@@ -114,6 +124,13 @@ fn view(name: &str, target: &Target, states: &[TargetState]) -> TargetView {
         gone: state.gone,
         waiting: state.waiting,
         oldest: state.oldest,
+        browsers: match target.is_push() {
+            true => browsers
+                .iter()
+                .map(|browser| BrowserView::new(name, browser.clone()))
+                .collect(),
+            false => Vec::new(),
+        },
     }
 }
 
@@ -130,13 +147,16 @@ async fn targets(
     let commune: CommuneId = commune(&state, &id)?;
     let alerts = state.events.alerts(&commune);
     let channels = state.outbound.statuses(&commune);
-    let states = read(&state, move |store| store.target_states(&commune)).await?;
+    let read = read(&state, move |store| {
+        Ok((store.target_states(&commune)?, store.browsers(&commune)?))
+    });
+    let (states, browsers) = read.await?;
     let targets = alerts.targets.iter();
     Ok(Json(TargetsView {
         policy: alerts.policy.as_ref().map(ToString::to_string),
         rules: alerts.rules.len(),
         targets: targets
-            .map(|(name, target)| view(name, target, &states))
+            .map(|(name, target)| view(name, target, &states, &browsers))
             .collect(),
         channels,
     }))

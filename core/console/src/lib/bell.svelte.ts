@@ -33,6 +33,13 @@ function routerNow(): number {
   return Date.now() + overview.ahead * 1000;
 }
 
+/** The service worker, where somebody wanted notifications for a closed page. */
+async function serviceWorker(): Promise<ServiceWorkerRegistration | null> {
+  if (!('serviceWorker' in navigator)) return null;
+  const found = await navigator.serviceWorker.getRegistration().catch(() => undefined);
+  return found?.active ? found : null;
+}
+
 class Bell {
   on = $state(localStorage.getItem('taimat.bell') === 'on');
   volume = $state(volume());
@@ -114,18 +121,25 @@ class Bell {
     if (document.visibilityState === 'visible' && document.hasFocus()) return;
     const camera = event.camera === null ? undefined : overview.find(`${event.commune}/${event.camera}`);
     const body = [camera?.camera.title ?? event.camera, event.best.text].filter(Boolean).join(' – ');
-    try {
-      // The same tag replaces: two pages show it once.
-      const shown = new Notification(i18n.kind(event.kind), { body, tag: event.id, icon: '/icon.svg' });
-      shown.onclick = () => {
-        window.focus();
-        location.hash = addressOf({ page: 'event', commune: event.commune, event: event.id });
-        shown.close();
-      };
-    } catch {
-      // Some browsers have it for service workers only.
-      this.permission = 'denied';
-    }
+    const link = addressOf({ page: 'event', commune: event.commune, event: event.id });
+    const title = i18n.kind(event.kind);
+    // The same tag replaces: two pages show it once.
+    const options = { body, tag: event.id, icon: '/icon.svg', data: { link: `/${link}` } };
+    void serviceWorker().then((worker) => {
+      // What it shows, and what it is told while no page is in sight, take each other's place.
+      if (worker) return worker.showNotification(title, options);
+      try {
+        const shown = new Notification(title, options);
+        shown.onclick = () => {
+          window.focus();
+          location.hash = link;
+          shown.close();
+        };
+      } catch {
+        // Some browsers have it for service workers only.
+        this.permission = 'denied';
+      }
+    });
   }
 
   /** The output, once it goes; null if the browser does not let it. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import {
   answeredBy,
+  browserOf,
   causeOf,
   chapters,
   filtersOf,
@@ -155,6 +156,34 @@ test('a story has no repetitions', () => {
     ['updated', 3, 2],
     ['closed', 4, 1],
   ]);
+});
+
+test('browsers that have been told are one part of it', () => {
+  const delivered = (seq: number, target: string, attempt = 1): LogEntry => ({
+    seq,
+    revision: 1,
+    at: seq,
+    what: 'delivered',
+    target,
+    delivery: seq,
+    attempt,
+  });
+  const log = [
+    delivered(1, 'phones/1'),
+    delivered(2, 'phones/12'),
+    delivered(3, 'desk'),
+    delivered(4, 'desk'),
+    delivered(5, 'phones/3'),
+    delivered(6, 'phones/4', 2),
+  ];
+  expect(chapters(log).map(({ entry, targets = [] }) => [entry.seq, ...targets])).toEqual([
+    [1, 'phones/12'],
+    [3],
+    [4],
+    [5],
+    [6],
+  ]);
+  expect([browserOf('phones/12'), browserOf('phones'), browserOf('/')]).toEqual(['phones', null, null]);
 });
 
 test('a silence ends in the commune’s zone', () => {

@@ -155,6 +155,14 @@ export function causeOf(event: RouterEvent): { cause: string; detail: string } |
 export interface Chapter {
   entry: LogEntry;
   times: number;
+  /** Others of the same target that the same is said of. */
+  targets?: string[];
+}
+
+/** The target that a browser belongs to, if it is the name of one: `phones/17`. */
+export function browserOf(name: string): string | null {
+  const [target, number] = name.split('/');
+  return target && number ? target : null;
 }
 
 /** The story without its repetitions: an event that goes on for hours is seen again and again. */
@@ -164,9 +172,20 @@ export function chapters(log: readonly LogEntry[]): Chapter[] {
     const last = chapters.at(-1);
     if (last && entry.what === 'updated' && last.entry.what === 'updated') {
       chapters[chapters.length - 1] = { entry, times: last.times + 1 };
+    } else if (last && isSameTelling(last.entry, entry)) {
+      last.targets = [...(last.targets ?? []), entry.target];
     } else chapters.push({ entry, times: 1 });
   }
   return chapters;
+}
+
+type Delivered = Extract<LogEntry, { what: 'delivered' }>;
+
+/** Another browser of the same target has been told: that is said once of all of them. */
+function isSameTelling(last: LogEntry, entry: LogEntry): entry is Delivered {
+  if (last.what !== 'delivered' || entry.what !== 'delivered') return false;
+  const target = browserOf(entry.target);
+  return target !== null && target === browserOf(last.target) && last.attempt === entry.attempt;
 }
 
 /** How long nobody wants to be told. */

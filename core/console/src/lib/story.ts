@@ -2,7 +2,7 @@
 // clock.
 
 import type { components } from './api';
-import { HOUSE, type Chapter, type LogEntry } from './eventlist';
+import { browserOf, HOUSE, type Chapter, type LogEntry } from './eventlist';
 import type { Word } from './texts/en';
 
 type Schemas = components['schemas'];
@@ -56,7 +56,7 @@ function decision({ by, why }: Ruled, tell: readonly string[], suppressed: strin
 }
 
 /** A part of the story. What the page does not know yet is said as the router calls it. */
-export function told({ entry, times }: Chapter, plugin: string): Sentences {
+export function told({ entry, times, targets = [] }: Chapter, plugin: string): Sentences {
   const one = (word: Word, parts: Record<string, Part> = {}): Sentences => [{ word, parts }];
   const whom = (target: string): Part => ({ targets: [target] });
   switch (entry.what) {
@@ -89,12 +89,14 @@ export function told({ entry, times }: Chapter, plugin: string): Sentences {
       return one(n === 0 ? 'story_notSent' : 'story_tried', parts);
     }
     case 'delivered': {
-      const parts = { target: whom(entry.target), n: entry.attempt };
+      const parts = { target: { targets: [entry.target, ...targets] }, n: entry.attempt };
       return one(entry.attempt > 1 ? 'story_deliveredAt' : 'story_delivered', parts);
     }
     case 'undelivered':
       return one('story_undelivered', { target: whom(entry.target), error: entry.error });
     case 'skipped':
+      // A browser has no alerter that had nothing to say.
+      if (browserOf(entry.target)) return one('story_browserGone', { target: whom(entry.target) });
       return one('story_skipped', { target: whom(entry.target), reason: entry.reason });
     case 'taken-back':
       return one('story_takenBack', { target: whom(entry.target), reason: entry.reason });

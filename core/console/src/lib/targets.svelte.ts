@@ -124,6 +124,13 @@ export class Targets {
       }
     });
 
+  /** A browser is told no more. */
+  forget = (browser: number): Promise<void> =>
+    this.#doing([`browser-${browser}`], async () => {
+      const gone = await change('DELETE', path(this.commune, `push/${browser}`));
+      if ('refused' in gone) this.refused = gone.refused;
+    });
+
   async #doing(what: (string | number)[], does: () => Promise<void>): Promise<void> {
     this.refused = null;
     this.busy = [...this.busy, ...what];

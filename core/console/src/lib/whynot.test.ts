@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { LogEntry, RouterEvent } from './eventlist';
 import type { Delivery, Story } from './story';
 import { vi } from './texts/vi';
-import { because, type Around, type Silence, type TargetsView } from './whynot';
+import { because, titleOf, type Around, type Silence, type TargetsView } from './whynot';
 
 /** 12:00:00, in microseconds. */
 const NOW = 43_200_000_000;
@@ -56,6 +56,7 @@ const target = (name: string, more: object = {}): TargetsView['targets'][number]
   gone: false,
   waiting: 0,
   oldest: null,
+  browsers: [],
   ...more,
 });
 const around = (more: Partial<Around> = {}): Around => ({
@@ -216,4 +217,26 @@ test('each has its own answer, and so have those who were not named', () => {
   // A test message is for one of them.
   const tested = entry({ what: 'tested', who: 'Lan', target: 'desk' });
   expect(said(story([tested], [delivered]), around({ targets }))).toBe('desk: Đã báo lúc 12:00.');
+});
+
+test('browsers are told each by itself, and are called by who sits there', () => {
+  const wants = { language: 'vi' as const, at_least: 'warning' as const, cameras: [], kinds: [] };
+  const an = { name: 'phones/1', number: 1, who: 'An', wants, made: NOW, renewed: NOW };
+  const phones = target('phones', { title: 'Điện thoại', alerter: 'push', browsers: [an] });
+  const targets = { channels: [], policy: null, rules: 1, targets: [phones, target('desk')] };
+  expect(titleOf(targets, 'phones')).toBe('Điện thoại');
+  expect(titleOf(targets, 'phones/1')).toBe('Điện thoại (An)');
+  expect(titleOf(targets, 'phones/7')).toBe('Điện thoại (7)');
+  expect(titleOf(null, 'phones/7')).toBe('phones/7');
+  const log = [ruled({ tell: ['phones'] })];
+  const told = [
+    delivery({ target: 'phones/1', state: 'delivered', ended: NOW }),
+    delivery({ number: 2, target: 'phones/7', state: 'skipped', ended: NOW }),
+  ];
+  expect(said(story(log, told), around({ targets }))).toBe(
+    'phones/1: Đã báo lúc 12:00. | phones/7: Trình duyệt này không muốn nhận tin nữa. | ' +
+      'desk: quy tắc của phường, xã không chỉ định báo.',
+  );
+  const unwanted = [ruled({ tell: [], not_told: [{ target: 'phones', reason: 'unwanted' }] })];
+  expect(said(story(unwanted, []), around({ targets }))).toContain('phones: Chưa trình duyệt nào đăng ký');
 });

@@ -2,7 +2,7 @@
 // clock.
 
 import type { components } from './api';
-import { isSevere, type LogEntry } from './eventlist';
+import { browserOf, isSevere, type LogEntry } from './eventlist';
 import { BUILT_IN, ruler, type Delivery, type Part, type Sentence, type Story } from './story';
 
 type Schemas = components['schemas'];
@@ -22,7 +22,12 @@ export interface Around {
 
 /** A target's name for people; as the file calls it where it is not known. */
 export function titleOf(targets: TargetsView | null, name: string): string {
-  return targets?.targets.find((target) => target.name === name)?.title ?? name;
+  const of = browserOf(name);
+  const target = targets?.targets.find((target) => target.name === (of ?? name));
+  if (of === null || !target) return target?.title ?? name;
+  // One that asked to be told no more has only its number.
+  const browser = target.browsers.find((browser) => browser.name === name);
+  return `${target.title} (${browser?.who ?? name.slice(of.length + 1)})`;
 }
 
 /** What there is to say to a target; to nobody in particular where it is null. */
@@ -33,6 +38,8 @@ export interface Because {
 
 /** The alerter that is built in: it writes into the router's log. */
 export const LOG_ALERTER = 'log';
+/** The other one: it tells the browsers that asked. */
+export const PUSH_ALERTER = 'push';
 
 /** Messages that are due are on their way within so long, if nothing holds them back. */
 const SOON = 5_000_000;
@@ -48,9 +55,12 @@ export function because(story: Story, around: Around): Because[] {
     ...story.log.flatMap((entry) => ('target' in entry ? [entry.target] : [])),
     ...rulings.flatMap(({ tell = [], not_told = [] }) => [...tell, ...not_told.map((one) => one.target)]),
   ]);
+  // What is said of its browsers is said of the target.
+  for (const name of [...named]) named.delete(browserOf(name) ?? '');
   const answers = [...named].map((target) => ({ target, sentences: toTarget(target, story, around) }));
   const all = around.targets?.targets.map(({ name }) => name) ?? [];
-  const others = all.filter((name) => !named.has(name));
+  const meant = new Set([...named].map((name) => browserOf(name) ?? name));
+  const others = all.filter((name) => !meant.has(name));
   // Who was tried by a message that was made for that: nobody else was meant.
   const tested = story.log.some(({ what }) => what === 'tested');
   if (named.size > 0 && (others.length === 0 || tested)) return answers;
@@ -149,6 +159,7 @@ function ofDelivery(delivery: Delivery, story: Story, { targets, now }: Around):
       return known?.gone ? [failed, { word: 'why_gone' }] : [failed];
     }
     case 'skipped':
+      if (browserOf(target)) return [{ word: 'why_browserGone' }];
       return [{ word: 'why_skipped', parts: { reason: its('skipped') } }];
     case 'taken-back':
       return [{ word: 'why_takenBack', parts: { reason: its('taken-back') } }];

@@ -20,7 +20,7 @@ use crate::log::Happening;
 use crate::room::{Events, now};
 use crate::store::{End, Ended, Head, HeadEvent, Tried, Turn};
 use crate::surroundings::Surroundings;
-use crate::target::{LOG_ALERTER, Target};
+use crate::target::{self, LOG_ALERTER, Target};
 
 /// How often it is looked for what is due, whatever is heard.
 const TICK: Duration = Duration::from_secs(5);
@@ -41,8 +41,8 @@ type Whom = (CommuneId, String);
 /// Tells targets what was ruled.
 #[derive(Debug)]
 pub(crate) struct Courier {
-    events: Arc<Events>,
-    around: Surroundings,
+    pub(super) events: Arc<Events>,
+    pub(super) around: Surroundings,
 }
 
 impl Courier {
@@ -139,7 +139,7 @@ impl Courier {
             return Ok(false);
         };
         let alerts = self.events.alerts(&whom.0);
-        match alerts.targets.get(&whom.1) {
+        match alerts.target(&whom.1) {
             None => {
                 let why = "the commune has no such target any more";
                 self.ends(whom, &head, None, End::Failed(why.into()), None)
@@ -203,15 +203,15 @@ impl Courier {
 }
 
 /// A delivery that is being carried on.
-struct Underway<'a> {
-    courier: &'a Courier,
-    whom: &'a Whom,
+pub(super) struct Underway<'a> {
+    pub(super) courier: &'a Courier,
+    pub(super) whom: &'a Whom,
     target: &'a Target,
-    head: Head,
+    pub(super) head: Head,
 }
 
 impl Underway<'_> {
-    async fn ends(&self, end: End, receipt: Option<String>) -> Result<(), StoreError> {
+    pub(super) async fn ends(&self, end: End, receipt: Option<String>) -> Result<(), StoreError> {
         let target = Some(self.target);
         let ends = self
             .courier
@@ -235,6 +235,9 @@ impl Underway<'_> {
                 );
             }
             return self.ends(End::Delivered, None).await;
+        }
+        if let Some((_, number)) = target::browser(&self.whom.1) {
+            return Box::pin(self.push(number)).await;
         }
         let alerter = self.courier.alerter(&self.whom.0, &self.target.alerter);
         let Some(alerter) = alerter else {
@@ -362,7 +365,7 @@ impl Underway<'_> {
         Ok(kept.await?.then_some(progress))
     }
 
-    fn task(&self) -> Result<Task, String> {
+    pub(super) fn task(&self) -> Result<Task, String> {
         let base = &self.courier.around.public_url;
         let item = |told: &HeadEvent| {
             let (commune, id) = (&told.event.commune, told.event.id);
@@ -403,7 +406,7 @@ impl Underway<'_> {
     }
 
     /// It is tried again, if its time is not over.
-    async fn again(
+    pub(super) async fn again(
         &self,
         progress: Option<Progress>,
         after: Duration,

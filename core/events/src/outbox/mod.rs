@@ -3,6 +3,7 @@
 mod courier;
 mod course;
 mod media;
+mod push;
 mod upkeep;
 
 pub(crate) use courier::Courier;

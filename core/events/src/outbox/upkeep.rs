@@ -20,7 +20,7 @@ use crate::event::EventId;
 use crate::room::{Events, now};
 use crate::store::Topic;
 use crate::surroundings::Surroundings;
-use crate::target::{CommuneAlerts, LOG_ALERTER, Target};
+use crate::target::{CommuneAlerts, Target};
 
 /// How often it is looked whether anything differs.
 const LOOK: Duration = Duration::from_secs(2);
@@ -99,7 +99,7 @@ impl Upkeep {
         alerts: &CommuneAlerts,
     ) -> Result<(), StoreError> {
         self.clear_former(commune, alerts).await?;
-        let tends = |target: &Target| target.alerter.as_str() != LOG_ALERTER;
+        let tends = |target: &Target| !target.is_built_in();
         if !alerts.targets.values().any(tends) {
             return Ok(());
         }

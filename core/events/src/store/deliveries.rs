@@ -9,6 +9,7 @@ use super::event_store::EventStore;
 use super::rows;
 use crate::delivery::{Delivery, DeliveryStatus};
 use crate::error::StoreError;
+use crate::target;
 
 /// Deliveries of a page.
 const PAGE: u32 = 100;
@@ -44,16 +45,22 @@ impl EventStore {
             let mut rows = waiting.query([commune.as_str()])?;
             while let Some(row) = rows.next()? {
                 let name: String = row.get(0)?;
-                let (waiting, oldest) = (row.get(1)?, Some(UnixMicros(row.get(2)?)));
-                match all.iter_mut().find(|state| state.name == name) {
-                    Some(state) => (state.waiting, state.oldest) = (waiting, oldest),
-                    None => all.push(TargetState {
-                        name,
-                        waiting,
-                        oldest,
-                        ..TargetState::default()
-                    }),
-                }
+                // What waits for its browsers waits for the target.
+                let name = target::browser(&name).map_or(name.as_str(), |(of, _)| of);
+                let (waiting, oldest): (u64, _) = (row.get(1)?, UnixMicros(row.get(2)?));
+                let state = match all.iter_mut().find(|state| state.name == name) {
+                    Some(state) => state,
+                    None => {
+                        all.push(TargetState {
+                            name: name.to_owned(),
+                            ..TargetState::default()
+                        });
+                        let Some(new) = all.last_mut() else { continue };
+                        new
+                    }
+                };
+                state.waiting += waiting;
+                state.oldest = Some(state.oldest.map_or(oldest, |other| other.min(oldest)));
             }
             Ok(all)
         })
@@ -77,8 +84,9 @@ impl EventStore {
             values.push(state.number().into());
         }
         if let Some(target) = target {
-            conditions.push("target = ?");
-            values.push(target.to_owned().into());
+            // With those to its browsers.
+            conditions.push("(target = ? OR substr(target, 1, length(?) + 1) = ? || '/')");
+            values.extend([(); 3].map(|()| Value::from(target.to_owned())));
         }
         if let Some(before) = before {
             conditions.push("number < ?");

@@ -1,5 +1,7 @@
 //! Whom to tell of what: deliveries that a ruling makes, joins, hastens or takes back.
 
+use std::collections::BTreeSet;
+
 use rand::RngExt;
 use rusqlite::{Connection, OptionalExtension, params};
 use taimat_base::CommuneId;
@@ -11,11 +13,13 @@ use crate::delivery::DeliveryStatus;
 use crate::error::StoreError;
 use crate::event::EventId;
 use crate::log::{Happening, NotToldReason, Told};
-use crate::target::Target;
+use crate::target::{self, Target};
 
 /// Deliveries of a commune that wait at most. Whoever is ruled to be told beyond is not, and the story
 /// says so.
 const MAX_WAITING: u32 = 10_000;
+/// The same for one browser: whoever comes back to it after a day reads no more.
+const MAX_WAITING_BROWSER: u32 = 32;
 /// Events of one delivery: as many as an alerter may be given.
 const MAX_TOGETHER: usize = taimat_contract::alerter::Task::MAX_ITEMS;
 
@@ -51,11 +55,46 @@ fn key(now: UnixMicros) -> String {
     key
 }
 
-/// Who is told of an event's end.
+/// Who is told of an event's end. Browsers go with their target.
 pub(super) fn followers(from: &Connection, event: i64) -> Result<Vec<String>, StoreError> {
-    let mut all = from.prepare_cached("SELECT target FROM told WHERE event = ?1 AND follow")?;
+    let mut all = from.prepare_cached(
+        "SELECT target FROM told WHERE event = ?1 AND follow AND instr(target, '/') = 0",
+    )?;
     let all = all.query_map([event], |row| row.get(0))?;
     Ok(all.collect::<Result<_, _>>()?)
+}
+
+/// It is told of the event, as rules and policies see it.
+pub(super) fn note_told(
+    to: &Connection,
+    event: i64,
+    name: &str,
+    follow: bool,
+    now: UnixMicros,
+) -> rusqlite::Result<()> {
+    to.prepare_cached(
+        "INSERT INTO told (event, target, at, follow) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT DO UPDATE SET follow = max(follow, excluded.follow)",
+    )?
+    .execute(params![event, name, now.0, follow])?;
+    Ok(())
+}
+
+/// Whether no more may wait for it.
+fn is_full(from: &Connection, commune: &str, name: &str) -> rusqlite::Result<bool> {
+    let is_browser = target::browser(name).is_some();
+    let waiting: u32 = from
+        .prepare_cached(
+            "SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1 \
+             AND iif(?3, target = ?2, instr(target, '/') = 0)",
+        )?
+        .query_row(params![commune, name, is_browser], |row| row.get(0))?;
+    let most = if is_browser {
+        MAX_WAITING_BROWSER
+    } else {
+        MAX_WAITING
+    };
+    Ok(waiting >= most)
 }
 
 /// Has a target told of an event, alone or with others.
@@ -77,11 +116,7 @@ pub(super) fn enqueue(
     {
         return Ok(Enqueued::Refused(NotToldReason::Gone));
     }
-    to.prepare_cached(
-        "INSERT INTO told (event, target, at, follow) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT DO UPDATE SET follow = max(follow, excluded.follow)",
-    )?
-    .execute(params![event, name, now.0, new.follow])?;
+    note_told(to, event, name, new.follow, now)?;
     // One that is not worded yet will say how it is then.
     let (newest, waits): (Option<i64>, Option<bool>) = to
         .prepare_cached(
@@ -104,10 +139,7 @@ pub(super) fn enqueue(
     if joined {
         return Ok(Enqueued::New);
     }
-    let waiting: u32 = to
-        .prepare_cached("SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1")?
-        .query_row([commune], |row| row.get(0))?;
-    if waiting >= MAX_WAITING {
+    if is_full(to, commune, name)? {
         return Ok(Enqueued::Refused(NotToldReason::Full));
     }
     let start = now.max(new.not_before);
@@ -198,13 +230,16 @@ pub(super) fn take_back(
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
     let all: Vec<(i64, String, bool, u32)> = all.collect::<Result<_, _>>()?;
-    // Who was not told of it is not told of its end.
+    // Who was not told of it is not told of its end. A target is told if one of its browsers is.
     to.prepare_cached(
         "UPDATE told SET follow = 0 WHERE event = ?1 AND NOT EXISTS (SELECT 1 FROM delivery \
          JOIN delivery_item ON delivery = number WHERE delivery_item.event = told.event \
-         AND delivery.target = told.target AND state = ?2)",
+         AND (delivery.target = told.target \
+              OR substr(delivery.target, 1, length(told.target) + 1) = told.target || '/') \
+         AND state = ?2)",
     )?
     .execute(params![event, DeliveryStatus::Delivered.number()])?;
+    let mut said = BTreeSet::new();
     for (number, target, unworded, events) in all {
         if events == 1 {
             to.prepare_cached("UPDATE delivery SET state = ?2, ended = ?3 WHERE number = ?1")?
@@ -215,6 +250,12 @@ pub(super) fn take_back(
         } else {
             continue;
         }
+        // Once for all browsers of a target.
+        let target = match target::browser(&target) {
+            Some((of, _)) if !said.insert(of.to_owned()) => continue,
+            Some((of, _)) => of.to_owned(),
+            None => target,
+        };
         let happening = Happening::TakenBack {
             target,
             delivery: number.unsigned_abs(),

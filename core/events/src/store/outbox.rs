@@ -5,14 +5,15 @@ use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
 use taimat_contract::alerter::{Item, Receipt};
 
+use super::browsers::{self, Which};
 use super::enqueue::{self, Enqueued, NewDelivery};
 use super::event_store::{EventStore, name};
 use super::rows;
 use crate::delivery::{DeliveryStatus, Progress};
 use crate::error::StoreError;
 use crate::event::Event;
-use crate::log::{Happening, Told};
-use crate::target::Target;
+use crate::log::{Happening, NotToldReason, Told};
+use crate::target::{self, Target};
 
 /// A delivery whose turn it is, with all that is needed for it.
 #[derive(Debug, Clone)]
@@ -44,16 +45,6 @@ pub(crate) enum Turn {
     Later(UnixMicros),
     /// Nothing waits.
     Idle,
-}
-
-/// How a delivery ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
-    Delivered,
-    Failed(String),
-    /// As failed; and the target is told nothing more until the file says it anew.
-    Gone(String),
-    Skipped(String),
 }
 
 impl EventStore {
@@ -187,19 +178,6 @@ impl EventStore {
         self.writer.run(write).await
     }
 
-    /// It is over. `target` is the one of the file as it is now, if there is one.
-    pub(crate) async fn ended(
-        &self,
-        ended: Ended,
-        target: Option<Target>,
-        now: UnixMicros,
-    ) -> Result<(), StoreError> {
-        let write = move |to: &Connection, told: &mut Vec<Told>| {
-            ended.write(to, target.as_ref(), now, told)
-        };
-        self.writer.run(write).await
-    }
-
     /// Tries a delivery that was given up once more.
     ///
     /// # Errors
@@ -265,10 +243,27 @@ impl EventStore {
                 together: "",
                 not_before: UnixMicros(0),
             };
-            let whom = (&event.commune, name.as_str(), &target);
-            if enqueue::enqueue(to, (number, 1), whom, &new, now)? != Enqueued::New {
-                let full = "too many messages wait already";
-                return Err(StoreError::Refused(full.into()));
+            if let Some((_, number)) = target::browser(&name)
+                && !browsers::exists(to, event.commune.as_str(), number)?
+            {
+                return Err(StoreError::Unknown);
+            }
+            // One browser is tried by its own name, all of them by their target's.
+            let enqueued = if target.is_push() && target::browser(&name).is_none() {
+                let about = (number, &event, 1);
+                browsers::enqueue(to, about, (&name, &target), Which::All, &new, now)?
+            } else {
+                let whom = (&event.commune, name.as_str(), &target);
+                enqueue::enqueue(to, (number, 1), whom, &new, now)?
+            };
+            if enqueued != Enqueued::New {
+                let why = match enqueued {
+                    Enqueued::Refused(NotToldReason::Unwanted) => {
+                        "no browser has asked for notifications yet"
+                    }
+                    _ => "too many messages wait already",
+                };
+                return Err(StoreError::Refused(why.into()));
             }
             let happening = Happening::Tested { who, target: name };
             let entry = rows::append(to, event.id, now, happening)?;
@@ -325,109 +320,20 @@ pub(crate) struct Tried {
     pub(crate) error: String,
 }
 
-/// A delivery that is over.
-#[derive(Debug, Clone)]
-pub(crate) struct Ended {
-    pub(crate) number: i64,
-    pub(crate) commune: CommuneId,
-    pub(crate) target: String,
-    pub(crate) attempts: u32,
-    pub(crate) receipt: Option<String>,
-    pub(crate) end: End,
-}
-
-impl Ended {
-    fn write(
-        self,
-        to: &Connection,
-        target: Option<&Target>,
-        now: UnixMicros,
-        told: &mut Vec<Told>,
-    ) -> Result<(), StoreError> {
-        let delivery = self.number.unsigned_abs();
-        let (state, error, happening) = match self.end.clone() {
-            End::Delivered => (
-                DeliveryStatus::Delivered,
-                None,
-                Happening::Delivered {
-                    target: self.target.clone(),
-                    delivery,
-                    attempt: self.attempts,
-                },
-            ),
-            End::Skipped(reason) => (
-                DeliveryStatus::Skipped,
-                None,
-                Happening::Skipped {
-                    target: self.target.clone(),
-                    delivery,
-                    reason,
-                },
-            ),
-            End::Failed(error) | End::Gone(error) => (
-                DeliveryStatus::Failed,
-                Some(error.clone()),
-                Happening::Undelivered {
-                    target: self.target.clone(),
-                    delivery,
-                    error,
-                },
-            ),
-        };
-        // What was taken back while it was on its way has arrived all the same.
-        let sent = state == DeliveryStatus::Delivered;
-        let changed = to
-            .prepare_cached(
-                "UPDATE delivery SET state = ?2, attempts = ?3, receipt = ?4, \
-                 error = ifnull(?5, error), ended = ?6 WHERE number = ?1 AND (state = 0 OR ?7)",
-            )?
-            .execute(params![
-                self.number,
-                state.number(),
-                self.attempts,
-                self.receipt,
-                error,
-                now.0,
-                sent,
-            ])?;
-        if changed == 0 {
-            return Ok(());
-        }
-        let gone = match (&self.end, target) {
-            (End::Gone(_), Some(target)) => Some(enqueue::address(target)?),
-            _ => None,
-        };
-        let (commune, name) = (self.commune.as_str(), &self.target);
-        match state {
-            DeliveryStatus::Delivered => {
-                to.prepare_cached(
-                    "INSERT INTO target (commune, target, delivered) VALUES (?1, ?2, ?3) \
-                     ON CONFLICT DO UPDATE SET delivered = ?3, gone = NULL",
-                )?
-                .execute(params![commune, name, now.0])?;
-            }
-            DeliveryStatus::Failed => {
-                to.prepare_cached(
-                    "INSERT INTO target (commune, target, failed, error, gone) \
-                     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE \
-                     SET failed = ?3, error = ?4, gone = ifnull(?5, gone)",
-                )?
-                .execute(params![commune, name, now.0, error, gone])?;
-            }
-            _ => {}
-        }
-        say(to, self.number, &happening, now, told)
-    }
-}
-
 /// Writes an entry into the story of each event of a delivery.
-fn say(
+pub(super) fn say(
     to: &Connection,
     delivery: i64,
     happening: &Happening,
     now: UnixMicros,
     told: &mut Vec<Told>,
 ) -> Result<(), StoreError> {
+    // How far each of many browsers is stands with its delivery; what came of it is the event's story.
+    if let Happening::Composed { target, .. } | Happening::Tried { target, .. } = happening
+        && target::browser(target).is_some()
+    {
+        return Ok(());
+    }
     let mut all = to.prepare_cached(
         "SELECT id FROM delivery_item JOIN event ON number = event WHERE delivery = ?1",
     )?;

@@ -1,7 +1,7 @@
 //! Questions to the policy, and what it answered. A question is written down with what it is about, and
 //! goes with its answer: no crash lies between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +10,7 @@ use taimat_base::CommuneId;
 use taimat_contract::policy::{OtherEvent, Ruling, Situation, Told as ToldTarget, Why};
 use taimat_contract::{Attribute, UnixMicros};
 
+use super::browsers::{self, Which};
 use super::enqueue::{self, Enqueued, NewDelivery};
 use super::event_store::EventStore;
 use super::rows;
@@ -147,11 +148,15 @@ fn lately(now: UnixMicros) -> String {
 
 fn told(from: &Connection, event: i64) -> Result<Vec<ToldTarget>, StoreError> {
     let mut all = from.prepare_cached(
+        // A target that stands for browsers is told if one of them is.
         "SELECT target, at, (SELECT state FROM delivery JOIN delivery_item ON delivery = number \
-         WHERE delivery_item.event = told.event AND delivery.target = told.target \
-         ORDER BY number DESC LIMIT 1) FROM told WHERE event = ?1 ORDER BY at, target LIMIT ?2",
+         WHERE delivery_item.event = told.event AND (delivery.target = told.target \
+           OR substr(delivery.target, 1, length(told.target) + 1) = told.target || '/') \
+         ORDER BY instr(delivery.target, '/') > 0 AND state != ?3, number DESC LIMIT 1) \
+         FROM told WHERE event = ?1 AND instr(target, '/') = 0 ORDER BY at, target LIMIT ?2",
     )?;
-    let all = all.query_map(params![event, Situation::MAX_LISTED], |row| {
+    let delivered = DeliveryStatus::Delivered.number();
+    let all = all.query_map(params![event, Situation::MAX_LISTED, delivered], |row| {
         let state: Option<usize> = row.get(2)?;
         let state = state.and_then(|state| DeliveryStatus::ALL.get(state));
         // What was taken back before it was worded is no delivery any more.
@@ -353,6 +358,7 @@ impl Ruled {
             };
             new.entry(&alert.target).or_insert(delivery);
         }
+        let named: BTreeSet<&str> = new.keys().copied().collect();
         let ends = matches!(self.why, Why::Closed | Why::Answered);
         let followers = match ends && self.ruling.suppress.is_none() {
             true => enqueue::followers(to, number)?,
@@ -371,8 +377,18 @@ impl Ruled {
                 None => Some(NotToldReason::Unknown),
                 Some(_) if event.silenced => Some(NotToldReason::Silenced),
                 Some(target) => {
-                    let whom = (&event.commune, name, target);
-                    match enqueue::enqueue(to, (number, revision), whom, &delivery, now)? {
+                    let enqueued = if target.is_push() {
+                        let which = match named.contains(name) {
+                            true => Which::Wanting(self.ruling.severity.unwrap_or(event.severity)),
+                            false => Which::Following,
+                        };
+                        let about = (number, event, revision);
+                        browsers::enqueue(to, about, (name, target), which, &delivery, now)
+                    } else {
+                        let whom = (&event.commune, name, target);
+                        enqueue::enqueue(to, (number, revision), whom, &delivery, now)
+                    };
+                    match enqueued? {
                         Enqueued::New => {
                             tell.push(name.to_owned());
                             None

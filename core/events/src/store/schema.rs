@@ -10,7 +10,7 @@ use taimat_base::clock;
 use crate::error::StoreError;
 
 /// Which tables these are. A file of a later router is not touched.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 const TABLES: &str = "
     CREATE TABLE event (
@@ -133,6 +133,22 @@ const TELLING: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Browsers that asked for notifications; since version 3.
+const BROWSERS: &str = "
+    CREATE TABLE browser (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        commune TEXT NOT NULL,
+        endpoint TEXT NOT NULL,
+        p256dh TEXT NOT NULL,
+        auth TEXT NOT NULL,
+        who TEXT NOT NULL,
+        wants TEXT NOT NULL,
+        made INTEGER NOT NULL,
+        renewed INTEGER NOT NULL,
+        UNIQUE (commune, endpoint)
+    );
+";
+
 /// A commit is on the disk when it returns: whoever is told of an event can rely on it.
 const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
@@ -168,7 +184,7 @@ fn prepared(mut connection: Connection) -> rusqlite::Result<Connection> {
     connection.execute_batch(SETTINGS)?;
     let all = connection.transaction()?;
     let version: i32 = all.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    for (earlier, tables) in [(0, TABLES), (1, TELLING)] {
+    for (earlier, tables) in [(0, TABLES), (1, TELLING), (2, BROWSERS)] {
         if (0..=earlier).contains(&version) {
             all.execute_batch(tables)?;
         }
@@ -180,12 +196,14 @@ fn prepared(mut connection: Connection) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Makes a file as the first version had it.
+/// Makes a file as an earlier version had it.
 #[cfg(test)]
-pub(super) fn open_first(file: &Path) -> rusqlite::Result<()> {
+pub(super) fn open_earlier(file: &Path, version: usize) -> rusqlite::Result<()> {
     let connection = Connection::open(file)?;
-    connection.execute_batch(TABLES)?;
-    connection.pragma_update(None, "user_version", 1)
+    for tables in [TABLES, TELLING].into_iter().take(version) {
+        connection.execute_batch(tables)?;
+    }
+    connection.pragma_update(None, "user_version", version)
 }
 
 fn checked(connection: Connection) -> Result<Connection, StoreError> {

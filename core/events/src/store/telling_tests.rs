@@ -256,13 +256,23 @@ async fn who_is_named_and_not_there_is_said() {
 }
 
 #[tokio::test]
-async fn a_file_of_before_there_was_telling_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("events.db");
-    schema::open_first(&file).unwrap();
-    let (store, damaged) = EventStore::open(Some(folder.path())).unwrap();
-    assert_eq!(damaged, None);
-    store.write(vec![opened(&event(1))], at(2)).await.unwrap();
-    answer(&store, at(2), tell("desk")).await.unwrap();
-    assert!(head(&store, "desk", at(2)).is_some());
+async fn a_file_of_an_earlier_version_goes_on() {
+    for version in 1..=2 {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events.db");
+        schema::open_earlier(&file, version).unwrap();
+        let (store, damaged) = EventStore::open(Some(folder.path())).unwrap();
+        assert_eq!(damaged, None);
+        store.write(vec![opened(&event(1))], at(2)).await.unwrap();
+        answer(&store, at(2), tell("desk")).await.unwrap();
+        assert!(head(&store, "desk", at(2)).is_some());
+        assert_eq!(store.browsers(&commune()).unwrap(), []);
+        drop(store);
+        // Once is enough.
+        let (store, damaged) = EventStore::open(Some(folder.path())).unwrap();
+        assert_eq!(
+            (damaged, store.browsers(&commune()).unwrap()),
+            (None, vec![])
+        );
+    }
 }

@@ -20,7 +20,7 @@ use taimat_contract::message::{Outgoing, Reply, Wire};
 use taimat_contract::policy::{RecordingMode, Ruling, Situation};
 use taimat_contract::{
     Alerter, Alerters, Attribute, Channels, Detected, Detection, DetectionSink, Dispatch,
-    Event as Shown, MediaSource, Policies, Policy, Unanswered, UnixMicros,
+    Event as Shown, MediaSource, Policies, Policy, Push, Pushes, Unanswered, UnixMicros,
 };
 use taimat_events::{
     AlertRule, CommuneAlerts, CommuneEvents, Condition, Conditions, Event, EventId, EventQuery,
@@ -31,6 +31,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 type Rules = dyn Fn(&Shown, &Situation) -> Result<Ruling, Unanswered> + Send + Sync;
 type Answers = dyn Fn(&Outgoing) -> Reply + Send + Sync;
+type Services = dyn Fn(&str) -> Reply + Send + Sync;
 type Judges = dyn Fn(&Planned, &Reply) -> Verdict + Send + Sync;
 
 /// What was sent.
@@ -46,6 +47,8 @@ struct Scripts {
     judge: Mutex<Arc<Judges>>,
     hanging: Mutex<BTreeSet<String>>,
     sent: Mutex<Vec<Sent>>,
+    services: Mutex<Arc<Services>>,
+    pushed: Mutex<Vec<Pushed>>,
     /// Each message is also said on standard output.
     aloud: AtomicBool,
     receipts: Mutex<u32>,
@@ -188,6 +191,30 @@ impl Channels for Fakes {
     }
 }
 
+/// What a browser was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pushed {
+    pub(crate) url: String,
+    pub(crate) topic: String,
+    pub(crate) ttl: Duration,
+    pub(crate) notice: serde_json::Value,
+}
+
+#[async_trait]
+impl Pushes for Fakes {
+    async fn push(&self, push: Push<'_>) -> Reply {
+        let url = push.to.url().reveal().to_owned();
+        self.0.pushed.lock().unwrap().push(Pushed {
+            url: url.clone(),
+            topic: push.topic.to_owned(),
+            ttl: push.ttl,
+            notice: serde_json::from_slice(push.payload).unwrap(),
+        });
+        let services = Arc::clone(&self.0.services.lock().unwrap());
+        services(&url)
+    }
+}
+
 pub(crate) fn ok() -> Reply {
     Reply::Accepted("taken".into())
 }
@@ -248,6 +275,8 @@ impl House {
             judge: Mutex::new(Arc::new(|_, _| Verdict::Usual)),
             hanging: Mutex::default(),
             sent: Mutex::default(),
+            services: Mutex::new(Arc::new(|_| ok())),
+            pushed: Mutex::default(),
             aloud: AtomicBool::new(false),
             receipts: Mutex::new(0),
         };
@@ -274,6 +303,7 @@ impl House {
             policies: Arc::new(fakes.clone()),
             alerters: Arc::new(fakes.clone()),
             channels: Arc::new(fakes.clone()),
+            pushes: Arc::new(fakes.clone()),
             shrink: |jpeg, _| Some(jpeg.to_vec()),
             public_url: "http://router".into(),
         };
@@ -392,6 +422,15 @@ impl House {
     /// Messages to a target have no answer.
     pub(crate) fn hang(&self, target: &str) {
         self.fakes.0.hanging.lock().unwrap().insert(target.into());
+    }
+
+    /// What push services answer, by the browser's address.
+    pub(crate) fn services(&self, answer: impl Fn(&str) -> Reply + Send + Sync + 'static) {
+        *self.fakes.0.services.lock().unwrap() = Arc::new(answer);
+    }
+
+    pub(crate) fn pushed(&self) -> Vec<Pushed> {
+        self.fakes.0.pushed.lock().unwrap().clone()
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {

@@ -8,7 +8,9 @@ use taimat_base::PluginId;
 use taimat_base::units::Span;
 use taimat_contract::commune::TargetFacts;
 use taimat_contract::{Attribute, Severity};
-use taimat_events::{AlertRule, CommuneAlerts, DayKinds, Escalation, Hours, LOG_ALERTER, Target};
+use taimat_events::{
+    AlertRule, CommuneAlerts, DayKinds, Escalation, Hours, LOG_ALERTER, PUSH_ALERTER, Target,
+};
 use toml_edit::Item;
 
 use super::reader::{Reader, Section};
@@ -123,6 +125,18 @@ fn read_targets<'a>(
             targets.insert(name.to_owned(), target);
         }
     }
+    let push = targets
+        .iter()
+        .filter(|(_, target): &(_, &Target)| target.is_push());
+    if let [first, others @ ..] = &push.map(|(name, _)| name.as_str()).collect::<Vec<_>>()[..] {
+        for other in others {
+            let span = section.table.get(other).and_then(Item::span);
+            let message =
+                format!("[target.{other}] stands for the same browsers as [target.{first}]");
+            let hint = "leave out one: every browser says for itself what it wants to be told";
+            reader.problem(span, message, hint);
+        }
+    }
     if targets.len() > MAX_TARGETS {
         let message = format!("more than {MAX_TARGETS} targets");
         reader.problem(
@@ -142,9 +156,9 @@ fn read_target<'a>(
 ) -> Option<Target> {
     reader.only(at, &["title", "alerter", "tags", "address", "deadline"]);
     let title = reader.text(at, "title").unwrap_or(name).to_owned();
-    let log = reader.required(at, "alerter", "\"telegram\"")? == LOG_ALERTER;
-    let alerter = match log {
-        true => LOG_ALERTER.parse().ok(),
+    let named = reader.required(at, "alerter", "\"telegram\"")?;
+    let alerter = match [LOG_ALERTER, PUSH_ALERTER].contains(&named) {
+        true => named.parse().ok(),
         false => plugin(reader, at, "alerter", plugins),
     };
     let tags = texts(reader, at, "tags");

@@ -41,7 +41,11 @@ pub(super) fn read<'a>(
                 continue;
             }
         };
-        let taken = [taimat_events::HOUSE, taimat_events::LOG_ALERTER];
+        let taken = [
+            taimat_events::HOUSE,
+            taimat_events::LOG_ALERTER,
+            taimat_events::PUSH_ALERTER,
+        ];
         if taken.contains(&name.as_str()) {
             let hint = "the router itself bears this name; choose another";
             reader.problem(span, format!("plugin name {key:?} is taken"), hint);
