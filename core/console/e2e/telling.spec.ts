@@ -315,19 +315,15 @@ test('a silence is said with who wanted it', async ({ page }) => {
     what: 'ruled',
     by: 'rules',
     why: 'opened',
-    not_told: [{ target: 'desk', reason: 'silenced' }],
+    not_told: [
+      {
+        target: 'desk',
+        reason: 'silenced',
+        silence: { number: 1, who: 'Minh', until: now() + 3600e6, why: '' },
+      },
+    ],
   });
   answers.story = { ...answers.story, log: opened ? [opened, ruled] : [ruled], deliveries: [] };
-  const silence = {
-    number: 1,
-    commune: 'thu',
-    camera: 'cho',
-    kind: null,
-    made: ago(999),
-    who: 'Minh',
-    why: '',
-  };
-  answers.silences = [{ ...silence, until: now() + 3600e6 }];
   await open(page, answers, `#/event/thu/${EVENT}`);
   await page.getByRole('button', { name: 'Sao tôi không được báo?' }).click();
   await expect(page.getByTestId('why')).toContainText(/Trực ban: Minh đã tắt báo những sự kiện này đến /);

@@ -14,6 +14,7 @@ mod rulings;
 mod schema;
 mod stands;
 mod story;
+mod waits;
 mod writer;
 
 pub use deliveries::TargetState;
@@ -25,6 +26,8 @@ pub use retention::Keep;
 pub(crate) use rulings::{Question, Ruled};
 pub(crate) use stands::Topic;
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod telling_tests;
 #[cfg(test)]
