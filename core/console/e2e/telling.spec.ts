@@ -349,6 +349,28 @@ test('what was given up is tried again from the event, and is told as it happens
   await expect(deputy).toHaveAttribute('data-state', 'delivered');
 });
 
+test('what the router refuses is said in the reader’s language, with its own words beside', async ({
+  page,
+}) => {
+  const answers = new Answers();
+  await open(page, answers, '#/targets/thu');
+  const refuse = (status: number, json: object): Promise<unknown> =>
+    page.route('**/targets/desk/test', (route) => route.fulfill({ status, json }));
+  await refuse(503, { type: '/problems/events-busy', detail: 'the router stops' });
+  const desk = page.locator('[data-testid=target][data-target=desk]');
+  await desk.getByRole('button', { name: 'Gửi tin thử' }).click();
+  const alert = page.getByRole('alert');
+  await expect(alert).toContainText('Không thực hiện được: máy chủ đang bận, chưa xử lý được sự kiện');
+  await expect(alert.locator('small[lang=en]')).toHaveText('the router stops');
+  // One that this page does not know, and none at all.
+  await refuse(418, { type: '/problems/teapot', detail: 'I am a teapot' });
+  await desk.getByRole('button', { name: 'Gửi tin thử' }).click();
+  await expect(alert).toHaveText('Không thực hiện được: máy chủ từ chối. I am a teapot');
+  await page.route('**/targets/desk/test', (route) => route.abort());
+  await desk.getByRole('button', { name: 'Gửi tin thử' }).click();
+  await expect(alert).toHaveText('Không thực hiện được: máy chủ không trả lời.');
+});
+
 test('who can be told, and what came of a test message', async ({ page }) => {
   await page.setViewportSize({ width: 1440, height: 900 });
   const answers = new Answers();

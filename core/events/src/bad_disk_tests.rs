@@ -6,6 +6,7 @@ use std::io::{Seek, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use taimat_base::clock;
 use taimat_contract::UnixMicros;
 
 use crate::store::{Answer, EventStore};
@@ -17,6 +18,10 @@ mod house;
 use house::{GivenTime, House, alerts, fail, ok, rule};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+fn wall() -> UnixMicros {
+    UnixMicros::from(clock::wall())
+}
 
 fn desk() -> House {
     let store = EventStore::open(None).unwrap().0;
@@ -56,7 +61,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
     let house = desk();
     let store = house.events.store().clone();
     house.answer(|_| fail("refused"));
-    house.detect("cho", "litter", 1, UnixMicros(1));
+    house.detect("cho", "litter", 1, wall());
     time.until("tried", || house.sent().len() == 1).await;
     let first = all(&house)[0];
     let answered = house.events.answer(first, "An", Answer::Seen).await;
@@ -66,7 +71,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
     let mut track = 1;
     while house.metric("taimat_event_not_kept_total", None) < 20 {
         track += 1;
-        house.detect("cho", "litter", track, UnixMicros(1));
+        house.detect("cho", "litter", track, wall());
         time.passes(SECOND).await;
         assert!(track < 5_000, "it never was full at {full} pages");
         time.until("it was taken", || {
@@ -81,7 +86,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
     // Nobody is told that it was noted when it was not.
     let comment = "x".repeat(2_000);
     let refused = loop {
-        match store.comment(first, "An", &comment, UnixMicros(1)).await {
+        match store.comment(first, "An", &comment, wall()).await {
             Ok(_) => {}
             Err(error) => break error,
         }
@@ -101,7 +106,12 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
         time.until("the disk has been asked", || true).await;
     }
     time.until("all that were kept are told", || {
-        kept.iter().all(|id| told(&house, *id))
+        let ended = |id: &EventId| {
+            let story = store.story(*id).unwrap();
+            let mut all = story.deliveries.iter();
+            told(&house, *id) && all.all(|delivery| delivery.ended.is_some())
+        };
+        kept.iter().all(ended)
     })
     .await;
     assert!(kept.len() > 1);
@@ -122,7 +132,7 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
     let answer = store.event(first).unwrap().answered.unwrap();
     assert_eq!(answer.who, "An");
     // And it goes on.
-    house.detect("cau", "litter", 1, UnixMicros(1));
+    house.detect("cau", "litter", 1, wall());
     time.until("the next one is told", || {
         let all = all(&house);
         all.len() > kept.len() && told(&house, all[0])
@@ -135,12 +145,12 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
 async fn filled(folder: &Path, time: &GivenTime) -> EventId {
     let house = House::start_in(folder, alerts(vec![rule(&["desk"])])).await;
     for track in 0..60 {
-        house.detect("cho", "litter", track, UnixMicros(1));
+        house.detect("cho", "litter", track, wall());
     }
     time.until("all are told", || house.sent().len() == 60)
         .await;
     house.answer(|_| fail("refused"));
-    house.detect("cau", "litter", 1, UnixMicros(1));
+    house.detect("cau", "litter", 1, wall());
     time.until("the last one waits", || house.sent().len() == 61)
         .await;
     let last = all(&house)[0];
@@ -172,6 +182,7 @@ async fn a_damaged_file_is_put_aside_and_that_is_an_event_that_is_told() {
         let mut alerts = alerts(vec![rule(&["desk"])]);
         alerts.rules[0].kinds.push("events-damaged".into());
         let house = House::over(store, alerts, house::each());
+        time.passes(3 * SECOND).await;
         time.until("it is told", || {
             let name = aside.file_name().unwrap().to_str().unwrap();
             let said = |id: &EventId| {
@@ -181,7 +192,7 @@ async fn a_damaged_file_is_put_aside_and_that_is_an_event_that_is_told() {
             all(&house).iter().any(|id| said(id) && told(&house, *id))
         })
         .await;
-        house.detect("cho", "litter", 1, UnixMicros(1));
+        house.detect("cho", "litter", 1, wall());
         time.until("it goes on", || {
             let all = all(&house);
             all.len() == 2 && all.iter().all(|id| told(&house, *id))

@@ -13,11 +13,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use house::{GivenTime, House, alerts, each, rule};
+use taimat_base::clock;
 use taimat_contract::UnixMicros;
 use taimat_events::{DeliveryStatus, EventQuery, EventRuleChange, EventState, EventStore};
 
 const HELD_BACK: &str = "taimat_event_detections_held_back_total";
 const SECOND: Duration = Duration::from_secs(1);
+
+fn wall() -> UnixMicros {
+    UnixMicros::from(clock::wall())
+}
 
 /// Deliveries of the commune that wait.
 fn waiting(house: &House) -> usize {
@@ -49,13 +54,13 @@ async fn a_detector_that_floods_is_some_events_and_costs_no_other_camera_one() {
     let mut published = 0;
     for tenth in 0..SECONDS * 10 {
         for _ in 0..A_TENTH {
-            house.detect("cho", "litter", published, UnixMicros(1));
+            house.detect("cho", "litter", published, wall());
             published += 1;
         }
         time.passes(SECOND / 10).await;
         // Somebody else sees something in the midst of it.
         if tenth % 10 == 5 {
-            house.detect("cau", "crowd", tenth, UnixMicros(1));
+            house.detect("cau", "crowd", tenth, wall());
             published += 1;
         }
         time.until("all were taken or counted", || {
@@ -70,7 +75,7 @@ async fn a_detector_that_floods_is_some_events_and_costs_no_other_camera_one() {
     assert_eq!(standing(&house), floods + SECONDS);
     // More at once than there is room for is counted too, and the room goes on.
     for _ in 0..5_000 {
-        house.detect("cho", "litter", published, UnixMicros(1));
+        house.detect("cho", "litter", published, wall());
         published += 1;
     }
     time.until("all were taken or counted", || {
@@ -90,7 +95,7 @@ async fn a_detector_that_floods_is_some_events_and_costs_no_other_camera_one() {
     })
     .await;
     // And the next is an event again.
-    house.detect("cho", "litter", published, UnixMicros(1));
+    house.detect("cho", "litter", published, wall());
     time.until("the next one is told", || {
         keys(&house) as u64 == 2 * begun + 1
     })
@@ -125,14 +130,25 @@ async fn sixty_four_that_go_on_for_days_are_told_once_and_the_disk_does_not_grow
     };
     let open = || house.events.store().events(&commune, &all).unwrap();
     let mut sizes = Vec::new();
+    // What ended long ago would be let go.
+    let days_ago = UnixMicros(wall().0 - 2 * 24 * 3_600_000_000);
+    // Sixty begin at once, and the others the next time.
+    for track in 0..OPEN {
+        house.detect("cho", "litter", track, days_ago);
+    }
+    time.until("sixty have begun", || {
+        house.metric(HELD_BACK, Some("many")) == OPEN - 60
+    })
+    .await;
+    time.passes(STEP).await;
     for step in 1..=2 * A_DAY {
-        let at = UnixMicros(1).after(STEP * u32::try_from(step).unwrap());
+        let at = days_ago.after(STEP * u32::try_from(step).unwrap());
         for track in 0..=OPEN {
             house.detect("cho", "litter", track, at);
         }
         // One too many, always the same one.
         time.until("they were taken", || {
-            house.metric(HELD_BACK, Some("many")) == step
+            house.metric(HELD_BACK, Some("many")) == OPEN - 60 + step
         })
         .await;
         let events = || open().events;
@@ -150,7 +166,7 @@ async fn sixty_four_that_go_on_for_days_are_told_once_and_the_disk_does_not_grow
     assert!(
         told.events
             .iter()
-            .all(|e| u64::from(e.detections) == 2 * A_DAY)
+            .all(|e| u64::from(e.detections) >= 2 * A_DAY)
     );
     assert_eq!(keys(&house) as u64, OPEN);
     // Opened, ruled, worded, told; nothing since.

@@ -195,8 +195,7 @@ async fn a_server_that_hangs_is_left_in_time() {
             .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 9\r\n\r\npart")
             .await
             .unwrap();
-        nothing_more_comes();
-        stream
+        (stream, nothing_more_comes())
     };
     let (reply, _held) = tokio::join!(sending, hanging);
     let answer = answered(reply);
@@ -212,8 +211,7 @@ async fn a_server_that_says_nothing_is_left_in_time() {
     let silent = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         common::read_request(&mut stream).await;
-        nothing_more_comes();
-        stream
+        (stream, nothing_more_comes())
     };
     let (reply, _held) = tokio::join!(bench.send("k", request("desk", "", Vec::new())), silent);
     assert!(failed(reply).contains("no answer in time"));

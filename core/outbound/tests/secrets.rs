@@ -301,10 +301,11 @@ async fn mail_servers_brokers_and_devices_that_echo_give_nothing_away() {
             answer_bytes: 40,
         }),
     ];
+    let mut passes = None;
     for message in messages {
         // The broker and the device never come to an end: what has come by then is all.
-        if !matches!(message, Outgoing::Mail(_)) {
-            nothing_more_comes();
+        if !matches!(message, Outgoing::Mail(_)) && passes.is_none() {
+            passes = Some(nothing_more_comes());
         }
         let reply = bench.send("k", message.clone()).await;
         clean(message.channel(), &shown(&reply));

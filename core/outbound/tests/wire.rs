@@ -68,18 +68,16 @@ async fn what_has_come_when_the_time_is_over_is_the_answer() {
     let part = async {
         let (mut stream, _) = device.accept().await.unwrap();
         stream.write_all(b"abc").await.unwrap();
-        nothing_more_comes();
-        stream
+        (stream, nothing_more_comes())
     };
-    let (reply, _held) = tokio::join!(bench.send("k", wire(b"x", 9)), part);
+    let (reply, held) = tokio::join!(bench.send("k", wire(b"x", 9)), part);
     assert_eq!(reply, Reply::Bytes(b"abc".to_vec()));
     let took = clock::now() - began;
     assert!((5..7).contains(&took.as_secs()), "{took:?}");
-    tokio::time::resume();
+    drop(held);
     let silent = async {
         let held = device.accept().await.unwrap();
-        nothing_more_comes();
-        held
+        (held, nothing_more_comes())
     };
     let (reply, _held) = tokio::join!(bench.send("k", wire(b"x", 9)), silent);
     assert!(failed(reply).contains("answers nothing"));

@@ -288,7 +288,8 @@ impl Ruled {
         event: i64,
         happening: &Happening,
     ) -> Result<bool, StoreError> {
-        if happening.changes() {
+        let tells = matches!(happening, Happening::Ruled { tell, .. } if !tell.is_empty());
+        if tells || happening.changes() {
             return Ok(true);
         }
         let noted: u32 = to

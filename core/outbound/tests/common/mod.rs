@@ -213,10 +213,19 @@ pub fn refused(reply: Reply) -> String {
     }
 }
 
-/// From here on time passes when nothing else happens, instead of being waited for. All that is on its way
-/// has to be there: who reads it reads it first.
-pub fn nothing_more_comes() {
+/// Time passes when nothing else happens, instead of being waited for, as long as this is held.
+pub struct TimePasses(());
+
+impl Drop for TimePasses {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
+}
+
+/// All that is on its way is there: who reads it reads it before any time passes.
+pub fn nothing_more_comes() -> TimePasses {
     tokio::time::pause();
+    TimePasses(())
 }
 
 /// A channel of each test's own, at a server that it has made.
