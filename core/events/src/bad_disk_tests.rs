@@ -92,20 +92,19 @@ async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under
         }
     };
     assert!(refused.is_full(), "{refused}");
-    // The target can be reached again, and that can not be written down: it is told again, the same.
+    // The target can be reached again. What can not be written down is told again, the same; what can not be
+    // worded is not told yet.
     house.answer(|_| ok());
     let kept = all(&house);
-    for _ in 0..40 {
-        time.passes(5 * SECOND).await;
-        time.until("the disk has been asked", || true).await;
-    }
+    let mut tenths = 0;
+    time.brings("a minute", || {
+        tenths += 1;
+        tenths > 600
+    })
+    .await;
     let while_full = texts(&house);
     store.limited_to(1 << 30).await.unwrap();
-    for _ in 0..40 {
-        time.passes(5 * SECOND).await;
-        time.until("the disk has been asked", || true).await;
-    }
-    time.until("all that were kept are told", || {
+    time.brings("all that were kept are told", || {
         let ended = |id: &EventId| {
             let story = store.story(*id).unwrap();
             let mut all = story.deliveries.iter();
@@ -182,8 +181,7 @@ async fn a_damaged_file_is_put_aside_and_that_is_an_event_that_is_told() {
         let mut alerts = alerts(vec![rule(&["desk"])]);
         alerts.rules[0].kinds.push("events-damaged".into());
         let house = House::over(store, alerts, house::each());
-        time.passes(3 * SECOND).await;
-        time.until("it is told", || {
+        time.brings("it is told", || {
             let name = aside.file_name().unwrap().to_str().unwrap();
             let said = |id: &EventId| {
                 let event = house.events.store().event(*id).unwrap();
@@ -199,9 +197,8 @@ async fn a_damaged_file_is_put_aside_and_that_is_an_event_that_is_told() {
         })
         .await;
         // It was only at the start that it was so.
-        time.passes(61 * SECOND).await;
-        time.passes(SECOND).await;
-        time.until("it is over", || {
+        time.passes(60 * SECOND).await;
+        time.brings("it is over", || {
             let all = all(&house);
             let store = house.events.store();
             all.iter().all(|id| !store.event(*id).unwrap().is_open())

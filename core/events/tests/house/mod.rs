@@ -245,15 +245,31 @@ impl GivenTime {
         tokio::time::advance(time).await;
     }
 
+    /// Lets time pass until something is so.
+    pub(crate) async fn brings(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let mut polls = 0;
+        while !so() {
+            self.passes(Duration::from_millis(100)).await;
+            Self::moment().await;
+            polls += 1;
+            assert!(polls < 10_000, "it never was so: {what}");
+        }
+    }
+
     /// Waits on the disk and on others, while no time passes.
     #[expect(clippy::disallowed_methods, reason = "the test waits, not the house")]
     pub(crate) async fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
         let begun = std::time::Instant::now();
         while !so() {
             assert!(begun.elapsed() < LIMIT, "it never was so: {what}");
-            let moment = || std::thread::sleep(Duration::from_millis(1));
-            tokio::task::spawn_blocking(moment).await.unwrap();
+            Self::moment().await;
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test waits, not the house")]
+    async fn moment() {
+        let moment = || std::thread::sleep(Duration::from_millis(1));
+        tokio::task::spawn_blocking(moment).await.unwrap();
     }
 }
 
