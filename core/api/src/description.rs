@@ -23,7 +23,7 @@ struct Description;
 
 /// What is left out of an answer where there is nothing to say. All else is written, as `null` if need
 /// be.
-const LEFT_OUT: [(&str, &str); 1] = [("ProblemJson", "cause")];
+const LEFT_OUT: [(&str, &str); 2] = [("NotTold", "silence"), ("ProblemJson", "cause")];
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new().route("/api/v1/openapi.json", get(openapi))

@@ -18,6 +18,26 @@ const NO_SOUND: [&str; 5] = [
     "refused",
     "none",
 ];
+/// Kinds of problems that a person may be told of whose click was refused, and what there is no word for.
+const PROBLEMS: [&str; 17] = [
+    "noAnswer",
+    "other",
+    "refused",
+    "request",
+    "not-accepted",
+    "not-found",
+    "body",
+    "content-type",
+    "method",
+    "configuration",
+    "storage",
+    "internal",
+    "busy",
+    "events-busy",
+    "timeout",
+    "host",
+    "origin",
+];
 const TRANSPORTS: [&str; 3] = ["tcp", "udp", "multicast"];
 
 /// The entries of a catalogue: `key: 'text',`, the text on the same line or on the next.
@@ -57,12 +77,14 @@ fn keys() -> Vec<String> {
     let causes = FaultCause::ALL.map(|c| format!("cause_{}", c.as_str()));
     let quirks = Quirk::ALL.map(|q| format!("quirk_{}", q.as_str()));
     let sound = NO_SOUND.map(|reason| format!("no_sound_{reason}"));
+    let problems = PROBLEMS.map(|kind| format!("problem_{kind}"));
     let ways = TRANSPORTS.map(|way| format!("transport_{way}"));
     states
         .chain(causes)
         .chain(quirks)
         .chain(sound)
         .chain(ways)
+        .chain(problems)
         .collect()
 }
 

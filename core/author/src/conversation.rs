@@ -110,6 +110,7 @@ impl Conversation {
             }
             Reply::Http(answer) => self.ends(&format!("answered with {}", answer.status)),
             Reply::Failed(_) => self.again(None),
+            Reply::Refused(why) => self.ends(why),
         }
     }
 
@@ -211,6 +212,9 @@ mod tests {
         let over = talk.judged(&Verdict::Usual, &failed);
         assert_eq!(over, After::Ends("its deadline is over".into()));
         assert!(talk.next().is_none());
+        let refused = Reply::Refused("550 no such user".into());
+        let over = begin(&["a"]).judged(&Verdict::Usual, &refused);
+        assert_eq!(over, After::Ends("550 no such user".into()));
     }
 
     #[test]

@@ -106,6 +106,7 @@ pub(crate) fn reply(reply: &Reply) -> String {
         Reply::Accepted(said) => format!("accepted {said}"),
         Reply::Bytes(bytes) => format!("{} bytes", bytes.len()),
         Reply::Failed(why) => format!("failed: {why}"),
+        Reply::Refused(why) => format!("refused: {why}"),
     }
     .trim_end()
     .to_owned()

@@ -145,7 +145,7 @@ struct ReceiptText {
     text: String,
 }
 
-/// `[[task.reply]]`: one of `status`, `accepted`, `bytes` and `failed`.
+/// `[[task.reply]]`: one of `status`, `accepted`, `bytes`, `failed` and `refused`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReplyText {
@@ -161,6 +161,7 @@ struct ReplyText {
     accepted: Option<String>,
     bytes: Option<Vec<u8>>,
     failed: Option<String>,
+    refused: Option<String>,
 }
 
 /// `[[upkeep]]`.
@@ -347,16 +348,18 @@ fn reply(text: &ReplyText) -> anyhow::Result<Reply> {
         key: key.clone(),
         value: value.clone(),
     });
-    match (text.status, &text.accepted, &text.bytes, &text.failed) {
-        (Some(status), None, None, None) => Ok(Reply::Http(HttpResponse {
+    let words = (&text.failed, &text.refused);
+    match (text.status, &text.accepted, &text.bytes, words) {
+        (Some(status), None, None, (None, None)) => Ok(Reply::Http(HttpResponse {
             status,
             headers: headers.collect(),
             body: text.body.clone().into_bytes(),
         })),
-        (None, Some(said), None, None) => Ok(Reply::Accepted(said.clone())),
-        (None, None, Some(bytes), None) => Ok(Reply::Bytes(bytes.clone())),
-        (None, None, None, Some(why)) => Ok(Reply::Failed(why.clone())),
-        _ => anyhow::bail!("a reply has one of status, accepted, bytes and failed"),
+        (None, Some(said), None, (None, None)) => Ok(Reply::Accepted(said.clone())),
+        (None, None, Some(bytes), (None, None)) => Ok(Reply::Bytes(bytes.clone())),
+        (None, None, None, (Some(why), None)) => Ok(Reply::Failed(why.clone())),
+        (None, None, None, (None, Some(why))) => Ok(Reply::Refused(why.clone())),
+        _ => anyhow::bail!("a reply has one of status, accepted, bytes, failed and refused"),
     }
 }
 
@@ -399,7 +402,7 @@ mod tests {
         at = "22:41"
         target = "an"
         item = [{ event = "e1", revision = 2, closed = "22:41" }]
-        reply = [{ status = 200, body = "{}" }, { step = 1, failed = "no answer" }]
+        reply = [{ status = 200, body = "{}" }, { step = 1, failed = "no answer" }, { step = 2, refused = "no" }]
     "#;
 
     #[test]
@@ -411,6 +414,7 @@ mod tests {
         assert_eq!(item.link, "https://taimat.example/#/events/e1");
         assert_eq!(task.task.address[0].value, "-100");
         assert_eq!(task.replies[&(1, 1)], Reply::Failed("no answer".into()));
+        assert_eq!(task.replies[&(2, 1)], Reply::Refused("no".into()));
         let wrong = TASKS.replace("target = \"an\"", "target = \"binh\"");
         let wrong = WrittenTasks::read(&wrong).unwrap_err();
         assert!(format!("{wrong:#}").contains("binh"), "{wrong:#}");

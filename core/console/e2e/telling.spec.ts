@@ -316,19 +316,15 @@ test('a silence is said with who wanted it', async ({ page }) => {
     what: 'ruled',
     by: 'rules',
     why: 'opened',
-    not_told: [{ target: 'desk', reason: 'silenced' }],
+    not_told: [
+      {
+        target: 'desk',
+        reason: 'silenced',
+        silence: { number: 1, who: 'Minh', until: now() + 3600e6, why: '' },
+      },
+    ],
   });
   answers.story = { ...answers.story, log: opened ? [opened, ruled] : [ruled], deliveries: [] };
-  const silence = {
-    number: 1,
-    commune: 'thu',
-    camera: 'cho',
-    kind: null,
-    made: ago(999),
-    who: 'Minh',
-    why: '',
-  };
-  answers.silences = [{ ...silence, until: now() + 3600e6 }];
   await open(page, answers, `#/event/thu/${EVENT}`);
   await page.getByRole('button', { name: 'Sao tôi không được báo?' }).click();
   await expect(page.getByTestId('why')).toContainText(/Trực ban: Minh đã tắt báo những sự kiện này đến /);
@@ -352,6 +348,28 @@ test('what was given up is tried again from the event, and is told as it happens
   await tell(page, entry, answers.story.event);
   await expect(page.getByTestId('story').locator('[data-what=delivered]')).toHaveCount(2);
   await expect(deputy).toHaveAttribute('data-state', 'delivered');
+});
+
+test('what the router refuses is said in the reader’s language, with its own words beside', async ({
+  page,
+}) => {
+  const answers = new Answers();
+  await open(page, answers, '#/targets/thu');
+  const refuse = (status: number, json: object): Promise<unknown> =>
+    page.route('**/targets/desk/test', (route) => route.fulfill({ status, json }));
+  await refuse(503, { type: '/problems/events-busy', detail: 'the router stops' });
+  const desk = page.locator('[data-testid=target][data-target=desk]');
+  await desk.getByRole('button', { name: 'Gửi tin thử' }).click();
+  const alert = page.getByRole('alert');
+  await expect(alert).toContainText('Không thực hiện được: máy chủ đang bận, chưa xử lý được sự kiện');
+  await expect(alert.locator('small[lang=en]')).toHaveText('the router stops');
+  // One that this page does not know, and none at all.
+  await refuse(418, { type: '/problems/teapot', detail: 'I am a teapot' });
+  await desk.getByRole('button', { name: 'Gửi tin thử' }).click();
+  await expect(alert).toHaveText('Không thực hiện được: máy chủ từ chối. I am a teapot');
+  await page.route('**/targets/desk/test', (route) => route.abort());
+  await desk.getByRole('button', { name: 'Gửi tin thử' }).click();
+  await expect(alert).toHaveText('Không thực hiện được: máy chủ không trả lời.');
 });
 
 test('who can be told, and what came of a test message', async ({ page }) => {

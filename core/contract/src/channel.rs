@@ -31,7 +31,7 @@ pub trait MediaSource: Send + Sync + Debug {
 #[async_trait]
 pub trait Channels: Send + Sync + Debug {
     /// Sends once, within bounds of time and bytes, and says what came back. What can not be sent at
-    /// all is [`Reply::Failed`]; no secret stands in it.
+    /// all is [`Reply::Failed`], or [`Reply::Refused`] if it never can; no secret stands in it.
     async fn send(&self, dispatch: Dispatch<'_>, media: &dyn MediaSource) -> Reply;
 
     /// How often channels that stay connected have connected: when it changes, what is to stand at the

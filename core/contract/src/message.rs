@@ -229,6 +229,9 @@ pub enum Reply {
     Bytes(Vec<u8>),
     /// Nothing that could be read as an answer, or the media are gone; with the reason.
     Failed(String),
+    /// The other side, or the channel, does not take it and never will; with its words. Plugins see it as
+    /// failed; what they leave to the host is given up.
+    Refused(String),
 }
 
 /// Headers that are the host's: what they say is decided by the channel.

@@ -4,7 +4,13 @@
 //! task, one thread that writes, one wait for the disk for all that comes meanwhile.
 //! Not here: what a detection is (`contract`), who is shown what (`api`).
 
+// The house of fakes is that of the tests outside, which know the room by its name.
+#[cfg(test)]
+extern crate self as taimat_events;
+
 mod alert_rule;
+#[cfg(test)]
+mod bad_disk_tests;
 mod delivery;
 mod error;
 mod event;
@@ -23,6 +29,7 @@ mod start;
 mod store;
 mod surroundings;
 mod target;
+mod wall_clock;
 
 pub use alert_rule::{AlertRule, Escalation};
 pub use delivery::{Delivery, DeliveryStatus};
@@ -30,7 +37,7 @@ pub use error::StoreError;
 pub use event::{BadEventId, Event, EventAnswer, EventId, EventPicture, HOUSE, Phase};
 pub use hours::{BadHours, DayKinds, Hours};
 pub use house::Condition;
-pub use log::{BUILT_IN, Happening, LogEntry, NotTold, NotToldReason, Story, Told};
+pub use log::{BUILT_IN, Happening, LogEntry, NotTold, NotToldReason, SilencedBy, Story, Told};
 pub use push::{Language, NewSubscription, Subscription, Wants};
 pub use room::{CommuneEvents, Events};
 pub use rules::{EventRule, EventRuleChange, EventRules};

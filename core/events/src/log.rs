@@ -159,6 +159,22 @@ pub struct NotTold {
     pub target: String,
     /// Why it is not told.
     pub reason: NotToldReason,
+    /// Whose silence it is, if that is why; none if it was taken back before it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<SilencedBy>,
+}
+
+/// The silence under which an event began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SilencedBy {
+    /// Its number.
+    pub number: u64,
+    /// Who wants it.
+    pub who: String,
+    /// When it ends.
+    pub until: UnixMicros,
+    /// Why; may be empty.
+    pub why: String,
 }
 
 /// Why a target that was named is not told.

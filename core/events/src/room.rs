@@ -21,6 +21,7 @@ use crate::rules::EventRules;
 use crate::store::{Answer, EventStore, Keep, Write};
 use crate::surroundings::Conditions;
 use crate::target::{CommuneAlerts, Target};
+use crate::wall_clock::WallClock;
 
 /// Answers of detectors that may wait: some seconds of two hundred cameras. What comes beyond is
 /// counted and is part of no event.
@@ -34,6 +35,8 @@ const FRAMES: usize = 24;
 const TICK: Duration = Duration::from_millis(500);
 /// How often the house is looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// So long after the start it is the case that the file was damaged.
+const SAID: Duration = Duration::from_secs(60);
 /// How often it is looked for what is to be let go.
 const LET_GO: Duration = Duration::from_secs(60);
 
@@ -68,6 +71,9 @@ pub struct Events {
     metrics: EventMetrics,
     /// Why the rules of a commune's file rule in place of its policy.
     instead: Mutex<BTreeMap<CommuneId, String>>,
+    /// Held while what waits is moved: nobody writes of a time before that is done.
+    wall: tokio::sync::Mutex<WallClock>,
+    begun: Instant,
     room: Mutex<Option<Room>>,
 }
 
@@ -88,6 +94,8 @@ impl Events {
             configured: RwLock::default(),
             metrics: EventMetrics::register(registry)?,
             instead: Mutex::default(),
+            begun: clock::now(),
+            wall: tokio::sync::Mutex::new(WallClock::new(clock::now(), now())),
             room: Mutex::new(Some(Room::new(waiting))),
         })
     }
@@ -142,6 +150,28 @@ impl Events {
         }
     }
 
+    /// What time it is, for who writes down until when something waits. If the clock was set, what waits is
+    /// moved first: it waits as long as before.
+    pub(crate) async fn waits_from(&self) -> UnixMicros {
+        let mut wall = self.wall.lock().await;
+        let by = wall.look(clock::now(), now());
+        if by != 0 {
+            match self.store.shift(by).await {
+                Ok(()) => {
+                    wall.moved();
+                    tracing::warn!(
+                        seconds = by / 1_000_000,
+                        "the clock was set; what waits for a time waits as long as before"
+                    );
+                }
+                // It is tried again at the next look.
+                Err(error) => tracing::debug!(%error, "what waits for a time could not be moved"),
+            }
+        }
+        drop(wall);
+        now()
+    }
+
     /// What is the case with telling, and should not be. Waits for the disk.
     fn troubles(&self) -> Vec<Condition> {
         let configured = self.configured();
@@ -163,6 +193,21 @@ impl Events {
             .map(|(commune, why)| condition(commune, "policy-failed", String::new(), why))
             .collect();
         drop(instead);
+        let since = clock::now().saturating_duration_since(self.begun);
+        if let Some(aside) = self.store.damaged().filter(|_| since < SAID) {
+            let name = aside.file_name().unwrap_or_default().to_string_lossy();
+            let text = format!("those of before are in {name}");
+            let lost = configured.keys().map(|commune| Condition {
+                severity: Severity::Alarm,
+                ..condition(
+                    commune.clone(),
+                    "events-damaged",
+                    String::new(),
+                    text.clone(),
+                )
+            });
+            all.extend(lost);
+        }
         match self.store.unreached() {
             Ok(unreached) => {
                 all.extend(unreached.into_iter().filter_map(|(commune, name, why)| {
@@ -190,7 +235,8 @@ impl Events {
         let found: &Target = alerts.target(target).ok_or(StoreError::Unknown)?;
         let event = house::test(commune.clone(), name(), now());
         let whom = (target.to_owned(), found.clone());
-        self.store.test(event, who, whom, now()).await
+        let now = self.waits_from().await;
+        self.store.test(event, who, whom, now).await
     }
 
     /// Tries a delivery that was given up once more.
@@ -206,8 +252,9 @@ impl Events {
         let alerts = self.alerts(commune);
         let deadline = alerts.targets.values().map(|target| target.deadline).max();
         let deadline = deadline.unwrap_or(Duration::from_secs(3600));
+        let now = self.waits_from().await;
         self.store
-            .retry(commune, delivery, who, deadline, now())
+            .retry(commune, delivery, who, deadline, now)
             .await
     }
 

@@ -1,6 +1,6 @@
 //! Silences: somebody does not want to be told of something until a time.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use taimat_base::{CameraId, CommuneId};
 use taimat_contract::UnixMicros;
@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use crate::error::StoreError;
 use crate::event::Event;
+use crate::log::SilencedBy;
 
 /// Silences of a commune at most.
 const MAX_SILENCES: u32 = 200;
@@ -132,6 +133,35 @@ impl Silence {
             .prepare_cached("DELETE FROM silence WHERE number = ?1 AND commune = ?2")?
             .execute(params![number, commune.as_str()])?;
         Ok(removed == 1)
+    }
+
+    /// The silence under which an event began at a time: of several the one that ends last, since nobody is
+    /// told before. None if it was taken back meanwhile.
+    pub(crate) fn of(
+        from: &Connection,
+        event: &Event,
+        began: UnixMicros,
+    ) -> Result<Option<SilencedBy>, StoreError> {
+        let mut last = from.prepare_cached(
+            "SELECT number, who, until, why FROM silence WHERE commune = ?1 AND made <= ?2 \
+             AND until > ?2 AND (camera IS NULL OR camera = ?3) AND (kind IS NULL OR kind = ?4) \
+             ORDER BY until DESC, number LIMIT 1",
+        )?;
+        let event = params![
+            event.commune.as_str(),
+            began.0,
+            event.camera.as_ref().map(CameraId::as_str),
+            event.kind,
+        ];
+        let found = last.query_row(event, |row| {
+            Ok(SilencedBy {
+                number: row.get(0)?,
+                who: row.get(1)?,
+                until: UnixMicros(row.get(2)?),
+                why: row.get(3)?,
+            })
+        });
+        Ok(found.optional()?)
     }
 
     /// Whether nobody is to be told of an event.

@@ -110,7 +110,10 @@ impl Channel {
             Err(failure) => {
                 let text = redactor.text(&failure.text);
                 self.remember(outcome, Some(with_hint(&failure, text.clone())));
-                return Reply::Failed(text);
+                return match failure.for_good {
+                    true => Reply::Refused(text),
+                    false => Reply::Failed(text),
+                };
             }
         };
         let said = match &reply {
@@ -148,7 +151,7 @@ impl Channel {
             (Sender::Mqtt(mqtt), Outgoing::Mqtt(publish)) => {
                 if !mqtt.admits(&publish.topic) {
                     let text = "the topic is not below the channel's prefix";
-                    return Err(Failure::new(Outcome::Unfit, text));
+                    return Err(Failure::new(Outcome::Unfit, text).for_good());
                 }
                 let mut filler = Filler::new(&self.spec.secrets, media);
                 let within = body::within(None, &publish.payload);
@@ -165,7 +168,7 @@ impl Channel {
             }
             _ => {
                 let text = format!("the channel is one for {}", self.spec.kind());
-                Err(Failure::new(Outcome::Unfit, text))
+                Err(Failure::new(Outcome::Unfit, text).for_good())
             }
         }
     }

@@ -88,6 +88,8 @@ pub(crate) struct Failure {
     pub(crate) text: String,
     /// For the commune's people only: it may name an address.
     pub(crate) hint: String,
+    /// The same message will never be taken: what waits behind it need not wait for it.
+    pub(crate) for_good: bool,
 }
 
 impl Failure {
@@ -96,7 +98,14 @@ impl Failure {
             outcome,
             text: text.into(),
             hint: String::new(),
+            for_good: false,
         }
+    }
+
+    /// It is not worth another try, until a person has changed something.
+    pub(crate) fn for_good(mut self) -> Self {
+        self.for_good = true;
+        self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -72,12 +72,13 @@ impl Http {
         // One makes a tunnel, the other sends back what signs in.
         if matches!(head.method.as_str(), "CONNECT" | "TRACE") {
             let text = format!("the method {} is not sent", head.method);
-            return Err(Failure::new(Outcome::Unfit, text));
+            return Err(Failure::new(Outcome::Unfit, text).for_good());
         }
         let url = self
             .address
             .join(&head.path, &self.spec.also, &self.secrets);
-        let url = url.map_err(|error| Failure::new(Outcome::Unfit, error.to_string()))?;
+        let url =
+            url.map_err(|error| Failure::new(Outcome::Unfit, error.to_string()).for_good())?;
         let url = self.signed_in(url);
         let mut said = head.headers.iter().filter(|h| h.key == "content-type");
         let said = said.next().map(|h| h.value.as_str());

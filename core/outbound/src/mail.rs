@@ -17,7 +17,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::{Response, Severity};
 use lettre::{Address as MailAddress, transport::smtp};
 use sha2::{Digest, Sha256};
-use taimat_base::{ChannelId, clock};
+use taimat_base::{ChannelId, clock, text};
 use taimat_contract::channel::MediaSource;
 use taimat_contract::message::{Mail, MediaKind, Reply};
 use wildmatch::WildMatch;
@@ -34,6 +34,8 @@ const WHOLE: Duration = Duration::from_secs(60);
 
 /// A mail server has not more to say.
 const MOST_READ: usize = 1 << 20;
+/// Bytes of what it says that are kept.
+const MOST_SAID: usize = 400;
 
 /// A mail channel.
 #[derive(Debug)]
@@ -65,13 +67,13 @@ impl MailChannel {
     /// Whom a mail may be for.
     fn recipient(&self, to: &str) -> Result<MailAddress, Failure> {
         let address = to.trim().parse::<MailAddress>();
-        let none = |_no| Failure::new(Outcome::Unfit, "a recipient is no mail address");
+        let none = |_no| Failure::new(Outcome::Unfit, "a recipient is no mail address").for_good();
         let address = address.map_err(none)?;
         let plain = address.to_string().to_lowercase();
         let allowed = |pattern: &String| WildMatch::new(&pattern.to_lowercase()).matches(&plain);
         if !self.spec.to.iter().any(allowed) {
             let text = "a recipient is none that the channel allows";
-            return Err(Failure::new(Outcome::Unfit, text));
+            return Err(Failure::new(Outcome::Unfit, text).for_good());
         }
         Ok(address)
     }
@@ -82,7 +84,7 @@ impl MailChannel {
         mail: &Mail,
         media: &dyn MediaSource,
     ) -> Result<(Vec<u8>, Envelope), Failure> {
-        let unfit = |what: &str| Failure::new(Outcome::Unfit, what.to_owned());
+        let unfit = |what: &str| Failure::new(Outcome::Unfit, what.to_owned()).for_good();
         let from: Mailbox = self
             .spec
             .from
@@ -169,7 +171,15 @@ impl MailChannel {
             signed_in.map_err(|error| explain(&error))?;
         }
         let response = smtp.send(envelope, message).await;
-        let response = response.map_err(|error| explain(&error))?;
+        // What it says no to now is this mail: a greeting or a password that it does not like is the
+        // channel's, and a person may mend it before the deadline.
+        let response = response.map_err(|error| {
+            let failure = explain(&error);
+            match failure.outcome {
+                Outcome::Refused => failure.for_good(),
+                _ => failure,
+            }
+        })?;
         // It has it; how the connection ends changes nothing.
         let _quit = smtp.quit().await;
         Ok(response)
@@ -229,14 +239,18 @@ fn parts(mail: &Mail, attached: Vec<SinglePart>) -> MultiPart {
 
 fn said(response: &Response) -> String {
     let lines: Vec<&str> = response.message().collect();
-    format!("{} {}", response.code(), lines.join(" "))
+    text::line(
+        &format!("{} {}", response.code(), lines.join(" ")),
+        MOST_SAID,
+    )
 }
 
 fn explain(error: &smtp::Error) -> Failure {
-    let text = match error.status() {
+    let said = match error.status() {
         Some(code) => {
             let words = std::error::Error::source(error).map(ToString::to_string);
-            format!("the mail server says {code} {}", words.unwrap_or_default())
+            let words = text::line(&words.unwrap_or_default(), MOST_SAID);
+            format!("the mail server says {code} {words}")
         }
         None if error.is_client() => "the mail server can not do what the mail needs: the way to sign in, 8BITMIME or SMTPUTF8".into(),
         None => "the connection with the mail server ended; it may have arrived".into(),
@@ -247,5 +261,5 @@ fn explain(error: &smtp::Error) -> Failure {
         None if error.is_client() => Outcome::Refused,
         None => Outcome::Unreachable,
     };
-    Failure::new(outcome, text)
+    Failure::new(outcome, said)
 }

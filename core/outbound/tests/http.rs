@@ -5,8 +5,8 @@ mod common;
 use std::time::Duration;
 
 use common::{
-    Bench, answered, failed, http_channel, picture, request, response, scripted, secrets, text,
-    with_headers,
+    Bench, answered, desk, failed, http_channel, listener, nothing_more_comes, picture, refused,
+    request, response, scripted, secrets, text, with_headers,
 };
 use taimat_base::{Secret, clock};
 use taimat_contract::message::{Body, Chunk, Field, HttpRequest, Outgoing, RequestHead};
@@ -81,14 +81,7 @@ async fn a_request_is_signed_in_and_has_its_key() {
 #[tokio::test]
 async fn a_form_brings_the_picture() {
     let server = scripted(|_, _| response("200 OK", "", "")).await;
-    let bench = Bench::new();
-    bench
-        .configure(vec![http_channel(
-            "desk",
-            &server.url(),
-            HttpSpec::default(),
-        )])
-        .await;
+    let bench = desk(&server.url()).await;
     let field = |name: &str, content| Field {
         name: name.into(),
         file_name: String::new(),
@@ -131,14 +124,7 @@ async fn redirects_are_not_followed_and_busy_servers_are_heard() {
         _ => response("429 Too Many Requests", "retry-after: 17\r\n", "{}"),
     })
     .await;
-    let bench = Bench::new();
-    bench
-        .configure(vec![http_channel(
-            "desk",
-            &server.url(),
-            HttpSpec::default(),
-        )])
-        .await;
+    let bench = desk(&server.url()).await;
     assert_eq!(
         answered(bench.send("k", request("desk", "", Vec::new())).await).status,
         307
@@ -182,14 +168,7 @@ async fn an_answer_is_cut_and_garbage_is_none() {
         b"SSH-2.0-OpenSSH_9.2\r\n\x00\xff".to_vec()
     })
     .await;
-    let bench = Bench::new();
-    bench
-        .configure(vec![http_channel(
-            "desk",
-            &server.url(),
-            HttpSpec::default(),
-        )])
-        .await;
+    let bench = desk(&server.url()).await;
     let send = async |path: &str| bench.send("k", request("desk", path, Vec::new())).await;
     let began = clock::now();
     let large = answered(send("/large").await);
@@ -204,12 +183,8 @@ async fn an_answer_is_cut_and_garbage_is_none() {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_left_in_time() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let bench = Bench::new();
-    bench
-        .configure(vec![http_channel("desk", &url, HttpSpec::default())])
-        .await;
+    let (listener, url) = listener("http").await;
+    let bench = desk(&url).await;
     let began = clock::now();
     let sending = bench.send("k", request("desk", "", Vec::new()));
     let hanging = async {
@@ -220,27 +195,23 @@ async fn a_server_that_hangs_is_left_in_time() {
             .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 9\r\n\r\npart")
             .await
             .unwrap();
-        stream
+        (stream, nothing_more_comes())
     };
     let (reply, _held) = tokio::join!(sending, hanging);
     let answer = answered(reply);
     assert_eq!((answer.status, answer.body.as_slice()), (202, &b"part"[..]));
-    let took = began.elapsed();
+    let took = clock::now() - began;
     assert!((14..17).contains(&took.as_secs()), "{took:?}");
 }
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_left_in_time() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let bench = Bench::new();
-    bench
-        .configure(vec![http_channel("desk", &url, HttpSpec::default())])
-        .await;
+    let (listener, url) = listener("http").await;
+    let bench = desk(&url).await;
     let silent = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         common::read_request(&mut stream).await;
-        stream
+        (stream, nothing_more_comes())
     };
     let (reply, _held) = tokio::join!(bench.send("k", request("desk", "", Vec::new())), silent);
     assert!(failed(reply).contains("no answer in time"));
@@ -301,25 +272,21 @@ async fn nothing_private_is_reached_unless_listed() {
 #[tokio::test]
 async fn a_plugin_stays_within_the_channel() {
     let server = scripted(|_, _| response("200 OK", "", "")).await;
-    let bench = Bench::new();
-    let url = format!("{}/hook", server.url());
-    bench
-        .configure(vec![http_channel("desk", &url, HttpSpec::default())])
-        .await;
+    let bench = desk(&format!("{}/hook", server.url())).await;
     for path in [
         "/../admin",
         "/%2e%2e/admin",
         "//other.example/x",
         "http://127.0.0.1:1/hook",
     ] {
-        let why = failed(bench.send("k", request("desk", path, Vec::new())).await);
+        let why = refused(bench.send("k", request("desk", path, Vec::new())).await);
         assert!(why.starts_with("the path"), "{path}: {why}");
     }
     let Outgoing::Http(mut trace) = request("desk", "", Vec::new()) else {
         panic!()
     };
     trace.head.method = "TRACE".into();
-    assert!(failed(bench.send("k", Outgoing::Http(trace)).await).contains("TRACE"));
+    assert!(refused(bench.send("k", Outgoing::Http(trace)).await).contains("TRACE"));
     assert!(failed(bench.send("k", request("other", "", Vec::new())).await).contains("no channel"));
     assert!(server.asked().is_empty());
 }

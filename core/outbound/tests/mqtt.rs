@@ -12,7 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::{
-    Bench, Program, authority, channel, failed, free_port, listening, start, text, until,
+    Bench, Program, authority, channel, failed, free_port, listener, listening, nothing_more_comes,
+    refused, start, text, until,
 };
 use taimat_base::{Secret, clock};
 use taimat_contract::channel::Channels;
@@ -147,7 +148,7 @@ async fn messages_are_confirmed_and_the_router_says_whether_it_is_there() {
         "other/x",
         "homeassistantx/y",
     ] {
-        let why = failed(bench.send("k", publish(topic, "x", false)).await);
+        let why = refused(bench.send("k", publish(topic, "x", false)).await);
         assert!(why.contains("prefix"), "{topic}: {why}");
     }
     // The same again: the connection stays.
@@ -178,8 +179,7 @@ async fn who_is_torn_away_leaves_a_last_will() {
     let port = free_port();
     let _broker = mosquitto(folder.path(), port, None).await;
     // Between the two: who can be cut.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("mqtt://{}", listener.local_addr().unwrap());
+    let (listener, url) = listener("mqtt").await;
     let bench = Bench::new();
     bench.configure(vec![home(&url)]).await;
     let (mut near, _) = listener.accept().await.unwrap();
@@ -266,25 +266,24 @@ async fn accept(listener: &TcpListener) -> tokio::net::TcpStream {
     stream
 }
 
-#[tokio::test(start_paused = false)]
+#[tokio::test]
 async fn a_broker_that_ends_at_each_message_is_tried_less_and_less() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, url) = listener("mqtt").await;
     let bench = Bench::new();
-    bench
-        .configure(vec![home(&format!(
-            "mqtt://{}",
-            listener.local_addr().unwrap()
-        ))])
-        .await;
+    bench.configure(vec![home(&url)]).await;
     let mut times = Vec::new();
     let breaking = async {
+        let mut passes = None;
         for _ in 0..4 {
             let mut stream = accept(&listener).await;
+            drop(passes.take());
             times.push(clock::now());
             let mut heard = [0; 512];
             let _birth = stream.read(&mut heard).await;
             let _message =
                 tokio::time::timeout(Duration::from_secs(1), stream.read(&mut heard)).await;
+            drop(stream);
+            passes = Some(nothing_more_comes());
         }
     };
     let sending = async {
@@ -306,29 +305,31 @@ async fn a_broker_that_ends_at_each_message_is_tried_less_and_less() {
 
 #[tokio::test]
 async fn what_is_not_mqtt_is_said_and_a_lost_puback_is_no_success() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (listener, url) = listener("mqtt").await;
     let bench = Bench::new();
-    bench
-        .configure(vec![home(&format!(
-            "mqtt://{}",
-            listener.local_addr().unwrap()
-        ))])
-        .await;
+    bench.configure(vec![home(&url)]).await;
     let losing = async {
         let mut stream = accept(&listener).await;
         let mut heard = [0; 512];
+        let (mut messages, mut passes) = (0, None);
         loop {
             // A PUBACK for somebody else, again and again.
             if stream.read(&mut heard).await.unwrap() == 0 {
                 break;
             }
             stream.write_all(&[0x40, 2, 0x77, 0x77]).await.unwrap();
+            messages += 1;
+            if messages == 2 {
+                passes = Some(nothing_more_comes());
+            }
         }
+        passes
     };
     let sending = bench.send("k", publish("taimat/thu/x", "x", false));
-    let (why, ()) = tokio::join!(sending, losing);
+    let (why, passes) = tokio::join!(sending, losing);
     assert!(failed(why).contains("does not confirm"));
     let (mut stream, _) = listener.accept().await.unwrap();
+    drop(passes);
     let page = format!("HTTP/1.1 400 Bad Request\r\n\r\n{:200}", "");
     stream.write_all(page.as_bytes()).await.unwrap();
     until("said", || {

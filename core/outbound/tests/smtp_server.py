@@ -24,12 +24,16 @@ class Handler:
     async def handle_RCPT(self, server, session, envelope, address, options):
         if address.startswith("nobody@"):
             return "550 5.1.1 no such user here"
+        if address.startswith("talker@"):
+            return "550 " + "talks and " * 45
         if address.startswith("later@"):
             return "451 4.7.1 greylisted, come back later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        if any(to.startswith("spam@") for to in envelope.rcpt_tos):
+            return "554 5.7.1 this looks like spam"
         number = len(list(folder.glob("*.eml")))
         (folder / f"{number}.eml").write_bytes(envelope.content)
         return "250 2.0.0 queued as 4711"

@@ -2,6 +2,8 @@
 //! stands (which devices there are, whether they are online, what is going on) is `upkeep`; an event is
 //! a pulse, a picture and a state.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use taimat_sdk::alerter::{
@@ -97,6 +99,14 @@ fn device_class(kind: &str) -> Option<&'static str> {
     }
 }
 
+/// What a kind is called among a camera's topics and entities, where three names are others'.
+fn part(kind: &str) -> Cow<'_, str> {
+    match kind {
+        "event" | "picture" | "status" => Cow::Owned(format!("kind-{kind}")),
+        kind => Cow::Borrowed(kind),
+    }
+}
+
 const fn on(open: bool) -> &'static str {
     if open { "ON" } else { "OFF" }
 }
@@ -148,16 +158,17 @@ impl Mqtt {
             );
         }
         for kind in &camera.kinds {
+            let part = part(kind);
             let mut sensor = json!({
                 "p": "binary_sensor",
                 "name": language.kind(kind),
-                "unique_id": format!("{device}_{kind}"),
-                "state_topic": topics.of(name, kind),
+                "unique_id": format!("{device}_{part}"),
+                "state_topic": topics.of(name, &part),
             });
             if let Some(class) = device_class(kind) {
                 sensor["device_class"] = class.into();
             }
-            parts.insert(kind.clone(), sensor);
+            parts.insert(part.into_owned(), sensor);
         }
         json!({
             "dev": {
@@ -221,7 +232,10 @@ impl Mqtt {
             let message = topics.publish(topics.of(camera, "event"), pulse, false);
             messages.push(planned(message, ""));
         }
-        let state = topics.text(topics.of(camera, &event.kind), on(event.ended.is_none()));
+        let state = topics.text(
+            topics.of(camera, &part(&event.kind)),
+            on(event.ended.is_none()),
+        );
         messages.push(planned(state, ""));
         messages
     }
@@ -279,7 +293,7 @@ impl Alerter for Mqtt {
             messages.push(topics.text(topics.of(name, "status"), online));
             for kind in &camera.kinds {
                 let open = camera.open.contains(kind);
-                messages.push(topics.text(topics.of(name, kind), on(open)));
+                messages.push(topics.text(topics.of(name, &part(kind)), on(open)));
             }
         }
         Ok(Chores {
@@ -291,6 +305,8 @@ impl Alerter for Mqtt {
 
 alerter!(Mqtt);
 
+#[cfg(test)]
+mod discovery_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use crate::bindings::taimat::plugin::types::Severity;
 use crate::host::commune;
 
 /// Kinds that have a name: the kind, Vietnamese, English.
-const KINDS: [(&str, &str, &str); 24] = [
+const KINDS: [(&str, &str, &str); 25] = [
     ("motion", "Chuyển động", "Motion"),
     ("change", "Thay đổi", "Change"),
     ("line-crossed", "Vượt vạch", "Line crossed"),
@@ -33,6 +33,11 @@ const KINDS: [(&str, &str, &str); 24] = [
         "alert-undelivered",
         "Không gửi được cảnh báo",
         "Alert not delivered",
+    ),
+    (
+        "events-damaged",
+        "Tệp sự kiện bị hỏng",
+        "Events were damaged",
     ),
     ("clock-stepped", "Đồng hồ máy chủ bị lệch", "Clock stepped"),
 ];

@@ -17,17 +17,30 @@ export async function getJson<T>(path: string): Promise<T | null> {
   return (await response.json().catch(() => null)) as T | null;
 }
 
-/** What went wrong, in the router's words. */
-export async function refusal(response: Response): Promise<string> {
+/** Why something was not done. */
+export interface Refused {
+  /** What kind of problem it is, in a word of the router's; null where it did not answer. */
+  kind: string | null;
+  /** What happened this time, in English; may be empty. */
+  detail: string;
+}
+
+/** The router did not say anything. */
+export const NO_ANSWER: Refused = { kind: null, detail: '' };
+
+/** What went wrong, as the router says it. */
+export async function refusal(response: Response): Promise<Refused> {
   const problem = (await response.json().catch(() => null)) as Partial<
     components['schemas']['ProblemJson']
   > | null;
-  return problem?.detail ?? `${response.status} ${response.statusText}`;
+  return {
+    kind: problem?.type?.replace('/problems/', '') ?? '',
+    detail: problem?.detail ?? `${response.status} ${response.statusText}`,
+  };
 }
 
-/** What became of a change: the answer, or why there is none. The reason is empty where the router did
- * not say anything. */
-export type Changed<T> = { is: T } | { refused: string };
+/** What became of a change: the answer, or why there is none. */
+export type Changed<T> = { is: T } | { refused: Refused };
 
 /** Asks for a change. */
 export async function change<T>(method: 'POST' | 'DELETE', path: string, body?: object): Promise<Changed<T>> {
@@ -37,12 +50,12 @@ export async function change<T>(method: 'POST' | 'DELETE', path: string, body?: 
     request.body = JSON.stringify(body);
   }
   const response = await fetch(path, request).catch(() => null);
-  if (!response) return { refused: '' };
+  if (!response) return { refused: NO_ANSWER };
   if (!response.ok) return { refused: await refusal(response) };
   try {
     const text = await response.text();
     return { is: (text ? JSON.parse(text) : null) as T };
   } catch {
-    return { refused: '' };
+    return { refused: NO_ANSWER };
   }
 }

@@ -3,7 +3,7 @@
 /* eslint-disable svelte/prefer-svelte-reactivity -- Sets and maps are replaced, never changed. */
 
 import type { components } from './api';
-import { change, get, getJson } from './ask';
+import { change, get, getJson, type Changed, type Refused } from './ask';
 import {
   answeredBy,
   filtersOf,
@@ -61,8 +61,8 @@ export class EventList {
   cursor = $state<string | null>(null);
   /** Events that are dealt with together. */
   chosen = $state.raw<ReadonlySet<string>>(new Set());
-  /** Why the last thing was not done, in the router's words; empty if it did not answer. */
-  refused = $state<string | null>(null);
+  /** Why the last thing was not done. */
+  refused = $state.raw<Refused | null>(null);
 
   #list = $state.raw<RouterEvent[]>([]);
   /** Answers that the router has not confirmed yet. */
@@ -237,8 +237,8 @@ export class OneEvent {
   story = $state.raw<Story | null>(null);
   /** There is no such event. */
   gone = $state(false);
-  /** Why the last thing was not done, in the router's words; empty if it did not answer. */
-  refused = $state<string | null>(null);
+  /** Why the last thing was not done. */
+  refused = $state.raw<Refused | null>(null);
 
   #asking: ReturnType<typeof setTimeout> | undefined;
 
@@ -327,7 +327,7 @@ export class OneEvent {
 /** What nobody wants to be told of. */
 export class Silences {
   list = $state.raw<Silence[]>([]);
-  refused = $state<string | null>(null);
+  refused = $state.raw<Refused | null>(null);
 
   constructor(readonly commune: string) {}
 
@@ -347,7 +347,7 @@ export class Silences {
     return this.#changed(await change<null>('DELETE', this.#path(`/${number}`)));
   };
 
-  async #changed(changed: { is: unknown } | { refused: string }): Promise<boolean> {
+  async #changed(changed: Changed<unknown>): Promise<boolean> {
     this.refused = 'refused' in changed ? changed.refused : null;
     await this.load();
     return this.refused === null;

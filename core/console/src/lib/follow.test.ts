@@ -228,12 +228,18 @@ test('an answer is seen at once; the event stays under the hand, and goes when t
   stop();
 });
 
-test('a refusal is said in the router’s words, and the answer is gone again', async () => {
+test('a refusal is said by its kind and in the router’s words, and the answer is gone again', async () => {
   page.events = [event('a')];
   const { list, stop } = await followed();
-  answers['/a/answer'] = new Response(JSON.stringify({ detail: 'the name is too long' }), { status: 422 });
+  answers['/a/answer'] = new Response(
+    JSON.stringify({ type: '/problems/not-accepted', detail: 'the name is too long' }),
+    { status: 422 },
+  );
   await list.answer(list.about(), 'seen', 'L'.repeat(100));
-  expect([list.events[0]?.answered, list.refused]).toEqual([null, 'the name is too long']);
+  expect([list.events[0]?.answered, list.refused]).toEqual([
+    null,
+    { kind: 'not-accepted', detail: 'the name is too long' },
+  ]);
   stop();
 });
 

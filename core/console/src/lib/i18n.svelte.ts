@@ -48,6 +48,10 @@ class I18n {
   cause = (cause: string | null | undefined): string =>
     this.known('cause', cause ?? 'other') ?? this.t('cause_other');
 
+  /** The sentence for a kind of problem from the API; null is that there was no answer. */
+  problem = (kind: string | null): string =>
+    this.known('problem', kind ?? 'noAnswer') ?? this.t('problem_other');
+
   /** What a camera does that no standard says, and what to do about it. */
   quirk = (quirk: string): string => this.known('quirk', quirk) ?? quirk;
 

@@ -1,7 +1,7 @@
 // What the router says about a commune's plugins, asked for every two seconds while the page is open.
 
 import type { components } from './api';
-import { get, refusal } from './ask';
+import { get, NO_ANSWER, refusal, type Refused } from './ask';
 import { inTurn, repeat } from './repeat';
 import { type Setting, settings } from './settings';
 
@@ -20,7 +20,7 @@ export class Plugins {
   /** What it can be told in `commune.toml`. */
   settings = $state.raw<Setting[]>([]);
   /** What the last change was refused with, by plugin. */
-  refused = $state<Record<string, string>>({});
+  refused = $state.raw<Record<string, Refused>>({});
 
   /** The file that was chosen and waits for a word. */
   reviewed = $state.raw<{ plugin: string; file: File; review: Review } | null>(null);
@@ -101,7 +101,7 @@ export class Plugins {
   /** The answer, or nothing and `refused`. */
   async #ask(plugin: string, path: string, request: RequestInit): Promise<Response | null> {
     const response = await fetch(path, request).catch(() => null);
-    const why = response === null ? '' : response.ok ? null : await refusal(response);
+    const why = response === null ? NO_ANSWER : response.ok ? null : await refusal(response);
     const { [plugin]: _, ...rest } = this.refused;
     this.refused = why === null ? rest : { ...rest, [plugin]: why };
     return why === null ? response : null;

@@ -100,6 +100,10 @@ test('a ruling that tells nobody says so, and nobody else where somebody may hav
   for (const reason of ['unknown', 'silenced', 'gone', 'full']) {
     expect(said({ ...ruled, not_told: [{ target: 'desk', reason }] })).toContain('desk is not told: ');
   }
+  const silence = { number: 1, who: 'Lan', until: 7, why: '' };
+  expect(said({ ...ruled, not_told: [{ target: 'desk', reason: 'silenced', silence }] })).toContain(
+    'desk is not told: Lan has silenced such events until @7',
+  );
 });
 
 test('what was told while the story was asked for is part of it, once and in order', () => {

@@ -42,7 +42,11 @@ function ruled(entry: Ruled): Sentences {
   const add = (word: Word, parts: Record<string, Part>): number => sentences.push({ word, parts });
   if (instead_of) add('ruled_instead', { error: instead_of });
   if (severity) add('ruled_severity', { severity: { word: `severity_${severity}` } });
-  for (const { target, reason } of not_told) add(`notTold_${reason}`, { target: { targets: [target] } });
+  for (const { target, reason, silence } of not_told) {
+    const parts = { target: { targets: [target] } };
+    if (silence) add('notTold_silencedBy', { ...parts, who: silence.who, time: { time: silence.until } });
+    else add(`notTold_${reason}`, parts);
+  }
   for (const { key, value } of notes) add('ruled_note', { key, value });
   if (typeof again === 'number') add('ruled_again', { time: { time: again } });
   return sentences;

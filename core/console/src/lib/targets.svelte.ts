@@ -1,7 +1,7 @@
 // Who can be told in a commune, how it stands with each, and what could not be told.
 
 import type { components } from './api';
-import { change, getJson } from './ask';
+import { change, getJson, type Refused } from './ask';
 import { OneEvent } from './events.svelte';
 import type { Follow, Told } from './follow.svelte';
 import { inTurn, repeat } from './repeat';
@@ -68,8 +68,8 @@ export class Targets {
   tests = $state.raw<Record<string, OneEvent>>({});
   /** What is under way: the names of targets, the numbers of deliveries. */
   busy = $state.raw<(string | number)[]>([]);
-  /** Why the last thing was not done, in the router's words; empty if it did not answer. */
-  refused = $state<string | null>(null);
+  /** Why the last thing was not done. */
+  refused = $state.raw<Refused | null>(null);
 
   #follow: Follow | undefined;
   #stops: (() => void)[] = [];

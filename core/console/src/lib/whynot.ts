@@ -6,7 +6,6 @@ import { browserOf, isSevere, type LogEntry } from './eventlist';
 import { BUILT_IN, ruler, type Delivery, type Part, type Sentence, type Story } from './story';
 
 type Schemas = components['schemas'];
-export type Silence = Schemas['Silence'];
 export type TargetsView = Schemas['TargetsView'];
 type Ruled = Extract<LogEntry, { what: 'ruled' }>;
 type NotTold = Schemas['NotTold'];
@@ -15,7 +14,6 @@ type NotTold = Schemas['NotTold'];
 export interface Around {
   /** Who can be told; null while that is not known. */
   targets: TargetsView | null;
-  silences: readonly Silence[];
   /** By the router's clock, in microseconds since 1970. */
   now: number;
 }
@@ -105,7 +103,7 @@ function toTarget(target: string, story: Story, around: Around): Sentence[] {
   const last = deliveries.at(-1);
   const refused = refusal(target, story);
   if (!last) {
-    if (refused) return notTold(refused.why, story, around);
+    if (refused) return notTold(refused.one);
     const taken = reasonOf('taken-back', story, ({ target: whom }) => whom === target);
     // Ruled a moment ago: how it stands is not known to the page yet.
     return [taken === null ? { word: 'why_soon' } : { word: 'why_takenBack', parts: { reason: taken } }];
@@ -115,28 +113,24 @@ function toTarget(target: string, story: Story, around: Around): Sentence[] {
   if (before && before !== last) {
     sentences.unshift({ word: 'why_deliveredBefore', parts: { time: at(before.ended ?? before.made) } });
   } else if (refused && refused.at > last.made && last.state === 'delivered') {
-    sentences.push({ word: 'why_notAgain' }, ...notTold(refused.why, story, around));
+    sentences.push({ word: 'why_notAgain' }, ...notTold(refused.one));
   }
   return sentences;
 }
 
 /** The newest ruling that named it and did not have it told. */
-function refusal(target: string, { log }: Story): { why: NotTold['reason']; at: number } | null {
+function refusal(target: string, { log }: Story): { one: NotTold; at: number } | null {
   for (const entry of log.filter(isRuled).reverse()) {
     if (entry.tell?.includes(target)) return null;
-    const why = entry.not_told?.find((one) => one.target === target);
-    if (why) return { why: why.reason, at: entry.at };
+    const one = entry.not_told?.find((other) => other.target === target);
+    if (one) return { one, at: entry.at };
   }
   return null;
 }
 
-function notTold(why: NotTold['reason'], { event }: Story, { silences, now }: Around): Sentence[] {
-  if (why !== 'silenced') return [{ word: `why_${why}` }];
-  const silence = silences.find(
-    ({ camera, kind, until }) =>
-      until > now && (camera === null || camera === event.camera) && (kind === null || kind === event.kind),
-  );
-  // It may be over, or taken back: who it was is not known any more.
+function notTold({ reason, silence }: NotTold): Sentence[] {
+  if (reason !== 'silenced') return [{ word: `why_${reason}` }];
+  // It was taken back before anybody looked at it: who it was is not known any more.
   if (!silence) return [{ word: 'why_silenced' }];
   const parts = { who: silence.who, time: at(silence.until) };
   if (silence.why) return [{ word: 'why_silencedFor', parts: { ...parts, reason: silence.why } }];

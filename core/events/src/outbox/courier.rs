@@ -413,7 +413,7 @@ impl Underway<'_> {
         error: String,
         aside: bool,
     ) -> Result<(), StoreError> {
-        let at = now();
+        let at = self.courier.events.waits_from().await;
         if at.after(after) > self.head.expires {
             return self.ends(End::Failed(error), None).await;
         }

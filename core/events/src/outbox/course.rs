@@ -65,6 +65,7 @@ pub(super) fn next(
         Verdict::Usual => match reply {
             Reply::Accepted(_) | Reply::Bytes(_) => Next::Sent(String::new()),
             Reply::Failed(_) => again(None),
+            Reply::Refused(why) => Next::Failed(why.clone()),
             Reply::Http(response) => match response.status {
                 200..=299 => Next::Sent(String::new()),
                 408 | 425 | 429 | 500..=599 => again(retry_after(response, now)),
@@ -80,7 +81,7 @@ pub(super) fn said(reply: &Reply) -> String {
         Reply::Http(response) => format!("HTTP {}", response.status),
         Reply::Accepted(text) => text.clone(),
         Reply::Bytes(bytes) => format!("{} bytes", bytes.len()),
-        Reply::Failed(why) => why.clone(),
+        Reply::Failed(why) | Reply::Refused(why) => why.clone(),
     }
 }
 
@@ -142,6 +143,13 @@ mod tests {
         );
         assert_eq!(usual(&http(404, ""), 1), Next::Failed("HTTP 404".into()));
         assert_eq!(usual(&http(302, ""), 1), Next::Failed("HTTP 302".into()));
+        let refused = Reply::Refused("550 no such user".into());
+        assert_eq!(usual(&refused, 1), Next::Failed("550 no such user".into()));
+        // An alerter may know better.
+        assert_eq!(
+            seconds(&next(Verdict::Again(60), &refused, 1, NOW, 0.5)),
+            60
+        );
         assert_eq!(seconds(&usual(&http(503, ""), 1)), 5);
         assert_eq!(seconds(&usual(&http(429, "17"), 1)), 17);
         // 2027-01-15 08:01:00 UTC is a minute later.

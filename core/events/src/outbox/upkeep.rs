@@ -291,7 +291,7 @@ impl Upkeep {
                 message,
             };
             match self.around.channels.send(dispatch, &media).await {
-                Reply::Failed(error) => {
+                Reply::Failed(error) | Reply::Refused(error) => {
                     well = false;
                     tracing::debug!(%commune, target, error, "what stands could not be said");
                 }
@@ -327,7 +327,7 @@ async fn clear(channels: &dyn Channels, commune: &CommuneId, topic: &Topic) -> b
         message: &message,
     };
     let reply = channels.send(dispatch, &NoMedia).await;
-    !matches!(reply, Reply::Failed(_))
+    !matches!(reply, Reply::Failed(_) | Reply::Refused(_))
 }
 
 #[derive(Debug)]

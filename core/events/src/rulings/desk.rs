@@ -32,8 +32,6 @@ const SOON: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is looked what time it is.
 const TICK: Duration = Duration::from_secs(1);
-/// A clock that is off by so much from one look to the next was set.
-const SET: i64 = 2_000_000;
 /// So long nothing is tried after the disk said no.
 const DISK: Duration = Duration::from_secs(2);
 
@@ -72,7 +70,9 @@ impl Desk {
         let mut rounds: JoinSet<()> = JoinSet::new();
         let mut busy: HashMap<CommuneId, Id> = HashMap::new();
         let mut failing = Seldom::default();
-        let (mut looked, mut wall) = (clock::now(), now());
+        if let Err(error) = self.events.store().woken(now()).await {
+            tracing::error!(%error, "what waits can not be looked at");
+        }
         loop {
             let due = self.due().await;
             let next = match due {
@@ -104,28 +104,11 @@ impl Desk {
                 () = asked(&mut news) => {}
                 () = clock::sleep_until(next) => {}
             }
-            let (then, before) = (looked, wall);
-            (looked, wall) = (clock::now(), now());
-            self.shift(wall.0 - before.0, looked.saturating_duration_since(then))
-                .await;
+            // Before it is looked at what is due.
+            self.events.waits_from().await;
         }
         // What is being asked is asked again when the router starts anew.
         rounds.shutdown().await;
-    }
-
-    /// What waits for a time waits as long although the clock was set.
-    async fn shift(&self, wall_micros: i64, passed: Duration) {
-        let passed = i64::try_from(passed.as_micros()).unwrap_or(i64::MAX);
-        let by = wall_micros.saturating_sub(passed);
-        if by.abs() >= SET {
-            tracing::warn!(
-                seconds = by / 1_000_000,
-                "the clock was set; what waits for a time waits as long as before"
-            );
-            if let Err(error) = self.events.store().shift(by).await {
-                tracing::error!(%error, "what waits for a time could not be moved");
-            }
-        }
     }
 
     /// Whose questions are due, and how long until the next one is.
@@ -191,7 +174,7 @@ impl Desk {
             ruling,
             alerts,
         };
-        let at = now();
+        let at = self.events.waits_from().await;
         self.events.store().rule(ruled, at).await?;
         let metrics = self.events.metrics();
         metrics.ruling.observe(now().since(asked_at).as_secs_f64());

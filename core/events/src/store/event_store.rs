@@ -37,6 +37,8 @@ pub struct EventStore {
     pub(super) writer: Writer,
     told: broadcast::Sender<Arc<Told>>,
     readers: Mutex<Vec<Connection>>,
+    /// Where a file is that was damaged.
+    damaged: Option<PathBuf>,
     /// Where the file is, if nothing is to be kept.
     _passing: Option<TempDir>,
 }
@@ -61,9 +63,25 @@ impl EventStore {
             file,
             told,
             readers: Mutex::default(),
+            damaged: damaged.clone(),
             _passing: passing,
         };
         Ok((store, damaged))
+    }
+
+    /// As if the disk had room for so many pages of the file, or for those that are there; how many.
+    #[cfg(test)]
+    pub(crate) async fn limited_to(&self, pages: u32) -> Result<i64, StoreError> {
+        let write = move |to: &Connection, _: &mut Vec<Told>| {
+            let limit = format!("PRAGMA max_page_count = {pages}");
+            Ok(to.query_row(&limit, [], |row| row.get(0))?)
+        };
+        self.writer.run(write).await
+    }
+
+    /// Where the file was put that was damaged when this was opened.
+    pub(crate) fn damaged(&self) -> Option<&Path> {
+        self.damaged.as_deref()
     }
 
     /// Follows what is told from now on.

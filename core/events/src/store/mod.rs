@@ -16,6 +16,7 @@ mod rulings;
 mod schema;
 mod stands;
 mod story;
+mod waits;
 mod writer;
 
 pub use deliveries::TargetState;
@@ -28,6 +29,8 @@ pub use retention::Keep;
 pub(crate) use rulings::{Question, Ruled};
 pub(crate) use stands::Topic;
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod browsers_tests;
 #[cfg(test)]

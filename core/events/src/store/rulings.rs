@@ -17,7 +17,8 @@ use super::rows;
 use crate::delivery::DeliveryStatus;
 use crate::error::StoreError;
 use crate::event::{Event, EventId};
-use crate::log::{Happening, NotTold, NotToldReason, Told};
+use crate::log::{Happening, NotTold, NotToldReason, SilencedBy, Told};
+use crate::silence::Silence;
 use crate::target::CommuneAlerts;
 
 /// What a policy is told of as "within the last hour".
@@ -122,18 +123,6 @@ impl EventStore {
     /// Writes down what follows. It is acted on only then.
     pub(crate) async fn rule(&self, ruled: Ruled, now: UnixMicros) -> Result<(), StoreError> {
         let write = move |to: &Connection, told: &mut Vec<Told>| ruled.write(to, now, told);
-        self.writer.run(write).await
-    }
-
-    /// The clock was set: what waits for a time waits as long as before.
-    pub(crate) async fn shift(&self, by_micros: i64) -> Result<(), StoreError> {
-        let write = move |to: &Connection, _: &mut Vec<Told>| {
-            to.execute("UPDATE question SET due = due + ?1", [by_micros])?;
-            let waiting =
-                "UPDATE delivery SET due = due + ?1, expires = expires + ?1 WHERE state = 0";
-            to.execute(waiting, [by_micros])?;
-            Ok(())
-        };
         self.writer.run(write).await
     }
 }
@@ -304,7 +293,8 @@ impl Ruled {
         event: i64,
         happening: &Happening,
     ) -> Result<bool, StoreError> {
-        if happening.changes() {
+        let tells = matches!(happening, Happening::Ruled { tell, .. } if !tell.is_empty());
+        if tells || happening.changes() {
             return Ok(true);
         }
         let noted: u32 = to
@@ -372,6 +362,10 @@ impl Ruled {
             });
         }
         let revision = i64::from(event.revision) + raised;
+        let silence = match event.silenced && !new.is_empty() {
+            true => silence_of(to, number, event)?,
+            false => None,
+        };
         for (name, delivery) in new {
             let refused = match self.alerts.targets.get(name) {
                 None => Some(NotToldReason::Unknown),
@@ -398,11 +392,32 @@ impl Ruled {
                     }
                 }
             };
-            not_told.extend(refused.map(|reason| NotTold {
-                target: name.to_owned(),
-                reason,
+            not_told.extend(refused.map(|reason| {
+                NotTold {
+                    target: name.to_owned(),
+                    silence: silence
+                        .clone()
+                        .filter(|_| reason == NotToldReason::Silenced),
+                    reason,
+                }
             }));
         }
         Ok((tell, not_told))
+    }
+}
+
+/// Under whose silence an event was opened.
+fn silence_of(
+    from: &Connection,
+    number: i64,
+    event: &Event,
+) -> Result<Option<SilencedBy>, StoreError> {
+    let opened: Option<i64> = from
+        .prepare_cached("SELECT at FROM log WHERE event = ?1 ORDER BY seq LIMIT 1")?
+        .query_row([number], |row| row.get(0))
+        .optional()?;
+    match opened {
+        Some(opened) => Silence::of(from, event, UnixMicros(opened)),
+        None => Ok(None),
     }
 }

@@ -162,7 +162,11 @@ const SETTINGS: &str = "
 /// Opens the file for writing, and makes the tables if there are none. What can not be read as a
 /// database is put aside, and its new name is returned too.
 pub(super) fn open(file: &Path) -> Result<(Connection, Option<PathBuf>), StoreError> {
-    let opened = || Connection::open(file).and_then(prepared);
+    let opened = || {
+        let connection = Connection::open(file).and_then(prepared)?;
+        whole(&connection)?;
+        Ok(connection)
+    };
     match opened() {
         Ok(connection) => Ok((checked(connection)?, None)),
         Err(error) if is_damaged(&error) => {
@@ -178,6 +182,33 @@ pub(super) fn open_to_read(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
     connection.execute_batch("PRAGMA busy_timeout = 2000; PRAGMA query_only = ON;")?;
     Ok(connection)
+}
+
+/// Tables without which nobody is told: all but pictures and the index of words, which are nearly all of the
+/// file and cost nobody else anything if they are damaged.
+const LOOKED_AT: [&str; 9] = [
+    "event",
+    "log",
+    "silence",
+    "question",
+    "delivery",
+    "delivery_item",
+    "told",
+    "target",
+    "stands",
+];
+
+/// Damage that is met later would have every write fail, until somebody looks.
+fn whole(connection: &Connection) -> rusqlite::Result<()> {
+    for table in LOOKED_AT {
+        let check = format!("PRAGMA quick_check('{table}')");
+        let said: String = connection.query_row(&check, [], |row| row.get(0))?;
+        if said != "ok" {
+            let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(rusqlite::Error::SqliteFailure(damaged, Some(said)));
+        }
+    }
+    Ok(())
 }
 
 fn prepared(mut connection: Connection) -> rusqlite::Result<Connection> {

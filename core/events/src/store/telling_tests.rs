@@ -12,10 +12,11 @@ use super::tests::{at, closed, event, opened, store};
 use super::*;
 use crate::delivery::DeliveryStatus;
 use crate::event::Event;
-use crate::log::{Happening, NotToldReason};
+use crate::log::{Happening, NotToldReason, SilencedBy};
+use crate::silence::NewSilence;
 use crate::target::{CommuneAlerts, Target};
 
-fn alerts() -> Arc<CommuneAlerts> {
+pub(super) fn alerts() -> Arc<CommuneAlerts> {
     let target = |name: &str| {
         let target = Target {
             title: name.into(),
@@ -32,7 +33,7 @@ fn alerts() -> Arc<CommuneAlerts> {
     })
 }
 
-fn alert(target: &str) -> Alert {
+pub(super) fn alert(target: &str) -> Alert {
     Alert {
         target: target.into(),
         follow: true,
@@ -41,19 +42,23 @@ fn alert(target: &str) -> Alert {
     }
 }
 
-fn tell(target: &str) -> Ruling {
+pub(super) fn tell(target: &str) -> Ruling {
     Ruling {
         alerts: vec![alert(target)],
         ..Ruling::default()
     }
 }
 
-fn commune() -> CommuneId {
+pub(super) fn commune() -> CommuneId {
     "thu".parse().unwrap()
 }
 
 /// Answers the next question that is due; what was asked.
-async fn answer(store: &EventStore, now: UnixMicros, ruling: Ruling) -> Option<Question> {
+pub(super) async fn answer(
+    store: &EventStore,
+    now: UnixMicros,
+    ruling: Ruling,
+) -> Option<Question> {
     let question = store.question(&commune(), now).unwrap()?;
     let ruled = Ruled {
         question: question.number,
@@ -68,14 +73,14 @@ async fn answer(store: &EventStore, now: UnixMicros, ruling: Ruling) -> Option<Q
     Some(question)
 }
 
-fn head(store: &EventStore, target: &str, now: UnixMicros) -> Option<Box<Head>> {
+pub(super) fn head(store: &EventStore, target: &str, now: UnixMicros) -> Option<Box<Head>> {
     match store.turn(&commune(), target, now).unwrap() {
         Turn::Now(head) => Some(head),
         Turn::Later(_) | Turn::Idle => None,
     }
 }
 
-async fn deliver(store: &EventStore, target: &str, now: UnixMicros) {
+pub(super) async fn deliver(store: &EventStore, target: &str, now: UnixMicros) {
     let head = head(store, target, now).unwrap();
     let ended = Ended {
         number: head.number,
@@ -275,4 +280,100 @@ async fn a_file_of_an_earlier_version_goes_on() {
             (None, vec![])
         );
     }
+}
+
+#[tokio::test]
+async fn who_is_not_told_since_somebody_wants_silence_is_told_who() {
+    let store = store();
+    let wish = |who: &str, until| NewSilence {
+        commune: commune(),
+        camera: None,
+        kind: Some("litter".into()),
+        until,
+        who: who.into(),
+        why: "the market".into(),
+    };
+    let short = store.silence(wish("An", at(5)), at(1)).await.unwrap();
+    let long = store.silence(wish("Lan", at(30)), at(1)).await.unwrap();
+    let (first, second, third) = (event(1), event(2), event(3));
+    for (event, minute) in [(&first, 2), (&second, 29)] {
+        store.write(vec![opened(event)], at(minute)).await.unwrap();
+    }
+    // When it is ruled, another one is there and the one that held is over.
+    store.silence(wish("Minh", at(90)), at(40)).await.unwrap();
+    store.write(vec![opened(&third)], at(41)).await.unwrap();
+    store.end_silence(&commune(), 3).await.unwrap();
+    for _ in 0..3 {
+        answer(&store, at(50), tell("desk")).await.unwrap();
+    }
+    let silences = [&first, &second, &third].map(|event| {
+        let story = store.story(event.id).unwrap();
+        let Happening::Ruled { not_told, .. } = &story.log[1].happening else {
+            panic!("{story:?}");
+        };
+        assert_eq!(not_told[0].reason, NotToldReason::Silenced);
+        not_told[0].silence.clone()
+    });
+    let by_lan = SilencedBy {
+        number: long.number,
+        who: "Lan".into(),
+        until: at(30),
+        why: "the market".into(),
+    };
+    assert!(short.number < long.number);
+    // Of the two that held, the one that lasts; one that was taken back is nobody's.
+    assert_eq!(silences, [Some(by_lan.clone()), Some(by_lan), None]);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_morning_is_hastened_by_who_wants_it_now() {
+    let store = store();
+    let all: Vec<Event> = (1..=2).map(event).collect();
+    let later = |not_before| Ruling {
+        ask_again: 60,
+        alerts: vec![Alert {
+            group: "morning".into(),
+            not_before,
+            ..alert("desk")
+        }],
+        ..Ruling::default()
+    };
+    store
+        .write(all.iter().map(opened).collect(), at(2))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        answer(&store, at(2), later(at(60))).await.unwrap();
+    }
+    // Later than it waits for already is no reason to wait longer, and nothing is told twice.
+    answer(&store, at(3), later(at(90))).await.unwrap();
+    assert!(head(&store, "desk", at(59)).is_none());
+    let Turn::Later(due) = store.turn(&commune(), "desk", at(59)).unwrap() else {
+        panic!()
+    };
+    assert_eq!(due, at(60));
+    // Half an hour sooner, then now: those of its group come along.
+    answer(&store, at(4), later(at(30))).await.unwrap();
+    assert!(head(&store, "desk", at(29)).is_none());
+    assert!(head(&store, "desk", at(30)).is_some());
+    answer(&store, at(5), tell("desk")).await.unwrap();
+    let now = head(&store, "desk", at(5)).unwrap();
+    let ids: Vec<_> = now.events.iter().map(|e| e.event.id).collect();
+    assert_eq!(ids, [all[0].id, all[1].id]);
+    // Once an attempt has failed, its wait is the target's, and nobody shortens it.
+    let tried = Tried {
+        number: now.number,
+        target: "desk".into(),
+        progress: None,
+        attempts: 1,
+        again: at(20),
+        aside: false,
+        error: "refused".into(),
+    };
+    store.tried(tried, at(5)).await.unwrap();
+    answer(&store, at(6), tell("desk")).await.unwrap();
+    assert!(head(&store, "desk", at(19)).is_none());
+    assert!(head(&store, "desk", at(20)).is_some());
+    let all = store.deliveries(&commune(), None, None, None).unwrap();
+    assert_eq!(all.len(), 1);
 }

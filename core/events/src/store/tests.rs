@@ -392,16 +392,7 @@ async fn nobody_is_told_of_what_is_silenced() {
 async fn a_full_disk_costs_what_came_then_and_nothing_that_was_told() {
     let store = store();
     store.write(vec![opened(&event(1))], at(1)).await.unwrap();
-    let pages = |pages: i64| {
-        move |to: &Connection, _: &mut Vec<Told>| {
-            Ok(
-                to.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| {
-                    row.get::<_, i64>(0)
-                })?,
-            )
-        }
-    };
-    store.writer.run(pages(1)).await.unwrap();
+    store.limited_to(1).await.unwrap();
     let mut told = store.follow();
     let mut full = 0;
     for number in 2..200 {
@@ -428,7 +419,7 @@ async fn a_full_disk_costs_what_came_then_and_nothing_that_was_told() {
     );
     assert!(store.story(id(1)).is_ok());
     assert!(matches!(store.story(id(199)), Err(StoreError::Unknown)));
-    store.writer.run(pages(1 << 30)).await.unwrap();
+    store.limited_to(1 << 30).await.unwrap();
     store.write(vec![opened(&event(500))], at(2)).await.unwrap();
     assert!(store.story(id(500)).is_ok());
 }

@@ -253,22 +253,80 @@ pub(crate) fn rule(tell: &[&str]) -> AlertRule {
     }
 }
 
+/// Time that passes when a test says so. Pausing tokio's clock is not enough: it would run on whenever all
+/// wait for the disk. It does not while somebody works on a thread of their own.
+pub(crate) struct GivenTime(std::sync::mpsc::Sender<()>);
+
+impl GivenTime {
+    pub(crate) fn begin() -> Self {
+        tokio::time::pause();
+        let (ends, ended) = std::sync::mpsc::channel();
+        drop(tokio::task::spawn_blocking(move || {
+            let _ended = ended.recv();
+        }));
+        Self(ends)
+    }
+
+    /// It passes, and what is due then is done as far as it needs no disk.
+    pub(crate) async fn passes(&self, time: Duration) {
+        tokio::time::advance(time).await;
+    }
+
+    /// Lets time pass until something is so.
+    pub(crate) async fn brings(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let mut polls = 0;
+        while !so() {
+            self.passes(Duration::from_millis(100)).await;
+            Self::moment().await;
+            polls += 1;
+            assert!(polls < 10_000, "it never was so: {what}");
+        }
+    }
+
+    /// Waits on the disk and on others, while no time passes.
+    #[expect(clippy::disallowed_methods, reason = "the test waits, not the house")]
+    pub(crate) async fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let begun = std::time::Instant::now();
+        while !so() {
+            assert!(begun.elapsed() < LIMIT, "it never was so: {what}");
+            Self::moment().await;
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test waits, not the house")]
+    async fn moment() {
+        let moment = || std::thread::sleep(Duration::from_millis(1));
+        tokio::task::spawn_blocking(moment).await.unwrap();
+    }
+}
+
+/// What is an event in these tests if they say nothing else: each track, at once.
+pub(crate) fn each() -> EventRuleChange {
+    EventRuleChange {
+        minimum: Some(Duration::ZERO),
+        by_track: Some(true),
+        severity: Some(taimat_contract::Severity::Warning),
+        ..EventRuleChange::default()
+    }
+}
+
 pub(crate) struct House {
     pub(crate) events: Arc<Events>,
+    registry: Registry,
     fakes: Fakes,
     tasks: Tasks,
 }
 
 impl House {
     pub(crate) async fn start(alerts: CommuneAlerts) -> Self {
-        Self::over(EventStore::open(None).unwrap().0, alerts)
+        Self::over(EventStore::open(None).unwrap().0, alerts, each())
     }
 
     pub(crate) async fn start_in(folder: &Path, alerts: CommuneAlerts) -> Self {
-        Self::over(EventStore::open(Some(folder)).unwrap().0, alerts)
+        Self::over(EventStore::open(Some(folder)).unwrap().0, alerts, each())
     }
 
-    fn over(store: EventStore, alerts: CommuneAlerts) -> Self {
+    pub(crate) fn over(store: EventStore, alerts: CommuneAlerts, rule: EventRuleChange) -> Self {
         let scripts = Scripts {
             rule: Mutex::new(Arc::new(|_, _| Ok(Ruling::default()))),
             answer: Mutex::new(Arc::new(|_| ok())),
@@ -281,13 +339,8 @@ impl House {
             receipts: Mutex::new(0),
         };
         let fakes = Fakes(Arc::new(scripts));
-        let events = Arc::new(Events::new(Arc::new(store), &Registry::new()).unwrap());
-        let rule = EventRuleChange {
-            minimum: Some(Duration::ZERO),
-            by_track: Some(true),
-            severity: Some(taimat_contract::Severity::Warning),
-            ..EventRuleChange::default()
-        };
+        let registry = Registry::new();
+        let events = Arc::new(Events::new(Arc::new(store), &registry).unwrap());
         events.configure(vec![CommuneEvents {
             keep: Keep {
                 commune: "thu".parse().unwrap(),
@@ -310,6 +363,7 @@ impl House {
         events.run(&tasks, around);
         Self {
             events,
+            registry,
             fakes,
             tasks,
         }
@@ -319,13 +373,12 @@ impl House {
         self.tasks.stop(Duration::from_secs(5)).await;
     }
 
-    /// A detector sees something; the event that it opens.
-    pub(crate) async fn see(&self, kind: &str, track: u64) -> EventId {
-        let mut told = self.events.store().follow();
-        let camera = CameraKey::new("thu".parse().unwrap(), "cho".parse().unwrap());
+    /// A detector sees something at a camera.
+    pub(crate) fn detect(&self, camera: &str, kind: &str, track: u64, at: UnixMicros) {
+        let camera = CameraKey::new("thu".parse().unwrap(), camera.parse().unwrap());
         let detection = Detection {
             kind: kind.into(),
-            at: UnixMicros::from(clock::wall()),
+            at,
             confidence: 0.9,
             regions: vec![],
             track: Some(track),
@@ -338,6 +391,30 @@ impl House {
             detections: &[detection],
             frame: None,
         });
+    }
+
+    /// The sum of a metric, over all its labels or those where one has a value.
+    pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> u64 {
+        let families = self.registry.gather();
+        let named = families.iter().filter(|family| family.name() == name);
+        let all = named.flat_map(|family| family.get_metric()).filter(|one| {
+            label.is_none_or(|value| one.get_label().iter().any(|l| l.value() == value))
+        });
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counted in whole numbers"
+        )]
+        let sum = all
+            .map(|one| one.get_counter().get_value() + one.get_gauge().get_value())
+            .sum::<f64>() as u64;
+        sum
+    }
+
+    /// A detector sees something; the event that it opens.
+    pub(crate) async fn see(&self, kind: &str, track: u64) -> EventId {
+        let mut told = self.events.store().follow();
+        self.detect("cho", kind, track, UnixMicros::from(clock::wall()));
         let opened = async {
             loop {
                 let told = told.recv().await.unwrap();

@@ -205,6 +205,44 @@ pub fn failed(reply: Reply) -> String {
     }
 }
 
+/// What will never be taken; the outbox gives it up.
+pub fn refused(reply: Reply) -> String {
+    match reply {
+        Reply::Refused(why) => why,
+        other => panic!("was not refused: {other:?}"),
+    }
+}
+
+/// Time passes when nothing else happens, instead of being waited for, as long as this is held.
+pub struct TimePasses(());
+
+impl Drop for TimePasses {
+    fn drop(&mut self) {
+        tokio::time::resume();
+    }
+}
+
+/// All that is on its way is there: who reads it reads it before any time passes.
+pub fn nothing_more_comes() -> TimePasses {
+    tokio::time::pause();
+    TimePasses(())
+}
+
+/// A channel of each test's own, at a server that it has made.
+pub async fn desk(url: &str) -> Bench {
+    let bench = Bench::new();
+    let desk = http_channel("desk", url, HttpSpec::default());
+    bench.configure(vec![desk]).await;
+    bench
+}
+
+/// Somebody who listens, and has not answered yet.
+pub async fn listener(scheme: &str) -> (TcpListener, String) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("{scheme}://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
 /// Waits on a condition.
 pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let waiting = async {

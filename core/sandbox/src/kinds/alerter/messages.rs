@@ -52,7 +52,7 @@ pub(super) fn reply(reply: &Reply) -> message::Reply {
         }),
         Reply::Accepted(said) => message::Reply::Accepted(said.clone()),
         Reply::Bytes(bytes) => message::Reply::Bytes(bytes.clone()),
-        Reply::Failed(why) => message::Reply::Failed(why.clone()),
+        Reply::Failed(why) | Reply::Refused(why) => message::Reply::Failed(why.clone()),
     }
 }
 
