@@ -54,7 +54,10 @@ mod tests {
         assert!(!worker.immutable, "a newer one has to be found");
         let text = String::from_utf8_lossy(&worker.bytes);
         // Browsers take it as a script, and no part of it may be missing when it is woken.
-        assert!(!text.contains("import ") && !text.contains("import{"), "{text}");
+        assert!(
+            !text.contains("import ") && !text.contains("import{"),
+            "{text}"
+        );
         assert!(!text.contains("export "), "{text}");
         let manifest = super::file("taimat.webmanifest").unwrap();
         assert_eq!(manifest.content_type, "application/manifest+json");

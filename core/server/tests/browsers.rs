@@ -68,7 +68,15 @@ fn service(folder: &Path) -> Program {
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
     let mut node = Command::new("node")
-        .args(["service.mjs", "cert.pem", "key.pem", "told.txt", "an", "busy", "gone"])
+        .args([
+            "service.mjs",
+            "cert.pem",
+            "key.pem",
+            "told.txt",
+            "an",
+            "busy",
+            "gone",
+        ])
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -156,7 +164,10 @@ async fn told(folder: &Path, count: usize) -> Vec<Value> {
         (lines.len() >= count).then_some(lines)
     })
     .await;
-    assert!(lines.iter().all(|line| line["refused"].is_null()), "{lines:#?}");
+    assert!(
+        lines.iter().all(|line| line["refused"].is_null()),
+        "{lines:#?}"
+    );
     lines
 }
 
@@ -206,9 +217,15 @@ async fn tells(folder: &Path) {
     let notice = &an["notice"];
     assert_eq!(notice["title"], "⚠️ Đổ rác trái phép – Chợ, cổng 1");
     let body = notice["body"].as_str().unwrap();
-    assert!(body.contains("độ tin cậy 90%. Bao đen cạnh cột điện\nThu"), "{body}");
+    assert!(
+        body.contains("độ tin cậy 90%. Bao đen cạnh cột điện\nThu"),
+        "{body}"
+    );
     assert_eq!(an["key"], key);
-    assert_eq!((&an["urgency"], &an["topic"]), (&"high".into(), &notice["tag"]));
+    assert_eq!(
+        (&an["urgency"], &an["topic"]),
+        (&"high".into(), &notice["tag"])
+    );
     let ttl = an["ttl"].as_u64().unwrap();
     assert!((86_000..=86_400).contains(&ttl), "{ttl}");
     // Padded, so that its length says little; and well below what every service takes.
@@ -253,11 +270,18 @@ async fn tells(folder: &Path) {
     let (_, view) = ask(&second, reqwest::Method::GET, PUSH, None).await;
     assert_eq!(parsed(&view)["public_key"], key);
     let before = told(folder, 4).await.len();
-    second.events().answer(id, "Chi", Answer::Seen).await.unwrap();
+    second
+        .events()
+        .answer(id, "Chi", Answer::Seen)
+        .await
+        .unwrap();
     // It was told, so it is told that somebody deals with it: under the same topic, and without a sound.
     let answered = eventually("the answer is told", LIMIT, async || {
         let lines = told(folder, before + 1).await;
-        let an = of(&lines, "an").into_iter().map(Clone::clone).collect::<Vec<_>>();
+        let an = of(&lines, "an")
+            .into_iter()
+            .map(Clone::clone)
+            .collect::<Vec<_>>();
         an.into_iter().find(|line| {
             let body = line["notice"]["body"].as_str().unwrap_or_default();
             body.contains("Chi đã xử lý")
@@ -265,7 +289,10 @@ async fn tells(folder: &Path) {
     })
     .await;
     assert_eq!(answered["topic"], an["topic"]);
-    assert_eq!((&answered["notice"]["quiet"], &answered["urgency"]), (&true.into(), &"normal".into()));
+    assert_eq!(
+        (&answered["notice"]["quiet"], &answered["urgency"]),
+        (&true.into(), &"normal".into())
+    );
 
     // It wants no more: whoever knows its address is it.
     let endpoint = json!({ "endpoint": browsers["an"]["endpoint"] });
