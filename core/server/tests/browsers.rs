@@ -278,14 +278,14 @@ async fn tells(folder: &Path) {
     // It was told, so it is told that somebody deals with it: under the same topic, and without a sound.
     let answered = eventually("the answer is told", LIMIT, async || {
         let lines = told(folder, before + 1).await;
-        let an = of(&lines, "an")
-            .into_iter()
-            .map(Clone::clone)
-            .collect::<Vec<_>>();
-        an.into_iter().find(|line| {
+        let answered = |line: &&&Value| {
             let body = line["notice"]["body"].as_str().unwrap_or_default();
             body.contains("Chi đã xử lý")
-        })
+        };
+        of(&lines, "an")
+            .iter()
+            .find(answered)
+            .map(|line| Value::clone(line))
     })
     .await;
     assert_eq!(answered["topic"], an["topic"]);

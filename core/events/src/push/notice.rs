@@ -7,7 +7,8 @@ use taimat_contract::event::Event;
 use taimat_contract::push::{Push, Urgency};
 use taimat_contract::{Severity, UnixMicros};
 
-use super::{Language, words, words::Words};
+use super::subscription::Language;
+use super::words::{self, Words};
 
 /// Characters of the headline and of what stands below it: no screen shows more.
 const TITLE: usize = 120;

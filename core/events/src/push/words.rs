@@ -7,7 +7,7 @@ use taimat_contract::commune::CommuneFacts;
 use taimat_contract::event::{Answer, Event};
 use taimat_contract::{Severity, UnixMicros};
 
-use super::Language;
+use super::subscription::Language;
 use crate::event::HOUSE;
 
 /// Kinds that have a name: the kind, Vietnamese, English.

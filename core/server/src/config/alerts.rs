@@ -407,6 +407,16 @@ quiet = "too many"
     }
 
     #[test]
+    fn browsers_are_one_line() {
+        let file = Path::new("thu/commune.toml");
+        let text = "target.browsers = { alerter = \"push\" }\n[commune]\nname = \"Thu\"\n";
+        let commune = parse("thu".parse().unwrap(), file, text).unwrap();
+        let (name, target) = commune.events.events.alerts.push_target().unwrap();
+        assert_eq!((name, &*target.title), ("browsers", "browsers"));
+        assert!(alerts(TARGETS).unwrap().push_target().is_none());
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let wrong = |text: &str, says: &str| {
             let problems = alerts(&format!("{TARGETS}{text}")).unwrap_err();
@@ -429,5 +439,11 @@ quiet = "too many"
         wrong("[target.boss]\nalerter = \"mail\"\n", "[plugin.mail]");
         wrong("[rule]\ntell = []\n", "[[rule]]");
         wrong("[plugin.log]\ncomponent = \"a.wasm\"\n", "log");
+        wrong("[plugin.push]\ncomponent = \"a.wasm\"\n", "push");
+        let twice = "[target.a]\nalerter = \"push\"\n[target.b]\nalerter = \"push\"\n";
+        wrong(
+            twice,
+            "[target.b] stands for the same browsers as [target.a]",
+        );
     }
 }
