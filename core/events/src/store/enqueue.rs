@@ -58,12 +58,21 @@ pub(super) fn followers(from: &Connection, event: i64) -> Result<Vec<String>, St
     Ok(all.collect::<Result<_, _>>()?)
 }
 
-/// Has a target told of an event, alone or with others.
+/// How many more deliveries of a commune may wait.
+pub(super) fn room(to: &Connection, commune: &CommuneId) -> Result<u32, StoreError> {
+    let waiting: u32 = to
+        .prepare_cached("SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1")?
+        .query_row([commune.as_str()], |row| row.get(0))?;
+    Ok(MAX_WAITING.saturating_sub(waiting))
+}
+
+/// Has a target told of an event, alone or with others, as long as there is room.
 pub(super) fn enqueue(
     to: &Connection,
     (event, revision): (i64, i64),
     (commune, name, target): (&CommuneId, &str, &Target),
     new: &NewDelivery<'_>,
+    room: &mut u32,
     now: UnixMicros,
 ) -> Result<Enqueued, StoreError> {
     let commune = commune.as_str();
@@ -104,12 +113,10 @@ pub(super) fn enqueue(
     if joined {
         return Ok(Enqueued::New);
     }
-    let waiting: u32 = to
-        .prepare_cached("SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1")?
-        .query_row([commune], |row| row.get(0))?;
-    if waiting >= MAX_WAITING {
+    let Some(left) = room.checked_sub(1) else {
         return Ok(Enqueued::Refused(NotToldReason::Full));
-    }
+    };
+    *room = left;
     let start = now.max(new.not_before);
     to.prepare_cached(
         "INSERT INTO delivery (key, commune, target, together, state, not_before, due, made, expires) \

@@ -266,7 +266,9 @@ impl EventStore {
                 not_before: UnixMicros(0),
             };
             let whom = (&event.commune, name.as_str(), &target);
-            if enqueue::enqueue(to, (number, 1), whom, &new, now)? != Enqueued::New {
+            let mut room = enqueue::room(to, &event.commune)?;
+            let enqueued = enqueue::enqueue(to, (number, 1), whom, &new, &mut room, now)?;
+            if enqueued != Enqueued::New {
                 let full = "too many messages wait already";
                 return Err(StoreError::Refused(full.into()));
             }

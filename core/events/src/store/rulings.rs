@@ -356,7 +356,11 @@ impl Ruled {
             });
         }
         let revision = i64::from(event.revision) + raised;
-        let silence = match event.silenced && !new.is_empty() {
+        if new.is_empty() {
+            return Ok((tell, not_told));
+        }
+        let mut room = enqueue::room(to, &event.commune)?;
+        let silence = match event.silenced {
             true => silence_of(to, number, event)?,
             false => None,
         };
@@ -366,7 +370,8 @@ impl Ruled {
                 Some(_) if event.silenced => Some(NotToldReason::Silenced),
                 Some(target) => {
                     let whom = (&event.commune, name, target);
-                    match enqueue::enqueue(to, (number, revision), whom, &delivery, now)? {
+                    match enqueue::enqueue(to, (number, revision), whom, &delivery, &mut room, now)?
+                    {
                         Enqueued::New => {
                             tell.push(name.to_owned());
                             None
