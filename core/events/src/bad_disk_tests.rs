@@ -59,7 +59,7 @@ fn texts(house: &House) -> BTreeMap<String, String> {
 async fn a_full_disk_loses_nothing_that_was_acknowledged_and_tells_nothing_under_another_key() {
     let time = GivenTime::begin();
     let house = desk();
-    let store = house.events.store().clone();
+    let store = std::sync::Arc::clone(house.events.store());
     house.answer(|_| fail("refused"));
     house.detect("cho", "litter", 1, wall());
     time.until("tried", || house.sent().len() == 1).await;

@@ -291,7 +291,9 @@ async fn detect(folder: &Path, last: bool) {
     let plugin = "eye".parse().unwrap();
     let from = u64::from(std::process::id()) << 20;
     for track in from.. {
-        let camera = CameraKey::new("thu".parse().unwrap(), "c0".parse().unwrap());
+        // One camera may have so many open, and no more: a detector that floods is held back.
+        let camera = format!("c{}", track % RATE).parse().unwrap();
+        let camera = CameraKey::new("thu".parse().unwrap(), camera);
         let detection = Detection {
             kind: "litter".into(),
             at: UnixMicros::from(clock::wall()),

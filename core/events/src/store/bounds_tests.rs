@@ -110,14 +110,21 @@ async fn a_policy_that_asks_again_for_ever_comes_to_an_end() {
         suppress: Some("not yet".into()),
         ..Ruling::default()
     };
-    let mut asked = 0_u32;
     let mut now = at(2);
+    let mut asked = 0;
+    // What is said is noted so often; then it is asked on, until it was asked two thousand times.
     while answer(&store, now, again.clone()).await.is_some() {
         asked += 1;
         now = now.after(Duration::from_secs(5));
-        assert!(asked <= 2_000, "it is still asked");
+        if asked == 250 {
+            let nearly = move |to: &rusqlite::Connection, _: &mut Vec<crate::log::Told>| {
+                Ok(to.execute("UPDATE event SET asked = 1990", [])?)
+            };
+            store.writer.run(nearly).await.unwrap();
+        }
+        assert!(asked <= 260, "it is still asked");
     }
-    assert_eq!(asked, 2_000);
+    assert_eq!(asked, 260);
     assert_eq!(store.next_question().unwrap(), None);
     let story = store.story(event.id).unwrap();
     let ruled = |entry: &&crate::log::LogEntry| matches!(entry.happening, Happening::Ruled { .. });

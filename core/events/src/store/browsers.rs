@@ -241,7 +241,10 @@ pub(super) fn enqueue(
     let mut became = Enqueued::Refused(NotToldReason::Unwanted);
     for browser in told {
         let one = target::of_browser(name, browser.number);
-        match enqueue::enqueue(to, (number, revision), (commune, &one, target), new, now)? {
+        let whom = (commune, &*one, target);
+        // A browser has room of its own.
+        let room = &mut enqueue::Room::default();
+        match enqueue::enqueue(to, (number, revision), whom, new, room, now)? {
             Enqueued::New => became = Enqueued::New,
             Enqueued::Already if became != Enqueued::New => became = Enqueued::Already,
             refused @ Enqueued::Refused(_)

@@ -80,29 +80,42 @@ pub(super) fn note_told(
     Ok(())
 }
 
-/// Whether no more may wait for it.
-fn is_full(from: &Connection, commune: &str, name: &str) -> rusqlite::Result<bool> {
-    let is_browser = target::browser(name).is_some();
-    let waiting: u32 = from
-        .prepare_cached(
-            "SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1 \
-             AND iif(?3, target = ?2, instr(target, '/') = 0)",
-        )?
-        .query_row(params![commune, name, is_browser], |row| row.get(0))?;
-    let most = if is_browser {
-        MAX_WAITING_BROWSER
-    } else {
-        MAX_WAITING
-    };
-    Ok(waiting >= most)
+/// How many more deliveries may wait: a commune's are counted once for all that a ruling tells.
+#[derive(Default)]
+pub(super) struct Room(Option<u32>);
+
+impl Room {
+    /// Takes a place for a target of the commune, if there is one.
+    fn take(&mut self, from: &Connection, commune: &str, name: &str) -> rusqlite::Result<bool> {
+        let is_browser = target::browser(name).is_some();
+        let count = || {
+            from.prepare_cached(
+                "SELECT count(*) FROM delivery WHERE state = 0 AND commune = ?1 \
+                 AND iif(?3, target = ?2, instr(target, '/') = 0)",
+            )?
+            .query_row(params![commune, name, is_browser], |row| {
+                row.get::<_, u32>(0)
+            })
+        };
+        if is_browser {
+            return Ok(count()? < MAX_WAITING_BROWSER);
+        }
+        let left = match self.0 {
+            Some(left) => left,
+            None => MAX_WAITING.saturating_sub(count()?),
+        };
+        self.0 = Some(left.saturating_sub(1));
+        Ok(left > 0)
+    }
 }
 
-/// Has a target told of an event, alone or with others.
+/// Has a target told of an event, alone or with others, as long as there is room.
 pub(super) fn enqueue(
     to: &Connection,
     (event, revision): (i64, i64),
     (commune, name, target): (&CommuneId, &str, &Target),
     new: &NewDelivery<'_>,
+    room: &mut Room,
     now: UnixMicros,
 ) -> Result<Enqueued, StoreError> {
     let commune = commune.as_str();
@@ -139,7 +152,7 @@ pub(super) fn enqueue(
     if joined {
         return Ok(Enqueued::New);
     }
-    if is_full(to, commune, name)? {
+    if !room.take(to, commune, name)? {
         return Ok(Enqueued::Refused(NotToldReason::Full));
     }
     let start = now.max(new.not_before);

@@ -6,7 +6,7 @@ use taimat_contract::UnixMicros;
 use taimat_contract::alerter::{Item, Receipt};
 
 use super::browsers::{self, Which};
-use super::enqueue::{self, Enqueued, NewDelivery};
+use super::enqueue::{self, Enqueued, NewDelivery, Room};
 use super::event_store::{EventStore, name};
 use super::rows;
 use crate::delivery::{DeliveryStatus, Progress};
@@ -254,7 +254,7 @@ impl EventStore {
                 browsers::enqueue(to, about, (&name, &target), Which::All, &new, now)?
             } else {
                 let whom = (&event.commune, name.as_str(), &target);
-                enqueue::enqueue(to, (number, 1), whom, &new, now)?
+                enqueue::enqueue(to, (number, 1), whom, &new, &mut Room::default(), now)?
             };
             if enqueued != Enqueued::New {
                 let why = match enqueued {

@@ -362,7 +362,11 @@ impl Ruled {
             });
         }
         let revision = i64::from(event.revision) + raised;
-        let silence = match event.silenced && !new.is_empty() {
+        if new.is_empty() {
+            return Ok((tell, not_told));
+        }
+        let mut room = enqueue::Room::default();
+        let silence = match event.silenced {
             true => silence_of(to, number, event)?,
             false => None,
         };
@@ -380,7 +384,7 @@ impl Ruled {
                         browsers::enqueue(to, about, (name, target), which, &delivery, now)
                     } else {
                         let whom = (&event.commune, name, target);
-                        enqueue::enqueue(to, (number, revision), whom, &delivery, now)
+                        enqueue::enqueue(to, (number, revision), whom, &delivery, &mut room, now)
                     };
                     match enqueued? {
                         Enqueued::New => {

@@ -255,12 +255,13 @@ pub(crate) fn rule(tell: &[&str]) -> AlertRule {
 
 /// Time that passes when a test says so. Pausing tokio's clock is not enough: it would run on whenever all
 /// wait for the disk. It does not while somebody works on a thread of their own.
-pub(crate) struct GivenTime(std::sync::mpsc::Sender<()>);
+pub(crate) struct GivenTime(std::sync::mpsc::SyncSender<()>);
 
 impl GivenTime {
     pub(crate) fn begin() -> Self {
         tokio::time::pause();
-        let (ends, ended) = std::sync::mpsc::channel();
+        // Nothing is ever sent: it ends with who holds it.
+        let (ends, ended) = std::sync::mpsc::sync_channel(1);
         drop(tokio::task::spawn_blocking(move || {
             let _ended = ended.recv();
         }));
