@@ -91,14 +91,12 @@ class Pushing {
       bell.permission = await Notification.requestPermission();
       if (bell.permission !== 'granted') return;
       const wants = { language: i18n.language, at_least: least, cameras: [], kinds: [] };
-      const key = this.views[commune]?.public_key ?? '';
-      const before = this.wanted;
-      await this.#keep({ ...before, [commune]: { key, who, wants } });
-      // What the browser throws is said as well, and nothing stays switched on that is not.
-      const refused = await this.#ask(commune).catch((error: unknown) => String(error));
-      if (refused === null) return;
-      this.refused = refused;
-      await this.#keep(before);
+      await this.look(commune);
+      const wanted = { key: this.views[commune]?.public_key ?? '', who, wants };
+      const told = await tellMe(commune, wanted);
+      // It is on once the router has said so, and not before.
+      if (typeof told === 'string') this.refused = told;
+      else await this.#keep(commune, wanted, told);
     });
 
   /** Has this browser told that somebody tries it: what comes then has gone the whole way. */
@@ -125,26 +123,26 @@ class Pushing {
       await this.#forget(commune);
     });
 
-  /** Asks a commune for what is kept; why it was refused, if it was. */
-  async #ask(commune: string): Promise<string | null> {
+  /** Asks a commune for what is kept. */
+  async #ask(commune: string): Promise<void> {
     await this.look(commune);
-    const [wanted, key] = [this.wanted[commune], this.views[commune]?.public_key];
-    if (!wanted || !key) return null;
-    if (wanted.key !== key) await this.#keep({ ...this.wanted, [commune]: { ...wanted, key } });
-    const told = await tellMe(commune, { ...wanted, key });
-    if (typeof told === 'string') return told;
-    this.names = { ...this.names, [commune]: told.name };
-    return null;
+    const [before, key] = [this.wanted[commune], this.views[commune]?.public_key];
+    if (!before || !key) return;
+    const wanted = { ...before, key };
+    const told = await tellMe(commune, wanted);
+    if (typeof told !== 'string') await this.#keep(commune, wanted, told);
   }
 
-  async #keep(all: AllWanted): Promise<void> {
-    this.wanted = all;
-    await keepWanted(all);
+  async #keep(commune: string, wanted: Wanted, { name }: Browser): Promise<void> {
+    this.names = { ...this.names, [commune]: name };
+    this.wanted = { ...this.wanted, [commune]: wanted };
+    await keepWanted(this.wanted);
   }
 
   async #forget(commune: string): Promise<void> {
     const { [commune]: _gone, ...rest } = this.wanted;
-    await this.#keep(rest);
+    this.wanted = rest;
+    await keepWanted(rest);
   }
 
   async #doing(does: () => Promise<void>): Promise<void> {
