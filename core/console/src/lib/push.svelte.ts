@@ -2,7 +2,7 @@
 // to tell it there. What can be said of it is `asking.ts`.
 
 import type { components } from './api';
-import { change, getJson } from './ask';
+import { change, getJson, type Changed, type Refused } from './ask';
 import { leastOf, standing, type Least, type PushView } from './asking';
 import { bell } from './bell.svelte';
 import { i18n } from './i18n.svelte';
@@ -30,11 +30,11 @@ async function subscribed(key: string): Promise<PushSubscription> {
 }
 
 /** Tells the commune; the browser as it knows it, or why not. */
-async function tellMe(commune: string, wanted: Wanted): Promise<Browser | string> {
+async function tellMe(commune: string, wanted: Wanted): Promise<Changed<Browser>> {
   const body = asked((await subscribed(wanted.key)).toJSON(), wanted);
-  if (!body) return '';
-  const told = await change<Browser>('POST', path(commune), body);
-  return 'is' in told ? told.is : told.refused;
+  // The browser has an address and no keys to it.
+  if (!body) throw new Error('');
+  return change<Browser>('POST', path(commune), body);
 }
 
 class Pushing {
@@ -46,8 +46,10 @@ class Pushing {
   busy = $state(false);
   /** A message is on its way that tries it. */
   tried = $state(false);
-  /** Why the last thing was not done, in the words of browser or router; empty if there are none. */
-  refused = $state<string | null>(null);
+  /** Why the last thing was not done, if the router did not do it. */
+  refused = $state.raw<Refused | null>(null);
+  /** The same if the browser did not, in its words; empty if it has none. */
+  unavailable = $state<string | null>(null);
 
   /** Asks anew for what was asked for: addresses and keys change, and a router may have lost them. */
   start = (): (() => void) => {
@@ -95,8 +97,8 @@ class Pushing {
       const wanted = { key: this.views[commune]?.public_key ?? '', who, wants };
       const told = await tellMe(commune, wanted);
       // It is on once the router has said so, and not before.
-      if (typeof told === 'string') this.refused = told;
-      else await this.#keep(commune, wanted, told);
+      if ('refused' in told) this.refused = told.refused;
+      else await this.#keep(commune, wanted, told.is);
     });
 
   /** Has this browser told that somebody tries it: what comes then has gone the whole way. */
@@ -130,7 +132,7 @@ class Pushing {
     if (!before || !key) return;
     const wanted = { ...before, key };
     const told = await tellMe(commune, wanted);
-    if (typeof told !== 'string') await this.#keep(commune, wanted, told);
+    if ('is' in told) await this.#keep(commune, wanted, told.is);
   }
 
   async #keep(commune: string, wanted: Wanted, { name }: Browser): Promise<void> {
@@ -147,13 +149,14 @@ class Pushing {
 
   async #doing(does: () => Promise<void>): Promise<void> {
     this.refused = null;
+    this.unavailable = null;
     this.tried = false;
     this.busy = true;
     try {
       await does();
     } catch (error) {
       // No address is to be had: a browser without its maker's service, or without a way there.
-      this.refused = error instanceof Error ? error.message : '';
+      this.unavailable = error instanceof Error ? error.message : '';
     }
     this.busy = false;
   }

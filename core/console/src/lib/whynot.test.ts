@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { LogEntry, RouterEvent } from './eventlist';
 import type { Delivery, Story } from './story';
 import { vi } from './texts/vi';
-import { because, titleOf, type Around, type Silence, type TargetsView } from './whynot';
+import { because, titleOf, type Around, type TargetsView } from './whynot';
 
 /** 12:00:00, in microseconds. */
 const NOW = 43_200_000_000;

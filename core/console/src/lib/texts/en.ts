@@ -496,7 +496,7 @@ export const en = {
   push_unsupported:
     'This browser has no notifications for closed pages. On an iPhone, add the page to the Home Screen and open it from there.',
   push_tried: 'A test message is on its way. It is shown when no page of Taimat is in sight.',
-  push_refused: 'This was not possible:',
+  push_refused: 'The browser got no address for notifications.',
   notify_insecure: 'Browsers show notifications only for pages that come by HTTPS.',
   person_title: 'Your name',
   person_note: 'It stands beside what you acknowledge and write.',

@@ -499,7 +499,7 @@ export const vi: Record<Word, string> = {
   push_unsupported:
     'Trình duyệt này không có thông báo khi đóng trang. Trên iPhone, hãy thêm trang vào màn hình chính rồi mở từ đó.',
   push_tried: 'Tin thử đang được gửi. Tin chỉ hiện khi không nhìn thấy trang Taimat nào.',
-  push_refused: 'Không thực hiện được:',
+  push_refused: 'Trình duyệt không có được địa chỉ nhận thông báo.',
   notify_insecure: 'Trình duyệt chỉ hiện thông báo cho trang mở bằng HTTPS.',
   person_title: 'Tên của bạn',
   person_note: 'Tên này ghi bên cạnh những gì bạn xác nhận và ghi chú.',
