@@ -33,6 +33,11 @@ const KINDS: [(&str, &str, &str); 29] = [
     ("camera-back", "Camera hoạt động lại", "Camera back"),
     ("camera-frozen", "Camera mất hình", "No picture"),
     ("disk-short", "Ổ đĩa sắp đầy", "Disk nearly full"),
+    (
+        "events-damaged",
+        "Tệp sự kiện bị hỏng",
+        "Events were damaged",
+    ),
     ("space-short", "Sắp hết chỗ lưu", "Space nearly used up"),
     (
         "alert-undelivered",
