@@ -295,8 +295,8 @@ grant = { frames = { width = 640, fps = 5 } }
   await expect(page.getByTestId('plugin-log')).toContainText('generation 1');
   // What it can be told, by the schema that it gives.
   await page.getByTestId('plugin-settings').locator('summary').click();
-  const sensitivity = page.getByTestId('plugin-settings').getByRole('listitem').first();
-  await expect(sensitivity).toHaveText(/^sensitivity số, 0 – 1, mặc định 0\.5/);
+  const threshold = page.getByTestId('plugin-settings').getByRole('listitem').first();
+  await expect(threshold).toHaveText(/^threshold số nguyên, 0 – 255, mặc định 6/);
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/settings.png` });
 
   await page.keyboard.press('Escape');

@@ -20,6 +20,8 @@ impl Default for Settings {
 struct Grid(Settings);
 
 impl Detector for Grid {
+    const SETTINGS_SCHEMA: &'static str = include_str!("../settings.schema.json");
+
     type Settings = Settings;
 
     fn new(settings: Settings) -> Result<Self, Error> {
