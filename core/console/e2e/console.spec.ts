@@ -221,6 +221,17 @@ test('no camera yet: how to add one', async ({ page }) => {
   const own = await new Router().start(empty);
   await page.goto(own.page);
   await expect(page.getByText('commune.toml')).toBeVisible();
+  // On a phone what is to be written scrolls within its box, and the words about it are all in sight.
+  await page.setViewportSize({ width: 390, height: 780 });
+  const pages = ['', '#/events/thu', '#/targets/thu', '#/plugins/thu'];
+  const titles = ['Chưa có camera', 'Chưa có sự kiện', 'Chưa có nơi nhận', 'Chưa có tiện ích'];
+  for (const [index, hash] of pages.entries()) {
+    await page.goto(`${own.page}${hash}`);
+    const box = page.locator('.empty', { hasText: titles[index] });
+    const right = box.evaluate((element) => element.getBoundingClientRect().right);
+    expect(await right, hash).toBeLessThanOrEqual(390);
+  }
+  await page.goto(`${own.page}#/`);
   empty.cameras([['cho', 'Chợ', first.url]]);
   await expect(picture(page, 'cho')).toHaveAttribute('data-state', 'live');
   await own.stop();
