@@ -61,7 +61,8 @@ struct Watch {
     since: Option<i64>,
     before: Vec<u8>,
     last_change: i64,
-    last_frame: i64,
+    /// Of the last frame, or of the first tick of an instance that took a scene over and has seen none yet.
+    last_frame: Option<i64>,
     /// What is wrong, since when, and when it was said last.
     wrong: Option<(Tamper, i64, Option<i64>)>,
 }
@@ -243,7 +244,7 @@ impl Detector for Watch {
             since: None,
             before: Vec::new(),
             last_change: 0,
-            last_frame: 0,
+            last_frame: None,
             wrong: None,
         })
     }
@@ -257,7 +258,7 @@ impl Detector for Watch {
     fn on_frame(&mut self, frame: &Frame) -> Result<Vec<Detection>, Error> {
         let now = frame.at();
         let gray = frame.gray(frame.whole(), WIDTH as u32, HEIGHT as u32)?;
-        self.last_frame = now;
+        self.last_frame = Some(now);
         if self.before.len() != gray.len() || difference(&gray, &self.before) > 0 {
             self.last_change = now;
         }
@@ -289,8 +290,9 @@ impl Detector for Watch {
 
     fn on_tick(&mut self, now: i64) -> Result<Vec<Detection>, Error> {
         // A camera that gives nothing at all.
+        let last_frame = *self.last_frame.get_or_insert(now);
         let silent =
-            self.since.is_some() && seconds(self.last_frame, now) >= self.settings.frozen_seconds;
+            self.since.is_some() && seconds(last_frame, now) >= self.settings.frozen_seconds;
         if !silent {
             return Ok(Vec::new());
         }
@@ -431,6 +433,11 @@ mod tests {
         let mut new = Watch::new(Settings::default()).unwrap();
         new.load("0.1.0", &old.save()).unwrap();
         assert_eq!(new.save(), old.save());
+        // It has seen no frame yet: for how long there was none, it counts from when it is asked.
+        let begin = 40 * INTERVAL;
+        assert!(new.on_tick(begin).unwrap().is_empty());
+        assert!(new.on_tick(begin + 19_000_000).unwrap().is_empty());
+        assert_eq!(new.on_tick(begin + 20_000_000).unwrap().len(), 1);
         assert!(new.load("0.1.0", &[0; 9]).is_err());
     }
 }
