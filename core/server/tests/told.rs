@@ -319,13 +319,10 @@ async fn until_all_are_told(router: &Router, folder: &Path) {
     loop {
         let waiting = store.deliveries(&commune, Some(DeliveryStatus::Waiting), None, None);
         let asked = unruled(store);
-        if waiting.unwrap().is_empty() && asked == 0 {
-            // What stands at the broker without events is said apart from them.
-            let heard = std::fs::read_to_string(folder.join("others/mqtt.txt")).unwrap();
-            if !heard.contains("homeassistant/device/") {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
+        // What stands at the broker without events is said apart from them.
+        let heard = std::fs::read_to_string(folder.join("others/mqtt.txt")).unwrap();
+        let stands = heard.contains("homeassistant/device/");
+        if waiting.unwrap().is_empty() && asked == 0 && stands {
             return;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand::RngExt;
 use taimat_base::tasks::Stop;
 use taimat_base::{CommuneId, PluginId, Seldom, clock};
-use taimat_contract::alerter::{Alerter, Decision, Item, Sent, Task};
+use taimat_contract::alerter::{Alerter, Decision, Item, Planned, Sent, Task};
 use taimat_contract::{Dispatch, Unanswered};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::{Id, JoinSet};
@@ -351,6 +351,15 @@ impl Underway<'_> {
                 return Ok(None);
             }
         };
+        self.worded(task, planned).await
+    }
+
+    /// What is to be sent is on the disk from here on. None if it was taken back in the meantime.
+    pub(super) async fn worded(
+        &self,
+        task: Task,
+        planned: Vec<Planned>,
+    ) -> Result<Option<Progress>, StoreError> {
         let progress = Progress {
             task,
             planned,

@@ -84,18 +84,7 @@ impl Underway<'_> {
                 return Ok(None);
             }
         };
-        let progress = Progress {
-            task,
-            planned: Vec::new(),
-            step: 0,
-            attempt: 0,
-            replaced: 0,
-            reply: None,
-            receipt: String::new(),
-        };
-        let (store, name) = (self.courier.events.store(), self.whom.1.clone());
-        let kept = store.composed(self.head.number, name, progress.clone(), now());
-        Ok(kept.await?.then_some(progress))
+        self.worded(task, Vec::new()).await
     }
 }
 
