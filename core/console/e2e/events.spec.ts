@@ -220,6 +220,7 @@ test('a tile says what its camera has, and leads there', async ({ page }) => {
   await expect(mark).toHaveCount(0);
   // For the others, and for who tries this again.
   await page.goBack();
+  await expect(page.getByTestId('answer')).toHaveAttribute('data-state', 'answered');
   await page.keyboard.press('u');
   await expect(page.getByTestId('answer')).toHaveAttribute('data-state', 'unanswered');
 });
