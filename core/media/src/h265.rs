@@ -113,6 +113,63 @@ fn skip_profile_tier_level(r: &mut Bits<'_>, sub_layers: u32) -> Option<()> {
     Some(())
 }
 
+/// What a sequence parameter set says of how its pictures are coded, as files describe it
+/// (ISO 14496-15 section 8.3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// The general part of `profile_tier_level`, as it stands there: profile space, tier and
+    /// profile; compatibility flags; constraint flags; level.
+    pub profile: [u8; 12],
+    /// Temporal sub-layers.
+    pub sub_layers: u8,
+    /// `sps_temporal_id_nesting_flag`.
+    pub nested: bool,
+    /// `chroma_format_idc`: 1 is 4:2:0.
+    pub chroma_format: u8,
+    /// Bits of a sample of luma and of chroma.
+    pub bit_depths: (u8, u8),
+}
+
+impl Format {
+    /// Reads a sequence parameter set's NAL unit.
+    pub fn read(unit: &[u8]) -> Result<Self, SpsError> {
+        Self::body(&mut Bits::new(unit, HEADER)).ok_or(SpsError::Unreadable)
+    }
+
+    fn body(r: &mut Bits<'_>) -> Option<Self> {
+        r.skip(4)?;
+        let more_sub_layers = r.u(3)?;
+        let nested = r.bit()?;
+        let mut profile = [0; 12];
+        // A copy reads them: they are part of what is passed over.
+        let mut general = r.clone();
+        for byte in &mut profile {
+            *byte = general.byte()?;
+        }
+        skip_profile_tier_level(r, more_sub_layers)?;
+        r.ue()?;
+        let chroma_format = r.ue().filter(|format| *format < 4)?;
+        if chroma_format == 3 {
+            r.skip(1)?;
+        }
+        r.ue()?;
+        r.ue()?;
+        if r.bit()? {
+            for _ in 0..4 {
+                r.ue()?;
+            }
+        }
+        let mut depth = || u8::try_from(r.ue().filter(|n| *n < 8)? + 8).ok();
+        Some(Self {
+            profile,
+            sub_layers: u8::try_from(more_sub_layers + 1).ok()?,
+            nested,
+            chroma_format: u8::try_from(chroma_format).ok()?,
+            bit_depths: (depth()?, depth()?),
+        })
+    }
+}
+
 /// Reads the shown picture's width and height from a sequence parameter set.
 pub fn picture_size(sps: &[u8]) -> Result<(u32, u32), SpsError> {
     Sps::read(sps).map(|sps| (sps.width, sps.height))
@@ -220,6 +277,7 @@ pub(crate) mod tests {
             for start in [&[][..], &[0x42, 0x01, 0x01]] {
                 let unit = [start, &bytes].concat();
                 drop(Sps::read(&unit));
+                drop(Format::read(&unit));
                 vps_id(&unit);
                 pps_ids(&unit);
                 slice(&unit);

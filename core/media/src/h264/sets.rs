@@ -34,6 +34,10 @@ pub struct Sps {
     pub height: u32,
     /// `max_num_ref_frames`.
     pub reference_frames: u32,
+    /// `chroma_format_idc`: 1 is 4:2:0.
+    pub chroma_format: u8,
+    /// Bits of a sample of luma and of chroma.
+    pub bit_depths: (u8, u8),
     pub(super) separate_planes: bool,
     pub(super) frame_num_bits: u32,
     /// Bits of `pic_order_cnt_lsb`, if slices have it.
@@ -65,13 +69,13 @@ impl Sps {
         r.skip(16)?;
         let id = r.ue()?;
         let (mut chroma_format, mut separate_planes) = (1, false);
+        let mut bit_depths = (8, 8);
         if HIGH_PROFILES.contains(&profile) {
             chroma_format = r.ue()?;
             if chroma_format == 3 {
                 separate_planes = r.bit()?;
             }
-            r.ue()?;
-            r.ue()?;
+            bit_depths = (bit_depth(r)?, bit_depth(r)?);
             r.skip(1)?;
             if r.bit()? {
                 skip_scaling_lists(r, if chroma_format == 3 { 12 } else { 8 })?;
@@ -109,6 +113,8 @@ impl Sps {
             width: 0,
             height: 0,
             reference_frames,
+            chroma_format: u8::try_from(chroma_format).ok().filter(|f| *f < 4)?,
+            bit_depths,
             separate_planes,
             frame_num_bits,
             order_bits,
@@ -122,6 +128,12 @@ impl Sps {
 /// A count of bits that is written less four, at most 16.
 fn bits_minus_4(r: &mut Bits<'_>) -> Option<u32> {
     r.ue().filter(|n| *n <= 12).map(|n| n + 4)
+}
+
+/// Bits of a sample, written less eight.
+fn bit_depth(r: &mut Bits<'_>) -> Option<u8> {
+    let more = r.ue().filter(|n| *n < 8)?;
+    u8::try_from(more + 8).ok()
 }
 
 fn skip_order_cycle(r: &mut Bits<'_>) -> Option<()> {
