@@ -14,6 +14,7 @@ pub mod detector;
 pub mod event;
 pub mod failure;
 pub mod frames;
+pub mod hours;
 pub mod message;
 pub mod package;
 pub mod policy;

@@ -6,9 +6,8 @@ use taimat_base::CameraId;
 use taimat_contract::Severity;
 use taimat_contract::commune::CommuneFacts;
 use taimat_contract::event::Event;
+use taimat_contract::hours::{DayKinds, Hours, Moment};
 use wildmatch::WildMatch;
-
-use crate::hours::{DayKinds, Hours, Moment};
 
 /// What follows from events that are like this. All that is named has to fit; what is not, does not
 /// matter.

@@ -7,10 +7,9 @@ use std::time::Duration;
 use taimat_base::PluginId;
 use taimat_base::units::Span;
 use taimat_contract::commune::TargetFacts;
+use taimat_contract::hours::{DayKinds, Hours};
 use taimat_contract::{Attribute, Severity};
-use taimat_events::{
-    AlertRule, CommuneAlerts, DayKinds, Escalation, Hours, LOG_ALERTER, PUSH_ALERTER, Target,
-};
+use taimat_events::{AlertRule, CommuneAlerts, Escalation, LOG_ALERTER, PUSH_ALERTER, Target};
 use toml_edit::Item;
 
 use super::reader::{Reader, Section};

@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use taimat_contract::UnixMicros;
-use taimat_contract::commune::{CommuneFacts, Date};
+
+use crate::commune::{CommuneFacts, Date};
+use crate::detection::UnixMicros;
 
 /// A part of each day, in minutes after midnight. One that ends before it begins goes over midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct DayKinds {
 
 /// A moment on the commune's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// After midnight.
     minute: u16,
     today: Day,
@@ -71,7 +72,7 @@ struct Day {
 
 impl Moment {
     /// A zone that is not known here is UTC: `commune.toml` was refused with it.
-    pub(crate) fn of(at: UnixMicros, facts: &CommuneFacts) -> Self {
+    pub fn of(at: UnixMicros, facts: &CommuneFacts) -> Self {
         let zone = TimeZone::get(&facts.time_zone).unwrap_or(TimeZone::UTC);
         let at = Timestamp::from_microsecond(at.0).unwrap_or(Timestamp::UNIX_EPOCH);
         let local = at.to_zoned(zone).datetime();
@@ -97,7 +98,7 @@ impl Moment {
 
     /// Whether it is within the hours of such a day. What goes over midnight belongs to the day on which
     /// it began.
-    pub(crate) fn is_in(&self, hours: Option<Hours>, days: Option<DayKinds>) -> bool {
+    pub fn is_in(&self, hours: Option<Hours>, days: Option<DayKinds>) -> bool {
         let on = |day: Day| {
             days.is_none_or(|days| {
                 if day.holiday {

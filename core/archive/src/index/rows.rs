@@ -1,0 +1,301 @@
+//! What is written to the index, and what it says of streams, formats and segments.
+
+use rusqlite::{Connection, OptionalExtension, params};
+use taimat_hub::ChannelKey;
+
+use crate::error::ArchiveError;
+use crate::layout;
+
+/// The chain of a stream of which nothing was ever recorded.
+pub(crate) const NO_CHAIN: [u8; 32] = [0; 32];
+
+/// How it stands with a segment's file here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentState {
+    /// Being written.
+    Open,
+    /// There.
+    Closed,
+    /// About to be removed.
+    Going,
+    /// Not here any more: there are copies elsewhere.
+    Elsewhere,
+}
+
+impl SegmentState {
+    pub(crate) const fn code(self) -> i64 {
+        match self {
+            Self::Open => 0,
+            Self::Closed => 1,
+            Self::Going => 2,
+            Self::Elsewhere => 3,
+        }
+    }
+
+    pub(crate) const fn of(code: i64) -> Self {
+        match code {
+            0 => Self::Open,
+            2 => Self::Going,
+            3 => Self::Elsewhere,
+            _ => Self::Closed,
+        }
+    }
+}
+
+/// The number of a stream in the index, and its chain; made if it is new.
+pub(crate) fn stream(of: &Connection, key: &ChannelKey) -> Result<(i64, [u8; 32]), ArchiveError> {
+    let camera = &key.camera;
+    let names = params![
+        camera.commune.as_str(),
+        camera.camera.as_str(),
+        key.profile.as_str()
+    ];
+    let found = of
+        .prepare_cached(
+            "SELECT number, chain FROM stream WHERE commune = ?1 AND camera = ?2 AND profile = ?3",
+        )?
+        .query_row(names, |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    of.prepare_cached(
+        "INSERT INTO stream (commune, camera, profile, chain) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![
+        camera.commune.as_str(),
+        camera.camera.as_str(),
+        key.profile.as_str(),
+        NO_CHAIN
+    ])?;
+    Ok((of.last_insert_rowid(), NO_CHAIN))
+}
+
+/// The number of a stream, if anything was ever recorded of it.
+pub(crate) fn known(of: &Connection, key: &ChannelKey) -> Result<Option<i64>, ArchiveError> {
+    let camera = &key.camera;
+    Ok(of
+        .prepare_cached(
+            "SELECT number FROM stream WHERE commune = ?1 AND camera = ?2 AND profile = ?3",
+        )?
+        .query_row(
+            params![
+                camera.commune.as_str(),
+                camera.camera.as_str(),
+                key.profile.as_str()
+            ],
+            |row| row.get(0),
+        )
+        .optional()?)
+}
+
+/// All streams that anything was ever recorded of.
+pub(crate) fn streams(of: &Connection) -> Result<Vec<(i64, ChannelKey)>, ArchiveError> {
+    let mut all = of.prepare_cached("SELECT number, commune, camera, profile FROM stream")?;
+    let all = all.query_map([], |row| {
+        let names: (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((row.get(0)?, names))
+    })?;
+    let mut streams = Vec::new();
+    for one in all {
+        let (number, (commune, camera, profile)) = one?;
+        let key = key(&commune, &camera, &profile)
+            .ok_or_else(|| ArchiveError::Damaged(format!("no stream is called {camera}")))?;
+        streams.push((number, key));
+    }
+    Ok(streams)
+}
+
+/// A stream by its names.
+pub(crate) fn key(commune: &str, camera: &str, profile: &str) -> Option<ChannelKey> {
+    let camera = taimat_base::CameraKey::new(commune.parse().ok()?, camera.parse().ok()?);
+    Some(ChannelKey::new(camera, layout::profile(profile)?))
+}
+
+/// The number of what a segment begins with.
+pub(crate) fn format(of: &Connection, init: &[u8]) -> Result<i64, ArchiveError> {
+    let found = of
+        .prepare_cached("SELECT number FROM format WHERE init = ?1")?
+        .query_row([init], |row| row.get(0))
+        .optional()?;
+    if let Some(found) = found {
+        return Ok(found);
+    }
+    of.prepare_cached("INSERT INTO format (init) VALUES (?1)")?
+        .execute([init])?;
+    Ok(of.last_insert_rowid())
+}
+
+/// Something that is to be written once the media it speaks of is on the disk. It may be tried twice.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// A segment has begun.
+    Begun {
+        id: u64,
+        stream: i64,
+        init: Vec<u8>,
+        start: i64,
+        bytes: u64,
+        key: bool,
+        chain: [u8; 32],
+        mode: i64,
+    },
+    /// A part was appended to it.
+    Part {
+        id: u64,
+        n: u32,
+        packed: Vec<u8>,
+        end: i64,
+        bytes: u64,
+    },
+    /// It is complete.
+    Closed {
+        id: u64,
+        stream: i64,
+        parts: Vec<u8>,
+        watched: bool,
+        chain: [u8; 32],
+    },
+    /// Nothing is there from then on.
+    GapBegun {
+        stream: i64,
+        start: i64,
+        reason: &'static str,
+    },
+    /// Something is there again.
+    GapEnded {
+        stream: i64,
+        end: i64,
+        /// If it was not said to have begun.
+        start: i64,
+        reason: &'static str,
+    },
+}
+
+impl Change {
+    pub(crate) fn apply(&self, to: &Connection) -> Result<(), ArchiveError> {
+        match self {
+            Self::Begun {
+                id,
+                stream,
+                init,
+                start,
+                bytes,
+                key,
+                chain,
+                mode,
+            } => {
+                let format = format(to, init)?;
+                to.prepare_cached(
+                    "INSERT INTO segment \
+                     (id, stream, format, start, end, bytes, state, key, watched, mode, asks, until, \
+                      worth, chain) \
+                     VALUES (?1, ?2, ?3, ?4, ?4, ?5, 0, ?6, 0, ?7, 0, 0, 0, ?8)",
+                )?
+                .execute(params![id, stream, format, start, bytes, key, mode, chain])?;
+            }
+            Self::Part {
+                id,
+                n,
+                packed,
+                end,
+                bytes,
+            } => {
+                to.prepare_cached("INSERT INTO part (segment, n, packed) VALUES (?1, ?2, ?3)")?
+                    .execute(params![id, n, packed])?;
+                to.prepare_cached("UPDATE segment SET end = ?2, bytes = ?3 WHERE id = ?1")?
+                    .execute(params![id, end, bytes])?;
+            }
+            Self::Closed {
+                id,
+                stream,
+                parts,
+                watched,
+                chain,
+            } => {
+                to.prepare_cached(
+                    "UPDATE segment SET state = 1, asks = 1, parts = ?2, watched = ?3 \
+                     WHERE id = ?1",
+                )?
+                .execute(params![id, parts, watched])?;
+                to.prepare_cached("DELETE FROM part WHERE segment = ?1")?
+                    .execute([id])?;
+                to.prepare_cached("UPDATE stream SET chain = ?2 WHERE number = ?1")?
+                    .execute(params![stream, chain])?;
+            }
+            Self::GapBegun {
+                stream,
+                start,
+                reason,
+            } => {
+                to.prepare_cached(
+                    "INSERT OR REPLACE INTO gap (stream, start, end, reason) \
+                     VALUES (?1, ?2, NULL, ?3)",
+                )?
+                .execute(params![stream, start, reason])?;
+            }
+            Self::GapEnded {
+                stream,
+                end,
+                start,
+                reason,
+            } => {
+                let ended = to
+                    .prepare_cached(
+                        "UPDATE gap SET end = max(?2, start) WHERE stream = ?1 AND end IS NULL",
+                    )?
+                    .execute(params![stream, end])?;
+                if ended == 0 && end > start {
+                    to.prepare_cached(
+                        "INSERT OR REPLACE INTO gap (stream, start, end, reason) \
+                         VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .execute(params![stream, start, end, reason])?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Notes that nothing is between two moments any more; what lies beside it with the same reason is one with
+/// it.
+pub(crate) fn gap(
+    to: &Connection,
+    stream: i64,
+    (mut start, mut end): (i64, i64),
+    reason: &str,
+) -> Result<(), ArchiveError> {
+    const NEAR: i64 = 2_000_000;
+    let before: Option<i64> = to
+        .prepare_cached(
+            "SELECT start FROM gap WHERE stream = ?1 AND reason = ?2 AND start <= ?3 \
+             AND end BETWEEN ?3 - ?4 AND ?5 ORDER BY start DESC LIMIT 1",
+        )?
+        .query_row(params![stream, reason, start, NEAR, end], |row| row.get(0))
+        .optional()?;
+    if let Some(before) = before {
+        to.prepare_cached("DELETE FROM gap WHERE stream = ?1 AND start = ?2")?
+            .execute([stream, before])?;
+        start = before;
+    }
+    let after: Option<(i64, i64)> = to
+        .prepare_cached(
+            "SELECT start, end FROM gap WHERE stream = ?1 AND reason = ?2 \
+             AND start BETWEEN ?3 AND ?4 + ?5 AND end IS NOT NULL ORDER BY start LIMIT 1",
+        )?
+        .query_row(params![stream, reason, start, end, NEAR], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    if let Some((next, until)) = after {
+        to.prepare_cached("DELETE FROM gap WHERE stream = ?1 AND start = ?2")?
+            .execute([stream, next])?;
+        end = end.max(until);
+    }
+    to.prepare_cached(
+        "INSERT OR REPLACE INTO gap (stream, start, end, reason) VALUES (?1, ?2, ?3, ?4)",
+    )?
+    .execute(params![stream, start, end, reason])?;
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! Takes what cameras give and has it written: looks at all streams ten times a second.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use taimat_contract::UnixMicros;
+use taimat_hub::{Channel, ChannelKey, Cursor, Hub, Read, Reader, SourceState};
+use taimat_media::{AccessUnit, TrackKind};
+
+use crate::assemble::Assembler;
+use crate::config::Mode;
+use crate::error::ArchiveError;
+use crate::load::{Load, StreamLoad};
+use crate::metrics::ArchiveMetrics;
+use crate::part::Part;
+use crate::reason::GapReason;
+use crate::recording::{Recording, Step};
+use crate::volume::Volume;
+use crate::watching::Watching;
+
+/// Units that are taken of a stream at once: what comes faster has to wait for the next look.
+const AT_ONCE: usize = 2000;
+/// How far back a source may begin anew and still be waited for: its oldest pictures were recorded.
+const AGAIN: i64 = 60_000_000;
+
+/// What is to be recorded of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) mode: Mode,
+    /// Why nothing is recorded although it should be.
+    pub(crate) refused: Option<GapReason>,
+}
+
+/// All streams, and what is to be recorded of them.
+pub(crate) type AllWanted = HashMap<ChannelKey, Wanted>;
+
+#[derive(Debug)]
+struct Joined {
+    channel: Arc<Channel>,
+    cursor: Cursor<AccessUnit>,
+    /// The camera runs as long as it is recorded.
+    _reader: Reader,
+    /// What is older was recorded before.
+    after: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Source {
+    recording: Recording,
+    assembler: Assembler,
+    joined: Option<Joined>,
+    load: StreamLoad,
+}
+
+/// The streams that are recorded.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    hub: Arc<Hub>,
+    volume: Arc<Volume>,
+    watching: Arc<dyn Watching>,
+    load: Arc<Load>,
+    ids: AtomicU64,
+    sources: HashMap<ChannelKey, Source>,
+    metrics: ArchiveMetrics,
+}
+
+impl Recorder {
+    /// `next` is the first number that no segment has.
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        volume: Arc<Volume>,
+        watching: Arc<dyn Watching>,
+        load: Arc<Load>,
+        next: u64,
+        metrics: ArchiveMetrics,
+    ) -> Self {
+        Self {
+            hub,
+            volume,
+            watching,
+            load,
+            ids: AtomicU64::new(next),
+            sources: HashMap::new(),
+            metrics,
+        }
+    }
+
+    /// Streams that are not known yet.
+    pub(crate) fn unknown(&self, wanted: &AllWanted) -> Vec<ChannelKey> {
+        let new = wanted.keys().filter(|key| !self.sources.contains_key(*key));
+        new.cloned().collect()
+    }
+
+    /// A stream's number in the index, and when the newest of it was over.
+    pub(crate) fn learn(&mut self, key: ChannelKey, number: i64, end: Option<i64>) {
+        let source = Source {
+            recording: Recording::new(key.clone(), number, end),
+            assembler: Assembler::default(),
+            joined: None,
+            load: self.load.stream(),
+        };
+        self.sources.insert(key, source);
+    }
+
+    /// Looks at all streams.
+    pub(crate) fn poll(&mut self, now: Instant, wall: UnixMicros, wanted: &AllWanted) {
+        self.failures();
+        let gone: HashSet<ChannelKey> = self
+            .sources
+            .keys()
+            .filter(|key| !wanted.contains_key(*key))
+            .cloned()
+            .collect();
+        for key in gone {
+            if let Some(mut source) = self.sources.remove(&key) {
+                self.end(&mut source);
+            }
+        }
+        let keys: Vec<ChannelKey> = self.sources.keys().cloned().collect();
+        for key in keys {
+            let (Some(mut source), Some(wanted)) = (self.sources.remove(&key), wanted.get(&key))
+            else {
+                continue;
+            };
+            self.look(&mut source, *wanted, now, wall);
+            self.sources.insert(key, source);
+        }
+    }
+
+    /// Nothing more is recorded: what there is is written.
+    pub(crate) fn stop(&mut self) {
+        let keys: Vec<ChannelKey> = self.sources.keys().cloned().collect();
+        for key in keys {
+            if let Some(mut source) = self.sources.remove(&key) {
+                self.end(&mut source);
+            }
+        }
+    }
+
+    fn end(&self, source: &mut Source) {
+        let part = source.assembler.finish();
+        let mut steps = Vec::new();
+        if let Some(part) = part {
+            self.keep(source, part, Mode::Continuous, &mut steps);
+        }
+        source.recording.close(&mut steps);
+        self.run(source, steps);
+    }
+
+    /// Segments that the disk did not take.
+    fn failures(&mut self) {
+        for failure in self.volume.failures() {
+            let reason = if failure.full {
+                GapReason::DiskFull
+            } else {
+                GapReason::DiskFailed
+            };
+            let hit = self
+                .sources
+                .values_mut()
+                .find(|source| source.recording.segment() == Some(failure.segment));
+            if let Some(source) = hit {
+                self.metrics.lost(source.recording.key(), reason);
+                tracing::warn!(
+                    stream = %source.recording.key(),
+                    error = %failure.error,
+                    "what was recorded can not be written"
+                );
+                source.recording.failed(failure.segment, reason);
+            }
+        }
+    }
+
+    fn look(&self, source: &mut Source, wanted: Wanted, now: Instant, wall: UnixMicros) {
+        let mut steps = Vec::new();
+        let off = match wanted.mode {
+            Mode::Off => Some(GapReason::Off),
+            Mode::OnEvent | Mode::Continuous => wanted.refused,
+        };
+        if let Some(why) = off {
+            if source.joined.take().is_some() {
+                if let Some(part) = source.assembler.finish() {
+                    self.keep(source, part, Mode::Continuous, &mut steps);
+                }
+                source.recording.close(&mut steps);
+            }
+            source.recording.because(Some(why));
+            source.recording.idle(wall.0, why, &mut steps);
+            return self.run(source, steps);
+        }
+        if source.joined.is_none() {
+            source.joined = self.join(source.recording.key(), source.recording.end());
+        }
+        let watched = self.watching.is_watched(&source.recording.key().camera);
+        source.recording.watched(watched);
+        let parts = self.parts(source, now);
+        for part in parts {
+            self.keep(source, part, wanted.mode, &mut steps);
+            // One after the other: the load of each is known before the next.
+            self.run(source, std::mem::take(&mut steps));
+        }
+        let why = match source.joined.as_ref().map(|j| j.channel.status().state) {
+            Some(SourceState::Live) => GapReason::PicturesMissing,
+            _ => GapReason::CameraLost,
+        };
+        source.recording.idle(wall.0, why, &mut steps);
+        self.run(source, steps);
+    }
+
+    fn join(&self, key: &ChannelKey, end: Option<i64>) -> Option<Joined> {
+        let channel = self.hub.get(key)?;
+        Some(Joined {
+            cursor: channel.read(),
+            _reader: channel.join(),
+            after: end,
+            channel,
+        })
+    }
+
+    /// What has come since it was looked before.
+    fn parts(&self, source: &mut Source, now: Instant) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let Some(joined) = &mut source.joined else {
+            return parts;
+        };
+        let info = joined.channel.info();
+        let audio = info.as_ref().and_then(|info| info.audio.as_ref());
+        for _ in 0..AT_ONCE {
+            match joined.cursor.try_next() {
+                None => break,
+                Some(Read::Item(_, unit)) => {
+                    if !joined.is_new(&unit) {
+                        continue;
+                    }
+                    parts.extend(source.assembler.push(&unit, audio));
+                }
+                Some(Read::Lost(_)) => {
+                    parts.extend(source.assembler.finish());
+                    source.recording.missing(GapReason::PicturesMissing);
+                }
+                Some(Read::Closed) => {
+                    parts.extend(source.assembler.finish());
+                    source.joined = None;
+                    break;
+                }
+            }
+        }
+        parts.extend(source.assembler.tick(now));
+        parts
+    }
+
+    /// Puts a part on its way to the disk, if that keeps up.
+    fn keep(&self, source: &mut Source, part: Part, mode: Mode, steps: &mut Vec<Step>) {
+        let watched = self.watching.is_watched(&source.recording.key().camera);
+        let next = || self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut taken = Vec::new();
+        match source.recording.take(part, mode, watched, next, &mut taken) {
+            Ok(()) => steps.extend(taken),
+            Err(error) => {
+                tracing::warn!(stream = %source.recording.key(), %error, "a part can not be kept");
+                self.metrics
+                    .lost(source.recording.key(), GapReason::Damaged);
+            }
+        }
+    }
+
+    fn run(&self, source: &mut Source, steps: Vec<Step>) {
+        for step in steps {
+            if let Err(error) = self.step(source, step) {
+                tracing::debug!(stream = %source.recording.key(), %error, "not written");
+                self.metrics
+                    .lost(source.recording.key(), GapReason::DiskSlow);
+                let mut close = Vec::new();
+                source.recording.lost(GapReason::DiskSlow, &mut close);
+                for step in close {
+                    // If that does not get through either, it is found from the file.
+                    drop(self.step(source, step));
+                }
+                return;
+            }
+        }
+    }
+
+    fn step(&self, source: &Source, step: Step) -> Result<(), ArchiveError> {
+        match step {
+            Step::Begin(beginning) => self.volume.begin(beginning),
+            Step::Append(id, part) => {
+                let slow = || ArchiveError::Refused("the disk does not keep up".into());
+                let waiting = source.load.room(part.row.bytes()).ok_or_else(slow)?;
+                self.volume.append(id, part, waiting)
+            }
+            Step::Close { id, watched } => self.volume.close(id, watched),
+            Step::Note(change) => self.volume.change(change),
+        }
+    }
+}
+
+impl Joined {
+    /// Whether it was not recorded before: who joins anew is given what the hub has kept.
+    fn is_new(&mut self, unit: &AccessUnit) -> bool {
+        let Some(after) = self.after else {
+            return true;
+        };
+        let at = UnixMicros::from(unit.wall_time).0;
+        let again = at < after && after - at < AGAIN;
+        let begins = unit.track == TrackKind::Video && unit.keyframe;
+        if again || !begins {
+            return false;
+        }
+        self.after = None;
+        true
+    }
+}

@@ -1,0 +1,10 @@
+//! The disk that is recorded to: one thread appends, syncs once a second for all, and writes the index after
+//! that. So the index never names what may not be there.
+
+mod appending;
+mod sync;
+mod thread;
+
+pub(crate) use appending::{Appended, Beginning};
+pub(crate) use sync::Syncing;
+pub(crate) use thread::{Failure, Volume, VolumeMetrics};

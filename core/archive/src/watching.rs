@@ -1,0 +1,22 @@
+//! What the room is given by the house: it knows none of it.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use taimat_base::CameraKey;
+use taimat_contract::Policies;
+
+/// Who knows whether a detector looks.
+pub trait Watching: Send + Sync + Debug {
+    /// Whether a detector looks at a camera now. Does not wait.
+    fn is_watched(&self, camera: &CameraKey) -> bool;
+}
+
+/// Who is asked.
+#[derive(Debug, Clone)]
+pub struct ArchiveSurroundings {
+    /// Who knows whether a detector looks.
+    pub watching: Arc<dyn Watching>,
+    /// The communes' policies.
+    pub policies: Arc<dyn Policies>,
+}
