@@ -142,4 +142,7 @@ pub enum Unanswered {
     /// More questions wait for it than may.
     #[error("too many questions wait for the plugin")]
     Busy,
+    /// The question itself is against the contract: it was not asked.
+    #[error("not asked: {0}")]
+    Unasked(String),
 }

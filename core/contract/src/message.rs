@@ -56,7 +56,7 @@ pub struct HttpResponse {
     pub status: u16,
     /// Keys in lower case; at most 64.
     pub headers: Vec<Attribute>,
-    /// The first 64 KiB.
+    /// The first 64 KiB, or 1 MiB for a backend's list.
     pub body: Vec<u8>,
 }
 

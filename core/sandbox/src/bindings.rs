@@ -21,15 +21,17 @@ pub mod v0_3 {
         inline: "
             package taimat:host;
             world served {
-                include taimat:plugin/base@0.3.0;
-                import taimat:plugin/frames@0.3.0;
-                import taimat:plugin/events@0.3.0;
-                import taimat:plugin/http@0.3.0;
-                import taimat:plugin/message@0.3.0;
-                export taimat:plugin/detector@0.3.0;
-                export taimat:plugin/policy@0.3.0;
-                export taimat:plugin/alerter@0.3.0;
-                export taimat:plugin/upkeep@0.3.0;
+                include taimat:plugin/base@0.3.1;
+                import taimat:plugin/frames@0.3.1;
+                import taimat:plugin/events@0.3.1;
+                import taimat:plugin/http@0.3.1;
+                import taimat:plugin/message@0.3.1;
+                export taimat:plugin/detector@0.3.1;
+                export taimat:plugin/policy@0.3.1;
+                export taimat:plugin/alerter@0.3.1;
+                export taimat:plugin/upkeep@0.3.1;
+                export taimat:plugin/storage@0.3.1;
+                export taimat:plugin/backend@0.3.1;
             }",
         world: "taimat:host/served",
         exports: { default: async },

@@ -58,13 +58,17 @@ use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CommuneId, PluginId};
 use taimat_contract::{
-    Alerter, Alerters, DetectionSink, FrameSource, Kind, Policies, Policy, SettingsSchema,
+    Alerter, Alerters, Backend, Backends, DetectionSink, FrameSource, Kind, Policies, Policy,
+    SettingsSchema, Storage, Storages,
 };
 use tokio::runtime::Runtime;
 
 use compile::{Compiler, Where};
+use desk::Desk;
 use kinds::alerter::AlerterHandle;
+use kinds::backend::BackendHandle;
 use kinds::policy::PolicyHandle;
+use kinds::storage::StorageHandle;
 use metrics::PluginFamilies;
 use plugin::PluginHandle;
 use proven::ProvenComponents;
@@ -79,7 +83,7 @@ pub use status::{ComponentStatus, LastError, PluginStatus, RunStatus, Usage};
 pub use surface::Surface;
 pub use tail::{Level, Line};
 pub use trial::{Trial, TrialError, settings_schema};
-pub use trial_asked::{AlerterTrial, PolicyTrial};
+pub use trial_asked::{AlerterTrial, PolicyTrial, StorageTrial};
 pub use version::ContractVersion;
 
 /// How the sandbox runs.
@@ -294,21 +298,40 @@ impl Drop for Sandbox {
     }
 }
 
-impl Policies for Sandbox {
-    fn policy(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Policy>> {
+impl Sandbox {
+    /// Where a plugin is asked, if it is one of this kind.
+    fn desk(&self, commune: &CommuneId, name: &PluginId, kind: Kind) -> Option<Arc<Desk>> {
         let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
         let handle = plugins.get(&(commune.clone(), name.clone()))?;
-        let desk = handle.is(Kind::Policy).then(|| Arc::clone(&handle.desk))?;
+        handle.is(kind).then(|| Arc::clone(&handle.desk))
+    }
+}
+
+impl Policies for Sandbox {
+    fn policy(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Policy>> {
+        let desk = self.desk(commune, name, Kind::Policy)?;
         Some(Arc::new(PolicyHandle(desk)))
     }
 }
 
 impl Alerters for Sandbox {
     fn alerter(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Alerter>> {
-        let plugins = self.plugins.lock().unwrap_or_else(|e| e.into_inner());
-        let handle = plugins.get(&(commune.clone(), name.clone()))?;
-        let desk = handle.is(Kind::Alerter).then(|| Arc::clone(&handle.desk))?;
+        let desk = self.desk(commune, name, Kind::Alerter)?;
         Some(Arc::new(AlerterHandle(desk)))
+    }
+}
+
+impl Storages for Sandbox {
+    fn storage(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Storage>> {
+        let desk = self.desk(commune, name, Kind::Storage)?;
+        Some(Arc::new(StorageHandle(desk)))
+    }
+}
+
+impl Backends for Sandbox {
+    fn backend(&self, commune: &CommuneId, name: &PluginId) -> Option<Arc<dyn Backend>> {
+        let desk = self.desk(commune, name, Kind::Backend)?;
+        Some(Arc::new(BackendHandle(desk)))
     }
 }
 

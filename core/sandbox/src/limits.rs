@@ -71,7 +71,7 @@ impl Default for Limits {
 
 impl Limits {
     /// What a kind has if nobody says otherwise. A policy answers from a page of text; an alerter
-    /// words up to 32 events at once.
+    /// words up to 32 events at once; storage looks at 256 segments; a backend reads a list of up to 1 MiB.
     pub fn of(kind: Kind) -> Self {
         let usual = Self::default();
         match kind {
@@ -84,7 +84,16 @@ impl Limits {
                 volume_bytes: 2 << 20,
                 ..usual
             },
-            _ => usual,
+            Kind::Storage => Self {
+                cpu: Duration::from_millis(50),
+                ..usual
+            },
+            Kind::Backend => Self {
+                cpu: Duration::from_millis(50),
+                volume_bytes: 4 << 20,
+                ..usual
+            },
+            Kind::Detector => usual,
         }
     }
 

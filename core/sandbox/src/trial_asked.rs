@@ -1,4 +1,4 @@
-//! Policies and alerters outside of the router: one instance in the real sandbox, asked by who tries it
+//! Policies, alerters and storage plugins outside of the router: one instance in the real sandbox, asked by who tries it
 //! out. Time comes with the questions only, and so do all facts: the same questions give the same
 //! answers.
 
@@ -9,12 +9,13 @@ use taimat_contract::alerter::{CameraState, Chores, Decision, Sent, Task, Verdic
 use taimat_contract::message::Reply;
 use taimat_contract::policy::RecordingMode;
 use taimat_contract::{
-    Attribute, CommuneFacts, Event, Failure, Kind, Ruling, Situation, UnixMicros,
+    Attribute, CommuneFacts, Event, Failure, Kind, Placement, Review, Ruling, Situation, UnixMicros,
 };
 
 use crate::answers::Answers;
 use crate::kinds::alerter::instance::{AlerterQuestion, AlerterReply, ReadyAlerter, Tend};
 use crate::kinds::policy::instance::{PolicyQuestion, PolicyReply, ReadyPolicy};
+use crate::kinds::storage::instance::ReadyStorage;
 use crate::limits::LimitSettings;
 use crate::tail::Line;
 use crate::trial::{OnTrial, TrialError, Tried};
@@ -159,6 +160,51 @@ impl AlerterTrial {
             AlerterReply::Chores(chores) => Ok(chores),
             _ => Err(other_question()),
         }
+    }
+
+    /// Its version, as its manifest has it.
+    pub fn version(&self) -> &str {
+        &self.tried.version
+    }
+
+    /// Linear memory that it has.
+    pub fn memory_bytes(&self) -> u64 {
+        self.tried.memory_bytes()
+    }
+
+    /// The newest lines that it wrote.
+    pub fn lines(&self) -> Vec<Line> {
+        self.tried.lines()
+    }
+}
+
+/// A storage plugin of a commune, granted all that its manifest asks for.
+#[derive(Debug)]
+pub struct StorageTrial {
+    tried: OnTrial<ReadyStorage>,
+}
+
+impl StorageTrial {
+    /// Loads, starts and configures a packed storage plugin. Compiles it in this process.
+    pub async fn start(
+        bytes: &[u8],
+        settings: &str,
+        facts: &Arc<CommuneFacts>,
+        limits: &LimitSettings,
+    ) -> Result<Self, TrialError> {
+        let tried = Tried {
+            bytes,
+            settings,
+            limits,
+            facts,
+        };
+        let tried = OnTrial::start(tried, Kind::Storage, ReadyStorage::make).await?;
+        Ok(Self { tried })
+    }
+
+    /// Which copies there are to be.
+    pub async fn review(&mut self, review: &Review) -> Result<Vec<Placement>, Failure> {
+        self.tried.guest.answer(review).await
     }
 
     /// Its version, as its manifest has it.

@@ -20,7 +20,7 @@ impl ContractVersion {
     /// For messages.
     pub(crate) const RANGE: &str = "0.1, 0.2 and 0.3";
     /// The newest, for which the present SDKs build.
-    pub(crate) const NEWEST: &str = "0.3.0";
+    pub(crate) const NEWEST: &str = "0.3.1";
 
     /// The version that `0.2.7` belongs to.
     pub(crate) fn of(version: &str) -> Option<Self> {
@@ -38,7 +38,7 @@ impl ContractVersion {
         match self {
             Self::V0_1 => "0.1.0",
             Self::V0_2 => "0.2.0",
-            Self::V0_3 => "0.3.0",
+            Self::V0_3 => "0.3.1",
         }
     }
 }

@@ -291,7 +291,7 @@ async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
         ),
         (
             "a future version",
-            renamed("@0.3.0", "@0.9.0"),
+            renamed("@0.3.1", "@0.9.0"),
             "taimat:plugin@0.9.0; this router serves 0.1, 0.2 and 0.3",
         ),
         (

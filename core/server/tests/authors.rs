@@ -76,7 +76,7 @@ fn from_nothing_to_a_detector_that_is_tested() {
     succeeds(&taimat(&folder, &["plugin", "build"]));
     let inspected = succeeds(&taimat(&folder, &["plugin", "inspect", "my-detector.wasm"]));
     assert!(
-        inspected.contains("world      taimat:plugin/detector-plugin@0.3.0")
+        inspected.contains("world      taimat:plugin/detector-plugin@0.3.1")
             && inspected.contains("grant = { frames = { width = 640, fps = 5 } }"),
         "{inspected}"
     );

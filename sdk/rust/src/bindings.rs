@@ -17,9 +17,13 @@
 #[doc(hidden)]
 pub mod alerter;
 #[doc(hidden)]
+pub mod backend;
+#[doc(hidden)]
 pub mod detector;
 #[doc(hidden)]
 pub mod policy;
+#[doc(hidden)]
+pub mod storage;
 
 wit_bindgen::generate!({
     path: "../../wit/plugin.wit",

@@ -39,6 +39,7 @@
 //! tested natively: [`testing::frame`] makes frames of pixels.
 
 pub mod alerter;
+pub mod backend;
 pub mod bindings;
 mod commune;
 mod detection;
@@ -53,6 +54,7 @@ pub mod kernels;
 mod memory;
 pub mod policy;
 pub mod rules;
+pub mod storage;
 pub mod testing;
 pub mod tracks;
 pub mod words;

@@ -1,11 +1,11 @@
-//! Frames of pixels, communes and events, for native unit tests.
+//! Frames of pixels, communes, events and segments, for native unit tests.
 
 use std::rc::Rc;
 
 use crate::bindings::taimat::plugin::types::{Attribute, Detection, Severity};
 use crate::commune::{CameraFacts, TargetFacts};
 use crate::frame::Frame;
-use crate::{alerter, policy};
+use crate::{alerter, policy, storage};
 
 pub use crate::memory::{Memory, Picture};
 pub use crate::written::Commune;
@@ -130,6 +130,34 @@ pub fn situation(now: i64) -> policy::Situation {
         told: Vec::new(),
         others: Vec::new(),
         same_last_hour: 1,
+    }
+}
+
+/// A minute of a camera that a detector looked at without seeing anything, for storage plugins. It is
+/// nowhere yet.
+pub fn segment(id: u64, camera: &str, start: i64) -> storage::Segment {
+    storage::Segment {
+        id,
+        camera: camera.into(),
+        start,
+        duration_ms: 60_000,
+        size: 15_000_000,
+        watched: true,
+        kinds: Vec::new(),
+        highest: None,
+        held: false,
+        keep_until: None,
+        copies: Vec::new(),
+    }
+}
+
+/// A place without end, for storage plugins.
+pub fn place(name: &str) -> storage::Target {
+    storage::Target {
+        name: name.into(),
+        used: 0,
+        quota: None,
+        healthy: true,
     }
 }
 

@@ -16,8 +16,10 @@ use crate::message::ChannelKind;
 pub enum Kind {
     /// Looks at frames.
     Detector,
-    /// Decides where segments go.
+    /// Says where recordings are kept, and how long.
     Storage,
+    /// Speaks the protocol of a place where recordings are kept.
+    Backend,
     /// Tells people.
     Alerter,
     /// Says who may do what.
@@ -29,6 +31,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Detector => "detector",
             Self::Storage => "storage",
+            Self::Backend => "backend",
             Self::Alerter => "alerter",
             Self::Policy => "policy",
         })
@@ -173,11 +176,16 @@ impl FromStr for Manifest {
                 ));
             }
         }
-        if plugin.kind != Kind::Alerter && !requests.channels.is_empty() {
+        let sends = matches!(plugin.kind, Kind::Alerter | Kind::Backend);
+        if !sends && !requests.channels.is_empty() {
             let kind = plugin.kind;
             return Err(format!(
-                "requests.channels: alerters send, a {kind} does not"
+                "requests.channels: alerters and backends send, a {kind} does not"
             ));
+        }
+        let other = |kind: &ChannelKind| *kind != ChannelKind::Http;
+        if plugin.kind == Kind::Backend && requests.channels.iter().any(other) {
+            return Err("requests.channels: backends speak http only".into());
         }
         if let Some(frames) = requests.frames
             && !((16..=3840).contains(&frames.width) && (1..=60).contains(&frames.fps))
@@ -242,6 +250,13 @@ mod tests {
         assert!(wrong("fps = 5", "fps = 500").contains("fps 1 to 60"));
         let sends = wrong("state = \"1MiB\"", "channels = [\"http\"]");
         assert!(sends.contains("a detector does not"), "{sends}");
+        let backend = |asks: &str| {
+            let text = EXAMPLE.replace("\"detector\"", "\"backend\"");
+            text.replace("state = \"1MiB\"", asks).parse::<Manifest>()
+        };
+        assert!(backend("channels = [\"http\"]").is_ok());
+        let mails = backend("channels = [\"mail\"]").unwrap_err();
+        assert!(mails.contains("http only"), "{mails}");
         let pigeon = wrong("state = \"1MiB\"", "channels = [\"pigeon\"]");
         assert!(pigeon.contains("pigeon"), "{pigeon}");
         assert!(wrong("[limits]", "[limit]").contains("line 12"));

@@ -18,7 +18,16 @@ pub(crate) struct ChannelGrant {
 impl ChannelGrant {
     /// Whether a message may go out.
     pub(crate) fn admit(&self, message: &Outgoing, plugin: &PluginId) -> Result<(), PluginError> {
-        let (kind, name) = (message.kind(), message.channel());
+        self.admit_named(message.kind(), message.channel(), plugin)
+    }
+
+    /// The same for what goes by a channel that somebody else has named.
+    pub(crate) fn admit_named(
+        &self,
+        kind: ChannelKind,
+        name: &str,
+        plugin: &PluginId,
+    ) -> Result<(), PluginError> {
         if !self.kinds.contains(&kind) {
             let why =
                 format!("its manifest does not ask for it: channels = [\"{kind}\"] in [requests]");

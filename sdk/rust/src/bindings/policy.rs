@@ -5,16 +5,16 @@ wit_bindgen::generate!({
     inline: "
             package taimat:sdk;
             world policy {
-                import taimat:plugin/types@0.3.0;
-                import taimat:plugin/events@0.3.0;
-                export taimat:plugin/policy@0.3.0;
+                import taimat:plugin/types@0.3.1;
+                import taimat:plugin/events@0.3.1;
+                export taimat:plugin/policy@0.3.1;
             }",
     world: "taimat:sdk/policy",
     pub_export_macro: true,
     export_macro_name: "export_policy",
     default_bindings_module: "taimat_sdk::bindings::policy",
     with: {
-        "taimat:plugin/types@0.3.0": crate::bindings::taimat::plugin::types,
+        "taimat:plugin/types@0.3.1": crate::bindings::taimat::plugin::types,
     },
     generate_all,
 });
