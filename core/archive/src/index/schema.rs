@@ -45,6 +45,8 @@ const TABLES: &str = "
         -- Of the copy here: asked again then, and which go first when room is short.
         until INTEGER NOT NULL,
         worth INTEGER NOT NULL,
+        -- The copy here goes once those elsewhere are there.
+        leaves INTEGER NOT NULL DEFAULT 0,
         -- The chain before its first part.
         chain BLOB NOT NULL,
         -- Its parts, one after the other; while it is being written they are in the table of parts.

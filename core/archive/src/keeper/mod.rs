@@ -1,0 +1,11 @@
+//! Decides what becomes of segments, and does it: asks storage, removes what may go, makes room before there
+//! is none.
+
+mod remove;
+mod review;
+mod space;
+
+pub(crate) use remove::{Removal, remove};
+pub(crate) use review::review;
+pub(crate) use space::{Shortage, make_room, shortages, used};
+pub use space::Space;
