@@ -18,6 +18,7 @@ mod cursor;
 mod entry;
 mod error;
 mod init;
+mod movie;
 mod ntp;
 mod part;
 mod read_init;
@@ -28,6 +29,7 @@ mod trak;
 
 pub use error::{Mp4Error, ReadError};
 pub use init::init;
+pub use movie::{Movie, MoviePart, MovieRequest, MovieRun, movie};
 pub use part::{MAX_PART_HEADER_BYTES, PartTimes, PartTrack, part_header};
 pub use read_init::{MAX_INIT_BYTES, ReadInit, read_init};
 pub use read_part::{ReadPart, ReadTrack, read_part};

@@ -78,11 +78,11 @@ pub fn part_header(
     for (place, before) in places {
         let place = place.ok_or(Mp4Error::Missing("sample in a part"))?;
         let offset = i32::try_from(to_payload + before);
-        let offset = offset.map_err(|_| Mp4Error::TooLarge("a part"))?;
+        let offset = offset.ok().ok_or(Mp4Error::TooLarge("a part"))?;
         b.patch_u32(place, offset.cast_unsigned());
     }
     let length = u32::try_from(payload + HEADER as u64);
-    b.u32(length.map_err(|_| Mp4Error::TooLarge("a part"))?);
+    b.u32(length.ok().ok_or(Mp4Error::TooLarge("a part"))?);
     b.raw(b"mdat");
     if b.len() > MAX_PART_HEADER_BYTES {
         return Err(Mp4Error::TooLarge("a part"));

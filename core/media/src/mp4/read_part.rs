@@ -174,7 +174,9 @@ fn run(
     }
     let count = trun.u32()? as usize;
     let offset = u64::try_from(trun.i32()?);
-    let offset = offset.map_err(|_| ReadError::Malformed("a negative offset"))?;
+    let offset = offset
+        .ok()
+        .ok_or(ReadError::Malformed("a negative offset"))?;
     let mut first_flags = (said & FIRST_FLAGS != 0).then(|| trun.u32()).transpose()?;
     let fields = (said & (DURATIONS | SIZES | FLAGS | SHIFTS)).count_ones() as usize;
     // So many samples are there, whatever the count says: memory is bounded by the bytes.

@@ -32,7 +32,9 @@ impl Mp4Track {
     }
 
     fn described(timescale: u32, entry: Vec<u8>) -> Result<Self, Mp4Error> {
-        Self::of_entry(timescale, &entry).map_err(|_| Mp4Error::Mismatch("a sample entry"))
+        Self::of_entry(timescale, &entry)
+            .ok()
+            .ok_or(Mp4Error::Mismatch("a sample entry"))
     }
 
     /// The track with this sample entry.

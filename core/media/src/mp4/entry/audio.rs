@@ -7,7 +7,7 @@ use crate::codec::{AudioCodec, AudioTrack};
 use crate::g711;
 
 /// The clock of Opus in every file.
-pub(in super::super) const OPUS_RATE: u32 = 48_000;
+pub(crate) const OPUS_RATE: u32 = 48_000;
 /// Bits of a decoded sample.
 const SAMPLE_BITS: u16 = 16;
 /// The longest AudioSpecificConfig that makes sense; the usual ones have 2 to 10 bytes.
@@ -19,12 +19,12 @@ const DECODER_CONFIG: u8 = 4;
 const DECODER_SPECIFIC: u8 = 5;
 const SL_CONFIG: u8 = 6;
 /// objectTypeIndication: audio of ISO 14496-3.
-pub(in super::super) const MPEG4_AUDIO: u8 = 0x40;
+pub(crate) const MPEG4_AUDIO: u8 = 0x40;
 /// streamType audio, going down, and the reserved bit.
 const AUDIO_STREAM: u8 = 5 << 2 | 1;
 
 /// The entry of a track, and its timescale.
-pub(in super::super) fn entry(track: &AudioTrack) -> Result<(Vec<u8>, u32), Mp4Error> {
+pub(crate) fn entry(track: &AudioTrack) -> Result<(Vec<u8>, u32), Mp4Error> {
     if track.rate == 0 || track.channels == 0 {
         return Err(Mp4Error::Sound("clock or number of channels"));
     }

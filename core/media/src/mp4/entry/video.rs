@@ -20,8 +20,12 @@ const LENGTH_BYTES_LESS_ONE: u8 = 3;
 const SHORT_PROFILES: [u8; 3] = [66, 77, 88];
 
 /// The entry of a track with these parameter sets.
-pub(in super::super) fn entry(params: &VideoParams) -> Result<Vec<u8>, Mp4Error> {
-    let size = |n: u32| u16::try_from(n).map_err(|_| Mp4Error::TooLarge("the picture"));
+pub(crate) fn entry(params: &VideoParams) -> Result<Vec<u8>, Mp4Error> {
+    let size = |n: u32| {
+        u16::try_from(n)
+            .ok()
+            .ok_or(Mp4Error::TooLarge("the picture"))
+    };
     let size = (size(params.width)?, size(params.height)?);
     let mut b = Boxes::default();
     match params.codec {

@@ -1,0 +1,190 @@
+//! The tables of a track (ISO 14496-12 sections 8.6 and 8.7), grown sample by sample in the form in
+//! which they are written.
+
+use std::ops::Range;
+
+use super::super::boxes::Boxes;
+use super::super::error::Mp4Error;
+use super::super::sample::Sample;
+
+/// Equal values one behind the other.
+#[derive(Debug)]
+struct Runs<T>(Vec<(u32, T)>);
+
+impl<T: PartialEq + Copy> Runs<T> {
+    fn push(&mut self, value: T) {
+        match self.0.last_mut() {
+            Some((count, last)) if *last == value => *count += 1,
+            _ => self.0.push((1, value)),
+        }
+    }
+
+    /// Takes the newest value back.
+    fn pop(&mut self) -> Option<T> {
+        let (count, value) = self.0.last_mut()?;
+        let value = *value;
+        *count -= 1;
+        if *count == 0 {
+            self.0.pop();
+        }
+        Some(value)
+    }
+}
+
+/// All tables of one track.
+#[derive(Debug)]
+pub(super) struct Tables {
+    /// When its first sample is decoded, in ticks from the movie's origin.
+    pub(super) start: Option<i64>,
+    /// When its newest sample ends.
+    end: i64,
+    durations: Runs<u32>,
+    shifts: Runs<i32>,
+    shifted: bool,
+    sizes: Vec<u32>,
+    sync: Vec<u32>,
+    /// Samples of each chunk, and their description, counted from one.
+    chunks: Runs<(u32, u32)>,
+    offsets: Vec<u64>,
+}
+
+impl Tables {
+    pub(super) fn new() -> Self {
+        Self {
+            start: None,
+            end: 0,
+            durations: Runs(Vec::new()),
+            shifts: Runs(Vec::new()),
+            shifted: false,
+            sizes: Vec::new(),
+            sync: Vec::new(),
+            chunks: Runs(Vec::new()),
+            offsets: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sizes.len()
+    }
+
+    /// When its newest sample ends, if there is one.
+    pub(super) fn end(&self) -> Option<i64> {
+        self.start.map(|_| self.end)
+    }
+
+    /// By how much the newest sample can end earlier.
+    pub(super) fn slack(&self) -> i64 {
+        let last = self.durations.0.last();
+        last.map_or(0, |(_, duration)| i64::from(*duration) - 1)
+            .max(0)
+    }
+
+    /// Ticks of all samples.
+    pub(super) fn duration(&self) -> u64 {
+        let start = self.start.unwrap_or(self.end);
+        self.end.abs_diff(start)
+    }
+
+    /// The next sample begins at `at`: the newest one lasts until then. Returns when it really begins.
+    pub(super) fn begin(&mut self, at: i64) -> Result<i64, Mp4Error> {
+        let Some(last) = self.durations.pop() else {
+            self.start = Some(at.max(0));
+            self.end = at.max(0);
+            return Ok(self.end);
+        };
+        let before = self.end - i64::from(last);
+        let at = at.max(before + 1);
+        let lasts = u32::try_from(at - before).ok();
+        self.durations
+            .push(lasts.ok_or(Mp4Error::TooLarge("a hole in a track"))?);
+        self.end = at;
+        Ok(at)
+    }
+
+    /// A chunk of samples that begin where the newest one ended.
+    pub(super) fn chunk(
+        &mut self,
+        samples: &[Sample],
+        description: u32,
+        offset: u64,
+    ) -> Result<(), Mp4Error> {
+        let count = |n: usize| u32::try_from(n).ok();
+        let too_many = Mp4Error::TooLarge("the number of samples");
+        let (Some(length), Some(_)) = (count(samples.len()), count(self.len() + samples.len()))
+        else {
+            return Err(too_many);
+        };
+        self.chunks.push((length, description));
+        self.offsets.push(offset);
+        self.sizes.reserve(samples.len());
+        for sample in samples {
+            self.sizes.push(sample.size);
+            if sample.sync {
+                self.sync.push(self.sizes.len() as u32);
+            }
+            self.durations.push(sample.duration);
+            self.shifts.push(sample.shift);
+            self.shifted |= sample.shift != 0;
+            self.end += i64::from(sample.duration);
+        }
+        Ok(())
+    }
+
+    /// Writes them; returns where the offsets of the chunks are.
+    pub(super) fn write(&self, b: &mut Boxes) -> Range<usize> {
+        b.full(*b"stts", 0, 0, |b| {
+            b.count(self.durations.0.len());
+            for (count, duration) in &self.durations.0 {
+                b.u32(*count);
+                b.u32(*duration);
+            }
+        });
+        if self.shifted {
+            // Version 1: they may be negative.
+            b.full(*b"ctts", 1, 0, |b| {
+                b.count(self.shifts.0.len());
+                for (count, shift) in &self.shifts.0 {
+                    b.u32(*count);
+                    b.i32(*shift);
+                }
+            });
+        }
+        // Without this table all are sync samples.
+        if self.sync.len() < self.len() {
+            b.full(*b"stss", 0, 0, |b| {
+                b.count(self.sync.len());
+                for number in &self.sync {
+                    b.u32(*number);
+                }
+            });
+        }
+        b.full(*b"stsc", 0, 0, |b| {
+            b.count(self.chunks.0.len());
+            let mut first = 1;
+            for (count, (samples, description)) in &self.chunks.0 {
+                b.u32(first);
+                b.u32(*samples);
+                b.u32(*description);
+                first += count;
+            }
+        });
+        b.full(*b"stsz", 0, 0, |b| {
+            // Each has a size of its own.
+            b.u32(0);
+            b.count(self.len());
+            for size in &self.sizes {
+                b.u32(*size);
+            }
+        });
+        let mut place = 0..0;
+        b.full(*b"co64", 0, 0, |b| {
+            b.count(self.offsets.len());
+            let start = b.len();
+            for offset in &self.offsets {
+                b.u64(*offset);
+            }
+            place = start..b.len();
+        });
+        place
+    }
+}
