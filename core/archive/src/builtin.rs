@@ -40,11 +40,6 @@ fn worth(severity: Severity) -> u8 {
     }
 }
 
-/// Whether the copy here may go now: nobody holds it, no policy wants it kept.
-pub(crate) fn may_go(segment: &Segment, now: UnixMicros) -> bool {
-    !segment.held && segment.keep_until.is_none_or(|until| until <= now)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,16 +85,5 @@ mod tests {
         assert_eq!(little.until, ring.until);
         let much = place(&segment(Some(Severity::Warning), true), true, keep);
         assert_eq!(much.until.since(START), keep.events + Duration::from_secs(60));
-    }
-
-    #[test]
-    fn what_is_held_or_wanted_stays() {
-        let mut one = segment(None, true);
-        assert!(may_go(&one, START));
-        one.keep_until = Some(START.after(Duration::from_secs(1)));
-        assert!(!may_go(&one, START));
-        assert!(may_go(&one, START.after(Duration::from_secs(1))));
-        one.held = true;
-        assert!(!may_go(&one, START.after(Duration::from_secs(1))));
     }
 }

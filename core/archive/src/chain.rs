@@ -1,14 +1,32 @@
-//! The chain of a camera's parts: who has it can show that no second was taken out or put in between.
+//! The chain of a stream's parts, as `audit` has it.
 
-use sha2::{Digest, Sha256};
+use taimat_audit::{Digest, Link};
+use taimat_hub::ChannelKey;
 
-/// The chain after a part: SHA-256 of the chain before it, the hash of its payload, its start in microseconds
-/// since 1970 and its length in bytes, both as eight bytes, big-endian.
-pub fn next(before: &[u8; 32], hash: &[u8; 32], start: i64, bytes: u64) -> [u8; 32] {
-    let mut all = Sha256::new();
-    all.update(before);
-    all.update(hash);
-    all.update(start.to_be_bytes());
-    all.update(bytes.to_be_bytes());
-    all.finalize().into()
+use crate::packed::PartRow;
+
+/// The chain before the first part of a stream.
+pub(crate) fn beginning(key: &ChannelKey) -> [u8; 32] {
+    let camera = match key.profile {
+        taimat_base::Profile::Main => key.camera.camera.to_string(),
+        // Two streams of one camera are two chains.
+        profile => format!("{}:{profile}", key.camera.camera),
+    };
+    taimat_audit::beginning(key.camera.commune.as_str(), &camera).0
+}
+
+/// The chain after a part.
+pub(crate) fn after(before: &[u8; 32], part: &PartRow) -> [u8; 32] {
+    taimat_audit::after(&Digest(*before), &link(part)).0
+}
+
+/// What a part adds to the chain.
+pub(crate) fn link(part: &PartRow) -> Link {
+    let start_utc_ms = part.start.div_euclid(1000);
+    let end = part.end.div_euclid(1000);
+    Link {
+        leaf: Digest(part.hash),
+        start_utc_ms,
+        duration_ms: u64::try_from(end - start_utc_ms).unwrap_or(0),
+    }
 }

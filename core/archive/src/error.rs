@@ -40,6 +40,9 @@ pub enum ArchiveError {
     /// It can not be packed.
     #[error(transparent)]
     Mp4(#[from] Mp4Error),
+    /// What people did can not be written down.
+    #[error("the log of what people did: {0}")]
+    Audit(#[from] taimat_audit::AuditError),
     /// There is no such thing.
     #[error("there is no such recording")]
     Unknown,

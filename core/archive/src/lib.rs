@@ -5,28 +5,45 @@
 //! Not here: who may see it (`api`), what an export is signed with (`evidence`), what a storage plugin is
 //! (`contract`), how it is run (`sandbox`).
 
+mod archive;
 mod assemble;
+mod builtin;
 mod chain;
 mod chain_box;
 mod config;
 mod error;
+mod facts;
+mod holds;
 mod index;
+mod keeper;
+mod keeping;
 mod layout;
 mod load;
+mod marks;
 mod metrics;
+mod modes;
 mod packed;
 mod part;
 mod reason;
+mod rebuild;
 mod recorder;
 mod recording;
 mod recover;
+mod run;
 mod scan;
 mod sound;
 mod ticks;
+mod trouble;
 mod volume;
 mod watching;
 
+pub use archive::Archive;
 pub use config::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
 pub use error::ArchiveError;
+pub use facts::LOCAL;
+pub use holds::{Hold, NewHold};
+pub use keeper::Space;
+pub use marks::{Mark, TakeOrder};
 pub use reason::GapReason;
+pub use trouble::{Trouble, TroubleKind};
 pub use watching::{ArchiveSurroundings, Watching};

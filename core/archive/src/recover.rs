@@ -66,6 +66,7 @@ fn removals(root: &Path, index: &Connection, found: &mut Found) -> Result<(), Ar
             (segment.start, segment.end),
             GapReason::Evicted.as_str(),
         )?;
+        rows::forget_bytes(index, segment.id)?;
         index.execute("DELETE FROM segment WHERE id = ?1", [segment.id])?;
         index.execute("DELETE FROM part WHERE segment = ?1", [segment.id])?;
         found.removed += 1;
@@ -196,15 +197,15 @@ fn finish(
     let mut chain = segment.chain;
     for part in parts {
         part.pack(&mut packed);
-        chain = chain::next(&chain, &part.hash, part.start, part.payload());
+        chain = chain::after(&chain, part);
     }
     index.execute(
         "UPDATE segment SET state = 1, asks = 1, parts = ?2, bytes = ?3, end = ?4 WHERE id = ?1",
         params![segment.id, packed, bytes, last.end],
     )?;
     index.execute(
-        "UPDATE stream SET chain = ?2 WHERE number = ?1",
-        params![segment.stream, chain],
+        "UPDATE stream SET chain = ?2, bytes = bytes + ?3 WHERE number = ?1",
+        params![segment.stream, chain, bytes],
     )?;
     Ok(())
 }

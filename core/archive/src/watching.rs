@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use taimat_base::CameraKey;
 use taimat_contract::Policies;
+use taimat_contract::storage::Storages;
 
 /// Who knows whether a detector looks.
 pub trait Watching: Send + Sync + Debug {
@@ -19,4 +20,6 @@ pub struct ArchiveSurroundings {
     pub watching: Arc<dyn Watching>,
     /// The communes' policies.
     pub policies: Arc<dyn Policies>,
+    /// The communes' storage plugins.
+    pub storages: Arc<dyn Storages>,
 }

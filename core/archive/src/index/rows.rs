@@ -3,11 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, params};
 use taimat_hub::ChannelKey;
 
+use crate::chain;
 use crate::error::ArchiveError;
 use crate::layout;
-
-/// The chain of a stream of which nothing was ever recorded.
-pub(crate) const NO_CHAIN: [u8; 32] = [0; 32];
 
 /// How it stands with a segment's file here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +57,7 @@ pub(crate) fn stream(of: &Connection, key: &ChannelKey) -> Result<(i64, [u8; 32]
     if let Some(found) = found {
         return Ok(found);
     }
+    let chain = chain::beginning(key);
     of.prepare_cached(
         "INSERT INTO stream (commune, camera, profile, chain) VALUES (?1, ?2, ?3, ?4)",
     )?
@@ -66,9 +65,9 @@ pub(crate) fn stream(of: &Connection, key: &ChannelKey) -> Result<(i64, [u8; 32]
         camera.commune.as_str(),
         camera.camera.as_str(),
         key.profile.as_str(),
-        NO_CHAIN
+        chain
     ])?;
-    Ok((of.last_insert_rowid(), NO_CHAIN))
+    Ok((of.last_insert_rowid(), chain))
 }
 
 /// The number of a stream, if anything was ever recorded of it.
@@ -220,8 +219,11 @@ impl Change {
                 .execute(params![id, parts, watched])?;
                 to.prepare_cached("DELETE FROM part WHERE segment = ?1")?
                     .execute([id])?;
-                to.prepare_cached("UPDATE stream SET chain = ?2 WHERE number = ?1")?
-                    .execute(params![stream, chain])?;
+                to.prepare_cached(
+                    "UPDATE stream SET chain = ?2, \
+                     bytes = bytes + (SELECT bytes FROM segment WHERE id = ?3) WHERE number = ?1",
+                )?
+                .execute(params![stream, chain, id])?;
             }
             Self::GapBegun {
                 stream,
@@ -256,6 +258,16 @@ impl Change {
         }
         Ok(())
     }
+}
+
+/// A segment's file is not here any more: it does not count.
+pub(crate) fn forget_bytes(to: &Connection, id: u64) -> Result<(), ArchiveError> {
+    to.prepare_cached(
+        "UPDATE stream SET bytes = max(0, bytes - (SELECT bytes FROM segment WHERE id = ?1)) \
+         WHERE number = (SELECT stream FROM segment WHERE id = ?1)",
+    )?
+    .execute([id])?;
+    Ok(())
 }
 
 /// Notes that nothing is between two moments any more; what lies beside it with the same reason is one with

@@ -17,6 +17,8 @@ const TABLES: &str = "
         profile TEXT NOT NULL,
         -- After the newest segment that is closed.
         chain BLOB NOT NULL,
+        -- Of its segments here that are closed.
+        bytes INTEGER NOT NULL DEFAULT 0,
         UNIQUE (commune, camera, profile)
     );
     -- What segments begin with: most of a camera's begin with the same.
@@ -56,6 +58,7 @@ const TABLES: &str = "
     CREATE INDEX segment_by_worth ON segment (worth, start) WHERE state = 1;
     CREATE INDEX segment_asks ON segment (asks, id) WHERE asks != 0 AND state IN (1, 3);
     CREATE INDEX segment_due ON segment (until) WHERE state = 1;
+    CREATE INDEX segment_leaves ON segment (start) WHERE leaves = 1 AND state = 1;
     CREATE INDEX segment_unfinished ON segment (state) WHERE state IN (0, 2);
     CREATE TABLE part (
         segment INTEGER NOT NULL,

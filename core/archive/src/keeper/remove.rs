@@ -137,6 +137,7 @@ fn unlink(root: &Path, going: &[Going]) -> Result<(), ArchiveError> {
 
 /// Its row goes, unless there are copies elsewhere.
 fn gone(to: &Connection, id: u64, reason: GapReason) -> Result<(), ArchiveError> {
+    rows::forget_bytes(to, id)?;
     let elsewhere: bool = to
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM copy WHERE segment = ?1 AND state = 1)")?
         .query_row([id], |row| row.get(0))?;

@@ -43,7 +43,7 @@ pub(crate) async fn review(
     let more = asked.len() == AT_ONCE;
     let answers = match storage {
         Some(storage) => by_plugin(storage.as_ref(), &asked, targets, now).await,
-        None => built_in(&asked, commune),
+        None => built_in(&asked, commune, now),
     };
     let ids: Vec<(u64, i64)> = asked.iter().map(|f| (f.segment.id, f.asks)).collect();
     volume
@@ -70,7 +70,7 @@ pub(super) fn keep_of(commune: &CommuneArchive, camera: &str) -> Keep {
     found.map_or_else(Keep::default, |own| own.keep)
 }
 
-fn built_in(asked: &[Facts], commune: &CommuneArchive) -> Vec<Placement> {
+fn built_in(asked: &[Facts], commune: &CommuneArchive, now: UnixMicros) -> Vec<Placement> {
     let one = |facts: &Facts| {
         let segment = &facts.segment;
         let here = segment.copies.iter().any(|copy| copy.target == LOCAL);
@@ -80,7 +80,11 @@ fn built_in(asked: &[Facts], commune: &CommuneArchive) -> Vec<Placement> {
         let others = segment.copies.iter().filter(|copy| copy.target != LOCAL);
         Placement {
             id: segment.id,
-            copies: here.then_some(own).into_iter().chain(others.cloned()).collect(),
+            copies: (here && own.until > now)
+                .then_some(own)
+                .into_iter()
+                .chain(others.filter(|copy| copy.until > now).cloned())
+                .collect(),
         }
     };
     asked.iter().map(one).collect()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, params};
-use taimat_base::CommuneId;
+use taimat_base::{CameraKey, CommuneId};
 use taimat_contract::UnixMicros;
 
 use crate::config::CommuneArchive;
@@ -44,14 +44,14 @@ pub(crate) enum Shortage {
     /// Of what a commune may have.
     Commune(CommuneId, u64),
     /// Of what a camera may have.
-    Camera(CommuneId, String, u64),
+    Camera(CameraKey, u64),
 }
 
 impl Shortage {
     /// Bytes that are missing.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
-            Self::Disk(bytes) | Self::Commune(_, bytes) | Self::Camera(_, _, bytes) => *bytes,
+            Self::Disk(bytes) | Self::Commune(_, bytes) | Self::Camera(_, bytes) => *bytes,
         }
     }
 }
@@ -82,8 +82,9 @@ pub(crate) fn shortages(
             let own = own.filter(|own| own.camera.camera.as_str() == camera);
             let quota = own.filter_map(|own| own.quota).next();
             if let Some(quota) = quota.filter(|quota| bytes > *quota) {
-                let commune = commune.commune.clone();
-                found.push(Shortage::Camera(commune, camera, bytes - quota));
+                let camera = camera.parse().ok();
+                let key = camera.map(|camera| CameraKey::new(commune.commune.clone(), camera));
+                found.extend(key.map(|key| Shortage::Camera(key, bytes - quota)));
             }
         }
     }
@@ -96,9 +97,7 @@ pub(crate) fn used(
     commune: &CommuneId,
 ) -> Result<Vec<(String, u64)>, ArchiveError> {
     let mut all = index.prepare_cached(
-        "SELECT camera, coalesce(sum(bytes), 0) FROM segment INDEXED BY segment_in_time \
-         JOIN stream ON number = segment.stream \
-         WHERE commune = ?1 AND state IN (0, 1, 2) GROUP BY camera",
+        "SELECT camera, sum(bytes) FROM stream WHERE commune = ?1 GROUP BY camera",
     )?;
     let all = all.query_map([commune.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(all.collect::<Result<_, _>>()?)
@@ -114,7 +113,9 @@ pub(crate) fn make_room(
     let (commune, camera) = match shortage {
         Shortage::Disk(_) => (None, None),
         Shortage::Commune(commune, _) => (Some(commune.as_str()), None),
-        Shortage::Camera(commune, camera, _) => (Some(commune.as_str()), Some(camera.as_str())),
+        Shortage::Camera(camera, _) => {
+            (Some(camera.commune.as_str()), Some(camera.camera.as_str()))
+        }
     };
     let mut all = index.prepare_cached(
         "SELECT id, bytes FROM segment INDEXED BY segment_by_worth \
@@ -141,4 +142,22 @@ pub(crate) fn make_room(
         bytes += own;
     }
     Ok(ids)
+}
+
+/// What is due, has been asked about, and may go: its time is over, or it is to be elsewhere only and is there.
+pub(crate) fn aged(index: &Connection, now: UnixMicros) -> Result<Vec<u64>, ArchiveError> {
+    let mut all = index.prepare_cached(
+        "SELECT id FROM segment JOIN stream ON number = segment.stream \
+         WHERE state = 1 AND leaves = 1 \
+         AND NOT EXISTS (SELECT 1 FROM copy WHERE copy.segment = segment.id AND copy.state = 0) \
+         AND NOT EXISTS (SELECT 1 FROM hold WHERE hold.commune = stream.commune \
+           AND hold.camera = stream.camera AND released IS NULL AND hold.start < segment.end \
+           AND hold.end > segment.start AND (hold.until IS NULL OR hold.until > ?1)) \
+         AND NOT EXISTS (SELECT 1 FROM take WHERE take.commune = stream.commune \
+           AND take.camera = stream.camera AND take.start < segment.end \
+           AND take.end > segment.start AND take.until > ?1) \
+         ORDER BY segment.start LIMIT ?2",
+    )?;
+    let all = all.query_map(params![now.0, AT_ONCE], |row| row.get(0))?;
+    Ok(all.collect::<Result<_, _>>()?)
 }

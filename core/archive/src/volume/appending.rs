@@ -114,7 +114,7 @@ impl Appending {
             return Err(error);
         }
         self.length += row.bytes();
-        self.chain = crate::chain::next(&self.chain, &row.hash, row.start, row.payload());
+        self.chain = crate::chain::after(&self.chain, &row);
         let from = self.packed.len();
         row.pack(&mut self.packed);
         let n = self.parts;

@@ -255,7 +255,8 @@ impl Thread {
                     [stream],
                     |row| row.get(0),
                 );
-                let chain = chain.unwrap_or(crate::index::rows::NO_CHAIN);
+                // A stream is in the index before anything of it is written.
+                let chain = chain.unwrap_or_default();
                 self.chains.insert(stream, chain);
                 chain
             }

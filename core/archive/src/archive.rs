@@ -1,0 +1,295 @@
+//! The room: its folder, what it is told by the house, what others ask of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock};
+
+use nix::fcntl::{Flock, FlockArg};
+use taimat_audit::{AuditLog, Deed};
+use taimat_base::metrics::Registry;
+use taimat_base::{CommuneId, clock};
+use taimat_contract::UnixMicros;
+use tokio::sync::watch;
+
+use crate::config::CommuneArchive;
+use crate::error::ArchiveError;
+use crate::holds::{self, Hold, NewHold, SharedLog};
+use crate::index::{Index, schema};
+use crate::layout;
+use crate::load::Load;
+use crate::marks::{Mark, TakeOrder};
+use crate::metrics::ArchiveMetrics;
+use crate::recorder::AllWanted;
+use crate::recover::{self, Found};
+use crate::trouble::Trouble;
+use crate::volume::{Syncing, Volume};
+
+/// The log of what people did, within the archive's folder.
+const AUDIT: &str = "audit";
+
+pub(crate) type Configured = BTreeMap<CommuneId, Arc<CommuneArchive>>;
+
+/// What cameras show, kept and found again.
+#[derive(Debug)]
+pub struct Archive {
+    root: PathBuf,
+    floor: u64,
+    index: Arc<Index>,
+    volume: Arc<Volume>,
+    log: SharedLog,
+    configured: RwLock<Arc<Configured>>,
+    /// Each time it is configured.
+    changed: watch::Sender<u64>,
+    wanted: watch::Sender<Arc<AllWanted>>,
+    metrics: ArchiveMetrics,
+    load: Arc<Load>,
+    /// The first number that no segment has.
+    next: u64,
+    troubles: Mutex<Vec<Trouble>>,
+    _lock: Flock<File>,
+}
+
+impl Archive {
+    /// Opens the archive in a folder, which is made if it is not there. What a crash has left is put in order.
+    /// `floor` is how many bytes of the disk are left free. Waits for the disk.
+    ///
+    /// # Errors
+    /// If another router records there, or the disk says no.
+    pub fn open(root: &Path, floor: u64, registry: &Registry) -> Result<Self, ArchiveError> {
+        let metrics = ArchiveMetrics::register(registry)
+            .map_err(|error| ArchiveError::Refused(error.to_string()))?;
+        std::fs::create_dir_all(root).map_err(ArchiveError::disk("making", root))?;
+        let lock = lock(root)?;
+        let opened = AuditLog::open(&root.join(AUDIT), now().0 / 1000)?;
+        if let Some(cut) = &opened.cut {
+            tracing::warn!(file = %cut.file.display(), after = cut.after, "half a line was cut off the log");
+        }
+        let file = root.join(layout::INDEX);
+        let (mut connection, made) = crate::rebuild::open(root, &file)?;
+        if let Some(found) = made {
+            tracing::warn!(parts = found.parts, "the index was made anew from the files");
+        }
+        let found = recover::recover(root, &mut connection)?;
+        if found != Found::default() {
+            tracing::info!(?found, "what the last run left was put in order");
+        }
+        let next: u64 = connection.query_row(
+            "SELECT max(coalesce((SELECT max(id) FROM segment), 0), \
+             coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'segment'), 0)) + 1",
+            [],
+            |row| row.get(0),
+        )?;
+        let syncing =
+            Syncing::of(root, &file).map_err(ArchiveError::disk("asking about", root))?;
+        tracing::debug!(?syncing, "the archive's disk");
+        let volume = Volume::start(
+            root.to_owned(),
+            connection,
+            syncing,
+            metrics.volume.clone(),
+        )
+        .map_err(ArchiveError::disk("starting to write to", root))?;
+        Ok(Self {
+            root: root.to_owned(),
+            floor,
+            index: Arc::new(Index::over(&file)),
+            volume: Arc::new(volume),
+            log: Arc::new(Mutex::new(opened.log)),
+            configured: RwLock::default(),
+            changed: watch::Sender::new(0),
+            wanted: watch::Sender::default(),
+            metrics,
+            load: Arc::default(),
+            next,
+            troubles: Mutex::default(),
+            _lock: lock,
+        })
+    }
+
+    /// From now on it is as the communes' files say.
+    pub fn configure(&self, communes: Vec<CommuneArchive>) {
+        let all: Configured = communes
+            .into_iter()
+            .map(|commune| (commune.commune.clone(), Arc::new(commune)))
+            .collect();
+        *self.configured.write().unwrap_or_else(|e| e.into_inner()) = Arc::new(all);
+        self.changed.send_modify(|n| *n += 1);
+    }
+
+    /// An event at a camera has begun, changed or ended. Returns when it is on the disk.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub async fn mark(&self, mark: Mark) -> Result<(), ArchiveError> {
+        self.volume.write(move |to| mark.write(to)).await
+    }
+
+    /// A policy wants something to be recorded. Returns when it is on the disk.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub async fn take(&self, take: TakeOrder) -> Result<(), ArchiveError> {
+        self.volume.write(move |to| take.write(to)).await
+    }
+
+    /// What was told of events up to which entry of their log was taken over.
+    ///
+    /// # Errors
+    /// If the index can not be read. Waits for the disk.
+    pub fn followed(&self) -> Result<u64, ArchiveError> {
+        self.index.read(|of| {
+            let found = of.query_row(
+                "SELECT coalesce((SELECT value FROM meta WHERE name = 'events'), '0')",
+                [],
+                |row| row.get::<_, String>(0),
+            )?;
+            Ok(found.parse().unwrap_or(0))
+        })
+    }
+
+    /// Notes up to which entry of the events' log was taken over.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub async fn follow(&self, entry: u64) -> Result<(), ArchiveError> {
+        self.volume
+            .write(move |to| {
+                to.execute(
+                    "INSERT OR REPLACE INTO meta (name, value) VALUES ('events', ?1)",
+                    [entry.to_string()],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Has something be kept, whatever else is said.
+    ///
+    /// # Errors
+    /// If something is missing in it, or the disk says no.
+    pub async fn hold(&self, new: NewHold) -> Result<Hold, ArchiveError> {
+        let log = Arc::clone(&self.log);
+        let now = now();
+        self.volume
+            .write(move |to| new.insert(to, &log, now))
+            .await
+    }
+
+    /// Ends a hold.
+    ///
+    /// # Errors
+    /// If there is none, something is missing, or the disk says no.
+    pub async fn release(
+        &self,
+        commune: &CommuneId,
+        number: u64,
+        who: &str,
+        why: &str,
+    ) -> Result<(), ArchiveError> {
+        let (log, commune) = (Arc::clone(&self.log), commune.clone());
+        let (who, why) = (who.to_owned(), why.to_owned());
+        let now = now();
+        self.volume
+            .write(move |to| holds::release(to, &log, &commune, number, (&who, &why), now))
+            .await
+    }
+
+    /// The holds of a commune that are not released, the newest first.
+    ///
+    /// # Errors
+    /// If the index can not be read. Waits for the disk.
+    pub fn holds(&self, commune: &CommuneId) -> Result<Vec<Hold>, ArchiveError> {
+        self.index.read(|of| holds::list(of, commune))
+    }
+
+    /// Notes what somebody did, in the log that can not be changed unseen. Waits for the disk.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn write_down(&self, deed: Deed) -> Result<(), ArchiveError> {
+        holds::write_down(&self.log, deed, now())
+    }
+
+    /// What is the matter, and should not be.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.troubles
+            .lock()
+            .unwrap_or_else(|e| e.into_inner())
+            .clone()
+    }
+
+    /// Where recordings lie.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn set_troubles(&self, troubles: Vec<Trouble>) {
+        *self.troubles.lock().unwrap_or_else(|e| e.into_inner()) = troubles;
+    }
+
+    pub(crate) fn configured(&self) -> Arc<Configured> {
+        let configured = self.configured.read().unwrap_or_else(|e| e.into_inner());
+        Arc::clone(&configured)
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn wanted(&self) -> &watch::Sender<Arc<AllWanted>> {
+        &self.wanted
+    }
+
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    pub(crate) fn volume(&self) -> &Arc<Volume> {
+        &self.volume
+    }
+
+    pub(crate) fn metrics(&self) -> &ArchiveMetrics {
+        &self.metrics
+    }
+
+    pub(crate) fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+}
+
+/// Nobody else records there.
+fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
+    let path = root.join(layout::LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(ArchiveError::disk("opening", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::errno::Errno::EWOULDBLOCK => ArchiveError::InUse(root.to_owned()),
+        other => ArchiveError::disk("locking", &path)(other.into()),
+    })
+}
+
+pub(crate) fn now() -> UnixMicros {
+    UnixMicros::from(clock::wall())
+}
+
+/// How many cameras of each commune are recorded at present.
+pub(crate) fn recorded(wanted: &AllWanted) -> HashMap<CommuneId, usize> {
+    let mut all = HashMap::new();
+    for key in wanted.keys() {
+        *all.entry(key.camera.commune.clone()).or_insert(0) += 1;
+    }
+    all
+}

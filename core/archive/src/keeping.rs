@@ -1,0 +1,240 @@
+//! The task that keeps recordings in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taimat_base::clock;
+use taimat_base::tasks::Stop;
+use taimat_contract::UnixMicros;
+use tokio::sync::watch;
+
+use crate::archive::{Archive, Configured, now};
+use crate::config::CommuneArchive;
+use crate::error::ArchiveError;
+use crate::keeper::{self, Removal, Shortage, Space};
+use crate::marks;
+use crate::modes::Refusals;
+use crate::reason::GapReason;
+use crate::trouble::{Trouble, TroubleKind};
+use crate::watching::ArchiveSurroundings;
+
+/// How often it is looked.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often what nobody needs any more is let go.
+const TIDY: u32 = 600;
+/// Questions about one commune in a row.
+const ROUNDS: usize = 4;
+/// Removals in a row for one shortage.
+const REMOVALS: usize = 8;
+
+/// Keeps recordings in order.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    archive: Arc<Archive>,
+    around: ArchiveSurroundings,
+    refuse: watch::Sender<Refusals>,
+    /// Bytes that were written when it was looked before.
+    written: u64,
+    /// Bytes a second, slowly following.
+    rate: u64,
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        archive: Arc<Archive>,
+        around: ArchiveSurroundings,
+        refuse: watch::Sender<Refusals>,
+    ) -> Self {
+        Self {
+            archive,
+            around,
+            refuse,
+            written: 0,
+            rate: 0,
+        }
+    }
+
+    /// Looks until told to stop.
+    pub(crate) async fn run(mut self, stop: Stop) {
+        let mut looks: u32 = 0;
+        loop {
+            let due = clock::now() + EVERY;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = clock::sleep_until(due) => {}
+            }
+            self.measure();
+            looks = looks.wrapping_add(1);
+            if let Err(error) = self.look(looks.is_multiple_of(TIDY)).await {
+                tracing::warn!(%error, "recordings can not be kept in order; it is tried again");
+            }
+        }
+    }
+
+    /// How fast it is recorded.
+    fn measure(&mut self) {
+        let metrics = self.archive.metrics();
+        let written = metrics.volume.bytes.get();
+        let now = written.saturating_sub(self.written);
+        self.written = written;
+        self.rate = (self.rate * 29 + now) / 30;
+        let queue = self.archive.load().bytes();
+        metrics.queue.set(i64::try_from(queue).unwrap_or(i64::MAX));
+        let behind = self.archive.volume().behind();
+        metrics.behind.set(behind.as_secs_f64());
+    }
+
+    async fn look(&mut self, tidy: bool) -> Result<(), ArchiveError> {
+        let configured = self.archive.configured();
+        let now = now();
+        for commune in configured.values() {
+            self.review(commune, now).await?;
+        }
+        self.age(now).await?;
+        let troubles = self.make_room(&configured, now).await?;
+        self.archive.set_troubles(troubles);
+        if tidy {
+            let tidied = self.archive.volume().write(move |to| marks::let_go(to, now));
+            tidied.await?;
+        }
+        Ok(())
+    }
+
+    async fn review(
+        &self,
+        commune: &Arc<CommuneArchive>,
+        now: UnixMicros,
+    ) -> Result<(), ArchiveError> {
+        let (index, volume) = (self.archive.index(), self.archive.volume());
+        for _ in 0..ROUNDS {
+            let storage = match &commune.storage {
+                None => None,
+                Some(name) => match self.around.storages.storage(&commune.commune, name) {
+                    // It is being loaded, or fails: everything stays where it is.
+                    None => return Ok(()),
+                    found => found,
+                },
+            };
+            let targets = Vec::new();
+            if !keeper::review(index, volume, commune, storage, targets, now).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what is due and may go off the disk.
+    async fn age(&self, now: UnixMicros) -> Result<(), ArchiveError> {
+        let index = Arc::clone(self.archive.index());
+        let due = tokio::task::spawn_blocking(move || index.read(|of| keeper::aged(of, now)));
+        let ids = due.await.map_err(|_ended| ArchiveError::Stopped)??;
+        self.remove(ids, GapReason::Aged, now).await.map(drop)
+    }
+
+    async fn remove(
+        &self,
+        ids: Vec<u64>,
+        reason: GapReason,
+        now: UnixMicros,
+    ) -> Result<u64, ArchiveError> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let removal = Removal { ids, reason };
+        let (root, volume) = (self.archive.root(), self.archive.volume());
+        keeper::remove(root, volume, self.archive.metrics(), removal, now).await
+    }
+
+    /// Makes room where it is short. Where nothing may go nothing new is recorded, and that is said.
+    async fn make_room(
+        &mut self,
+        configured: &Arc<Configured>,
+        now: UnixMicros,
+    ) -> Result<Vec<Trouble>, ArchiveError> {
+        let (mut refusals, mut troubles) = (Refusals::default(), Vec::new());
+        for shortage in self.shortages(configured).await? {
+            let mut missing = shortage.bytes();
+            for _ in 0..REMOVALS {
+                let (index, of) = (Arc::clone(self.archive.index()), shortage.clone());
+                let some = tokio::task::spawn_blocking(move || {
+                    index.read(|index| keeper::make_room(index, &of, now))
+                });
+                let ids = some.await.map_err(|_ended| ArchiveError::Stopped)??;
+                let freed = self.remove(ids, GapReason::Evicted, now).await?;
+                missing = missing.saturating_sub(freed);
+                if freed == 0 || missing == 0 {
+                    break;
+                }
+            }
+            if missing > 0 && self.is_urgent(&shortage)? {
+                refuse(&shortage, configured, &mut refusals, &mut troubles);
+            }
+        }
+        self.refuse.send_if_modified(|current| {
+            let differs = *current != refusals;
+            *current = refusals;
+            differs
+        });
+        Ok(troubles)
+    }
+
+    async fn shortages(&self, configured: &Arc<Configured>) -> Result<Vec<Shortage>, ArchiveError> {
+        let (archive, configured) = (Arc::clone(&self.archive), Arc::clone(configured));
+        let rate = self.rate;
+        let found = tokio::task::spawn_blocking(move || {
+            let space = Space::of(archive.root())?;
+            let free = i64::try_from(space.free).unwrap_or(i64::MAX);
+            archive.metrics().free.set(free);
+            let communes: Vec<Arc<CommuneArchive>> = configured.values().map(Arc::clone).collect();
+            archive
+                .index()
+                .read(|index| keeper::shortages(index, space, archive.floor(), rate, &communes))
+        });
+        found.await.map_err(|_ended| ArchiveError::Stopped)?
+    }
+
+    /// Whether there is so little that nothing more may be written.
+    fn is_urgent(&self, shortage: &Shortage) -> Result<bool, ArchiveError> {
+        match shortage {
+            Shortage::Disk(_) => {
+                let space = Space::of(self.archive.root())?;
+                Ok(space.free < self.archive.floor().min(space.total / 2))
+            }
+            Shortage::Commune(..) | Shortage::Camera(..) => Ok(true),
+        }
+    }
+}
+
+fn refuse(
+    shortage: &Shortage,
+    configured: &Configured,
+    refusals: &mut Refusals,
+    troubles: &mut Vec<Trouble>,
+) {
+    let trouble = |commune, camera, text: &str| Trouble {
+        kind: TroubleKind::Full,
+        commune,
+        camera,
+        about: String::new(),
+        text: text.into(),
+    };
+    match shortage {
+        Shortage::Disk(_) => {
+            refusals.disk = true;
+            let all = configured.keys().cloned();
+            troubles.extend(all.map(|commune| {
+                trouble(commune, None, "the disk is full of what is held or wanted")
+            }));
+        }
+        Shortage::Commune(commune, _) => {
+            refusals.communes.insert(commune.clone());
+            let text = "the commune's quota is full of what is held or wanted";
+            troubles.push(trouble(commune.clone(), None, text));
+        }
+        Shortage::Camera(camera, _) => {
+            refusals.cameras.insert(camera.clone());
+            let text = "the camera's quota is full of what is held or wanted";
+            troubles.push(trouble(camera.commune.clone(), Some(camera.clone()), text));
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Brings the room to life: one task records, one says what is to be recorded, one decides what becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taimat_base::clock;
+use taimat_base::tasks::{Stop, Tasks};
+use taimat_hub::{ChannelKey, Hub};
+use tokio::sync::watch;
+
+use crate::archive::{Archive, now};
+use crate::error::ArchiveError;
+use crate::index::rows;
+use crate::keeping::Keeper;
+use crate::modes::{self, Refusals};
+use crate::recorder::Recorder;
+use crate::watching::ArchiveSurroundings;
+
+/// How often streams are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Archive {
+    /// Records, and keeps what it records in order, until the tasks are stopped.
+    pub fn run(self: &Arc<Self>, tasks: &Tasks, hub: Arc<Hub>, around: ArchiveSurroundings) {
+        let (refuse, refusals) = watch::channel(Refusals::default());
+        let recorder = Recorder::new(
+            hub,
+            Arc::clone(self.volume()),
+            Arc::clone(&around.watching),
+            Arc::clone(self.load()),
+            self.next(),
+            self.metrics().clone(),
+        );
+        let (archive, span) = (Arc::clone(self), tracing::info_span!("recorder"));
+        tasks.spawn("recorder", span, |stop| record(archive, recorder, stop));
+        let (archive, span) = (Arc::clone(self), tracing::info_span!("recording modes"));
+        let policies = Arc::clone(&around.policies);
+        tasks.spawn("recording modes", span, |stop| {
+            modes::run(archive, policies, refusals, stop)
+        });
+        let keeper = Keeper::new(Arc::clone(self), around, refuse);
+        tasks.spawn("keeper", tracing::info_span!("keeper"), |stop| keeper.run(stop));
+    }
+}
+
+async fn record(archive: Arc<Archive>, mut recorder: Recorder, stop: Stop) {
+    let mut wanted = archive.wanted().subscribe();
+    let mut due = clock::now();
+    loop {
+        let all = Arc::clone(&wanted.borrow_and_update());
+        for key in recorder.unknown(&all) {
+            match learn(&archive, &key).await {
+                Ok((number, end)) => recorder.learn(key, number, end),
+                Err(error) => tracing::warn!(stream = %key, %error, "not recorded yet"),
+            }
+        }
+        recorder.poll(clock::now(), now(), &all);
+        due = (due + LOOK).max(clock::now());
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = clock::sleep_until(due) => {}
+        }
+    }
+    recorder.stop();
+}
+
+/// A stream's number in the index, and when the newest of it was over.
+async fn learn(archive: &Archive, key: &ChannelKey) -> Result<(i64, Option<i64>), ArchiveError> {
+    let key = key.clone();
+    archive
+        .volume()
+        .write(move |to| {
+            let (number, _) = rows::stream(to, &key)?;
+            let end = to.query_row(
+                "SELECT max(end) FROM segment WHERE stream = ?1 AND id = \
+                 (SELECT max(id) FROM segment WHERE stream = ?1)",
+                [number],
+                |row| row.get(0),
+            )?;
+            Ok((number, end))
+        })
+        .await
+}
