@@ -1,6 +1,6 @@
 //! The room: its folder, what it is told by the house, what others ask of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::config::CommuneArchive;
 use crate::error::ArchiveError;
 use crate::holds::{self, Hold, NewHold, SharedLog};
-use crate::index::{Index, schema};
+use crate::index::Index;
 use crate::layout;
 use crate::load::Load;
 use crate::marks::{Mark, TakeOrder};
@@ -283,13 +283,4 @@ fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
 
 pub(crate) fn now() -> UnixMicros {
     UnixMicros::from(clock::wall())
-}
-
-/// How many cameras of each commune are recorded at present.
-pub(crate) fn recorded(wanted: &AllWanted) -> HashMap<CommuneId, usize> {
-    let mut all = HashMap::new();
-    for key in wanted.keys() {
-        *all.entry(key.camera.commune.clone()).or_insert(0) += 1;
-    }
-    all
 }

@@ -19,6 +19,11 @@ pub(crate) fn write(init: &[u8], chain: &[u8; 32]) -> Vec<u8> {
     bytes
 }
 
+/// Where the first part begins in a file.
+pub(crate) fn begin(init: &[u8]) -> u64 {
+    (init.len() + LENGTH) as u64
+}
+
 /// The chain that a file says, and the box's length; `rest` is what follows the init.
 pub(crate) fn read(rest: &[u8]) -> Option<([u8; 32], usize)> {
     let expected = (LENGTH as u32).to_be_bytes();

@@ -31,13 +31,15 @@ pub enum GapReason {
     Removed,
     /// Its file is missing or damaged.
     Damaged,
-    /// Nothing is known: from before the camera was recorded, or not yet come.
+    /// It has not come yet.
+    NotYet,
+    /// Nothing is known, as from before the camera was recorded.
     Unknown,
 }
 
 impl GapReason {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Off,
         Self::CameraLost,
         Self::PicturesMissing,
@@ -50,6 +52,7 @@ impl GapReason {
         Self::Evicted,
         Self::Removed,
         Self::Damaged,
+        Self::NotYet,
         Self::Unknown,
     ];
 
@@ -68,6 +71,7 @@ impl GapReason {
             Self::Evicted => "evicted",
             Self::Removed => "removed",
             Self::Damaged => "damaged",
+            Self::NotYet => "not-yet",
             Self::Unknown => "unknown",
         }
     }

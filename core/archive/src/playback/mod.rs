@@ -1,0 +1,14 @@
+//! What was recorded, to be played: computed from the index, so that it is the same work however far back it
+//! is; media are ranges of files.
+
+mod clip;
+mod hls;
+mod movie;
+mod read;
+
+pub(crate) use clip::{Clip, ClipPart, clip};
+pub use movie::{MovieFile, MoviePiece};
+pub(crate) use movie::movie;
+pub(crate) use hls::playlist;
+pub use read::{FileRange, SegmentFile};
+pub(crate) use read::segment_file;

@@ -1,0 +1,72 @@
+//! What others ask of what was recorded. All of it waits for the disk.
+
+use taimat_contract::UnixMicros;
+use taimat_hub::ChannelKey;
+
+use crate::archive::{Archive, now};
+use crate::error::ArchiveError;
+use crate::playback::{self, MovieFile, SegmentFile};
+use crate::timeline::{self, Timeline};
+
+impl Archive {
+    /// What there is of a stream between two moments, and what there is not.
+    ///
+    /// # Errors
+    /// If the interval makes no sense or is longer than a month, or the index can not be read.
+    pub fn timeline(
+        &self,
+        key: &ChannelKey,
+        from: UnixMicros,
+        to: UnixMicros,
+    ) -> Result<Timeline, ArchiveError> {
+        self.index()
+            .read(|index| timeline::timeline(index, key, from, to, now()))
+    }
+
+    /// What there is between two moments as one file. Nothing of the media is read.
+    ///
+    /// # Errors
+    /// If there is nothing, the interval makes no sense or is longer than six hours, or the index can not be
+    /// read.
+    pub fn movie(
+        &self,
+        key: &ChannelKey,
+        from: UnixMicros,
+        to: UnixMicros,
+    ) -> Result<MovieFile, ArchiveError> {
+        let clip = self
+            .index()
+            .read(|index| playback::clip(index, key, from, to, now()))?;
+        playback::movie(self.root(), &clip)
+    }
+
+    /// What there is between two moments as a playlist; `name` gives a segment's address by its number.
+    ///
+    /// # Errors
+    /// As [`Archive::movie`].
+    pub fn playlist(
+        &self,
+        key: &ChannelKey,
+        from: UnixMicros,
+        to: UnixMicros,
+        name: impl Fn(u64) -> String,
+    ) -> Result<String, ArchiveError> {
+        let now = now();
+        let clip = self
+            .index()
+            .read(|index| playback::clip(index, key, from, to, now))?;
+        if clip.parts.is_empty() {
+            return Err(ArchiveError::Unknown);
+        }
+        Ok(playback::playlist(&clip, to < now, name))
+    }
+
+    /// A segment's file by its number.
+    ///
+    /// # Errors
+    /// If there is none of that stream here, or the index can not be read.
+    pub fn segment(&self, key: &ChannelKey, id: u64) -> Result<SegmentFile, ArchiveError> {
+        self.index()
+            .read(|index| playback::segment_file(index, self.root(), key, id))
+    }
+}
