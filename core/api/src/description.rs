@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 
-use crate::routes::{events, plugins, push, rest, targets};
+use crate::routes::{events, plugins, push, recordings, rest, storage, targets};
 use crate::state::ApiState;
 
 /// The API's description.
@@ -23,7 +23,11 @@ struct Description;
 
 /// What is left out of an answer where there is nothing to say. All else is written, as `null` if need
 /// be.
-const LEFT_OUT: [(&str, &str); 2] = [("NotTold", "silence"), ("ProblemJson", "cause")];
+const LEFT_OUT: [(&str, &str); 3] = [
+    ("NotTold", "silence"),
+    ("ProblemJson", "cause"),
+    ("Recorded", "elsewhere"),
+];
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new().route("/api/v1/openapi.json", get(openapi))
@@ -50,6 +54,8 @@ fn document() -> Document {
     document.merge(events::Description::openapi());
     document.merge(targets::Description::openapi());
     document.merge(push::Description::openapi());
+    document.merge(recordings::Description::openapi());
+    document.merge(storage::Description::openapi());
     let schemas = document.components.iter_mut().flat_map(|c| &mut c.schemas);
     for (name, schema) in schemas {
         if let RefOr::T(schema) = schema {

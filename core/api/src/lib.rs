@@ -5,6 +5,7 @@
 //! Not here: what a request means. That is asked of `egress`, `hub` and the [`Directory`].
 
 mod admin;
+mod bytes;
 mod description;
 mod detections;
 mod directory;
@@ -56,6 +57,8 @@ pub fn router(state: ApiState) -> Router {
         .merge(routes::events::routes())
         .merge(routes::targets::routes())
         .merge(routes::push::routes())
+        .merge(routes::recordings::routes())
+        .merge(routes::storage::routes())
         .merge(description::routes())
         .route("/metrics", get(routes::ops::metrics))
         .route("/healthz", get(routes::ops::healthz))

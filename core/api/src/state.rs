@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use taimat_archive::Archive;
 use taimat_egress::webrtc::Whep;
 use taimat_events::Events;
 use taimat_hub::Hub;
@@ -29,6 +30,8 @@ pub struct ApiState {
     pub detections: Arc<Detections>,
     /// Events.
     pub events: Arc<Events>,
+    /// Recordings.
+    pub archive: Arc<Archive>,
     /// Channels.
     pub outbound: Arc<Outbound>,
     /// Who writes configuration.

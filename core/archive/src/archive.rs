@@ -18,7 +18,7 @@ use crate::holds::{self, Hold, NewHold, SharedLog};
 use crate::index::Index;
 use crate::layout;
 use crate::load::Load;
-use crate::marks::{Mark, TakeOrder};
+use crate::marks::Happened;
 use crate::metrics::ArchiveMetrics;
 use crate::recorder::AllWanted;
 use crate::recover::{self, Found};
@@ -117,20 +117,26 @@ impl Archive {
         self.changed.send_modify(|n| *n += 1);
     }
 
-    /// An event at a camera has begun, changed or ended. Returns when it is on the disk.
+    /// Takes over what happened, up to an entry of the events' log. Returns when it is on the disk.
     ///
     /// # Errors
-    /// If the disk says no.
-    pub async fn mark(&self, mark: Mark) -> Result<(), ArchiveError> {
-        self.volume.write(move |to| mark.write(to)).await
-    }
-
-    /// A policy wants something to be recorded. Returns when it is on the disk.
-    ///
-    /// # Errors
-    /// If the disk says no.
-    pub async fn take(&self, take: TakeOrder) -> Result<(), ArchiveError> {
-        self.volume.write(move |to| take.write(to)).await
+    /// If the disk says no: then none of it was taken over.
+    pub async fn learn(&self, happened: Vec<Happened>, entry: u64) -> Result<(), ArchiveError> {
+        self.volume
+            .write(move |to| {
+                for one in &happened {
+                    match one {
+                        Happened::Event(mark) => mark.write(to)?,
+                        Happened::Take(take) => take.write(to)?,
+                    }
+                }
+                to.execute(
+                    "INSERT OR REPLACE INTO meta (name, value) VALUES ('events', ?1)",
+                    [entry.to_string()],
+                )?;
+                Ok(())
+            })
+            .await
     }
 
     /// What was told of events up to which entry of their log was taken over.
@@ -146,22 +152,6 @@ impl Archive {
             )?;
             Ok(found.parse().unwrap_or(0))
         })
-    }
-
-    /// Notes up to which entry of the events' log was taken over.
-    ///
-    /// # Errors
-    /// If the disk says no.
-    pub async fn follow(&self, entry: u64) -> Result<(), ArchiveError> {
-        self.volume
-            .write(move |to| {
-                to.execute(
-                    "INSERT OR REPLACE INTO meta (name, value) VALUES ('events', ?1)",
-                    [entry.to_string()],
-                )?;
-                Ok(())
-            })
-            .await
     }
 
     /// Has something be kept, whatever else is said.

@@ -38,7 +38,7 @@ pub struct NewHold {
     /// Why.
     pub why: String,
     /// The case it is for; may be empty.
-    pub matter: String,
+    pub case_number: String,
 }
 
 /// What somebody holds.
@@ -60,7 +60,7 @@ pub struct Hold {
     /// Why.
     pub why: String,
     /// The case it is for; may be empty.
-    pub matter: String,
+    pub case_number: String,
     /// When it was said.
     pub made: UnixMicros,
 }
@@ -81,7 +81,7 @@ impl NewHold {
         let new = Self {
             who: named(&self.who)?,
             why: written(&self.why, "why it is held")?,
-            matter: text::line(self.matter.trim(), MAX_NAME),
+            case_number: text::line(self.case_number.trim(), MAX_NAME),
             ..self
         };
         Ok(new)
@@ -106,7 +106,7 @@ impl NewHold {
             return Err(ArchiveError::Refused(full));
         }
         to.execute(
-            "INSERT INTO hold (commune, camera, start, end, until, who, why, matter, made) \
+            "INSERT INTO hold (commune, camera, start, end, until, who, why, case_number, made) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 commune,
@@ -116,7 +116,7 @@ impl NewHold {
                 new.until.map(|until| until.0),
                 new.who,
                 new.why,
-                new.matter,
+                new.case_number,
                 now.0
             ],
         )?;
@@ -130,7 +130,7 @@ impl NewHold {
             until: new.until,
             who: new.who,
             why: new.why,
-            matter: new.matter,
+            case_number: new.case_number,
             made: now,
         };
         let what = what(&new.camera.commune, &hold);
@@ -140,7 +140,7 @@ impl NewHold {
             role: String::new(),
             what,
             why: hold.why.clone(),
-            case: hold.matter.clone(),
+            case: hold.case_number.clone(),
         };
         write_down(log, deed, now)?;
         Ok(hold)
@@ -159,7 +159,7 @@ pub(crate) fn release(
     let (who, why) = (named(who)?, written(why, "why it is released")?);
     let hold = to
         .prepare_cached(
-            "SELECT number, camera, start, end, until, who, why, matter, made FROM hold \
+            "SELECT number, camera, start, end, until, who, why, case_number, made FROM hold \
              WHERE commune = ?1 AND number = ?2 AND released IS NULL",
         )?
         .query_row(params![commune.as_str(), number], read)
@@ -177,7 +177,7 @@ pub(crate) fn release(
         role: String::new(),
         what: what(commune, &hold),
         why,
-        case: hold.matter,
+        case: hold.case_number,
     };
     write_down(log, deed, now)
 }
@@ -209,7 +209,7 @@ fn what(commune: &CommuneId, hold: &Hold) -> Map<String, Value> {
 /// The holds of a commune that are not released, the newest first.
 pub(crate) fn list(of: &Connection, commune: &CommuneId) -> Result<Vec<Hold>, ArchiveError> {
     let mut all = of.prepare_cached(
-        "SELECT number, camera, start, end, until, who, why, matter, made FROM hold \
+        "SELECT number, camera, start, end, until, who, why, case_number, made FROM hold \
          WHERE commune = ?1 AND released IS NULL ORDER BY number DESC",
     )?;
     let all = all.query_map([commune.as_str()], read)?;
@@ -229,7 +229,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Hold> {
         until: row.get::<_, Option<i64>>(4)?.map(UnixMicros),
         who: row.get(5)?,
         why: row.get(6)?,
-        matter: row.get(7)?,
+        case_number: row.get(7)?,
         made: UnixMicros(row.get(8)?),
     })
 }

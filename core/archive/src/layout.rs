@@ -93,7 +93,7 @@ mod tests {
         let path = segment(&key(), 1_795_718_400_250_999, 0x3f2a);
         assert_eq!(
             path,
-            Path::new("hoa-lac/cho/sub/2026-11-26/180000.250-3f2a.mp4")
+            Path::new("hoa-lac/cho/sub/2026-11-26/184000.250-3f2a.mp4")
         );
         assert_eq!(read(&path), Some((key(), 0x3f2a)));
     }

@@ -38,6 +38,15 @@ pub struct TakeOrder {
     pub until: Option<UnixMicros>,
 }
 
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happened {
+    /// An event at a camera has begun, changed or ended.
+    Event(Mark),
+    /// A policy wants something to be recorded.
+    Take(TakeOrder),
+}
+
 impl Mark {
     /// Writes it down; what is recorded around it is asked about again.
     pub(crate) fn write(&self, to: &Connection) -> Result<(), ArchiveError> {

@@ -171,6 +171,13 @@ fn joined(segments: Vec<Recorded>, (from, to): (i64, i64)) -> Vec<Recorded> {
             None => all.push(next),
         }
     }
+    // At the ends as between two: less than that is nothing.
+    if let Some(first) = all.first_mut().filter(|f| f.start.0 - from <= JITTER) {
+        first.start = UnixMicros(from);
+    }
+    if let Some(last) = all.last_mut().filter(|l| to - l.end.0 <= JITTER) {
+        last.end = UnixMicros(to);
+    }
     all
 }
 

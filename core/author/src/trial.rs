@@ -248,7 +248,7 @@ pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
     };
     match kind(&plugins)? {
         Kind::Policy | Kind::Alerter => written(args, &with_settings, &plugins),
-        Kind::Detector | Kind::Storage => recorded(args, &with_settings, &plugins),
+        Kind::Detector | Kind::Storage | Kind::Backend => recorded(args, &with_settings, &plugins),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The story of an event: what happened to it, one entry after the other.
 
 use serde::{Deserialize, Serialize};
-use taimat_contract::policy::Why;
+use taimat_contract::policy::{Take, Why};
 use taimat_contract::{Attribute, Severity, UnixMicros};
 use utoipa::ToSchema;
 
@@ -66,6 +66,9 @@ pub enum Happening {
         /// Targets that were named and are not told.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         not_told: Vec<NotTold>,
+        /// What is to be recorded.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        takes: Vec<Take>,
         /// What was written on the event.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         notes: Vec<Attribute>,
@@ -218,12 +221,14 @@ impl Happening {
                 suppressed,
                 tell,
                 not_told,
+                takes,
                 notes,
                 ..
             } => {
                 let still = suppressed.is_some() || !not_told.is_empty();
                 severity.is_some()
                     || !tell.is_empty()
+                    || !takes.is_empty()
                     || !notes.is_empty()
                     // Said at every change of an event that goes on, it is nothing new.
                     || still && *why != Why::Updated

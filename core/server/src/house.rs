@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use taimat_archive::{Archive, Trouble, TroubleKind};
 use taimat_base::{CameraId, CommuneId, Profile, clock};
 use taimat_contract::Severity;
 use taimat_events::{Condition, Conditions};
@@ -26,6 +27,7 @@ const JUMP_SAID: Duration = Duration::from_secs(60);
 pub(crate) struct HouseConditions {
     hub: Arc<Hub>,
     sandbox: Arc<Sandbox>,
+    archive: Arc<Archive>,
     /// Where events are kept.
     data: Option<PathBuf>,
     state: Mutex<Looked>,
@@ -45,10 +47,16 @@ struct WatchedCommune {
 }
 
 impl HouseConditions {
-    pub(crate) fn new(hub: Arc<Hub>, sandbox: Arc<Sandbox>, data: Option<PathBuf>) -> Self {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        sandbox: Arc<Sandbox>,
+        archive: Arc<Archive>,
+        data: Option<PathBuf>,
+    ) -> Self {
         Self {
             hub,
             sandbox,
+            archive,
             data,
             state: Mutex::new(Looked {
                 communes: Vec::new(),
@@ -133,6 +141,26 @@ fn plugin(commune: &CommuneId, status: &PluginStatus) -> Vec<Condition> {
     conditions
 }
 
+/// What is the matter with recordings.
+fn recording(trouble: Trouble) -> Condition {
+    let (kind, severity, wait) = match trouble.kind {
+        TroubleKind::Full => ("archive-full", Severity::Alarm, Duration::ZERO),
+        TroubleKind::Short => ("space-short", Severity::Warning, Duration::ZERO),
+        TroubleKind::Failing => ("archive-failing", Severity::Alarm, SHORT),
+        TroubleKind::Copy => ("copy-failing", Severity::Warning, SHORT),
+        TroubleKind::Damaged => ("archive-damaged", Severity::Warning, Duration::ZERO),
+    };
+    Condition {
+        commune: trouble.commune,
+        camera: trouble.camera.map(|key| key.camera),
+        kind,
+        about: trouble.about,
+        text: trouble.text,
+        wait,
+        severity,
+    }
+}
+
 impl Conditions for HouseConditions {
     fn cameras(&self, commune: &CommuneId) -> Vec<(CameraId, bool, SystemTime)> {
         let looked = self.state.lock().unwrap_or_else(|e| e.into_inner());
@@ -159,7 +187,8 @@ impl Conditions for HouseConditions {
             let (free, all) = (disk.blocks_available() * unit, disk.blocks() * unit);
             (free < SHORT_BYTES && free < all / 20).then_some(free)
         });
-        let mut conditions = Vec::new();
+        let mut conditions: Vec<Condition> =
+            self.archive.troubles().into_iter().map(recording).collect();
         for commune in &looked.communes {
             let cameras = commune.cameras.iter();
             conditions.extend(cameras.filter_map(|camera| self.camera(commune, camera)));

@@ -10,6 +10,7 @@ pub mod config;
 mod house;
 pub mod probe;
 mod reload;
+mod recordings;
 pub mod report;
 pub mod router;
 #[cfg(feature = "tools")]

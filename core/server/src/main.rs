@@ -11,10 +11,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use taimat_base::Problem;
 use taimat_base::problem::Lines;
+use taimat_base::units::ByteSize;
 use taimat_outbound::AllowedNetwork;
 use taimat_sandbox::compile::{self, Where};
 use taimat_server::check::plugins;
-use taimat_server::router::rtc_addresses;
+use taimat_server::router::{ARCHIVE_FLOOR, rtc_addresses};
 #[cfg(feature = "tools")]
 use taimat_server::simulate::{self, SimulateArgs};
 use taimat_server::{Options, Router, config, probe, report};
@@ -116,6 +117,13 @@ struct ServeArgs {
     /// themselves [default: taimat-data]
     #[arg(long, env = "TAIMAT_DATA")]
     data: Option<PathBuf>,
+    /// Folder that cameras are recorded to, best on a disk of its own [default: archive, within the folder for
+    /// what is kept]
+    #[arg(long, value_name = "FOLDER")]
+    archive: Option<PathBuf>,
+    /// How much of that disk is left free [default: 2GiB]
+    #[arg(long, value_name = "SIZE")]
+    archive_floor: Option<ByteSize>,
 }
 
 impl ServeArgs {
@@ -150,6 +158,8 @@ impl ServeArgs {
         self.sender_threads = self.sender_threads.or(file.sender_threads);
         self.max_viewers = self.max_viewers.or(file.max_viewers);
         self.data = self.data.or(file.data);
+        self.archive = self.archive.or(file.archive);
+        self.archive_floor = self.archive_floor.or(file.archive_floor);
         Ok(self)
     }
 
@@ -175,6 +185,8 @@ impl ServeArgs {
             sender_threads: self.sender_threads.unwrap_or(0),
             max_viewers: self.max_viewers.unwrap_or(2000),
             data: Some(self.data.unwrap_or("taimat-data".into())),
+            archive: self.archive,
+            archive_floor: self.archive_floor.map_or(ARCHIVE_FLOOR, |size| size.0),
             // This very program, even if its file has been replaced by a newer one.
             compile: Where::Child("/proc/self/exe".into(), compile::Caps::default()),
         }

@@ -10,6 +10,7 @@ use anyhow::Context;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntCounter, IntGauge, Registry};
 use taimat_api::{Access, ApiState, Detections, Directory, Snapshot};
+use taimat_archive::{Archive, ArchiveSurroundings};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
@@ -30,6 +31,7 @@ use tokio::net::TcpListener;
 use crate::admin::Files;
 use crate::config::{self, Commune};
 use crate::house::HouseConditions;
+use crate::recordings::{self, WatchedCameras};
 use crate::reload::Folders;
 
 /// Instances of plugins at most, two for one while it is exchanged. Only address space is reserved
@@ -39,6 +41,9 @@ const MAX_INSTANCES: u32 = 2000;
 /// RTSP clients at most: recorders and players, a few a camera. Each has a descriptor, or five by UDP, and
 /// one that is stuck holds its last access unit.
 const MAX_RTSP_CONNECTIONS: usize = 512;
+
+/// Bytes of the disk that is recorded to that are left free.
+pub const ARCHIVE_FLOOR: u64 = 2 << 30;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -70,6 +75,10 @@ pub struct Options {
     /// Where plugins' compiled code and state, and components that proved themselves, are kept; `None`
     /// keeps nothing.
     pub data: Option<PathBuf>,
+    /// Where cameras are recorded to; without it, in `data`.
+    pub archive: Option<PathBuf>,
+    /// Bytes of that disk that are left free.
+    pub archive_floor: u64,
     /// Where components are compiled.
     pub compile: Where,
 }
@@ -92,6 +101,8 @@ impl Options {
             sender_threads: 0,
             max_viewers: 2000,
             data: None,
+            archive: None,
+            archive_floor: ARCHIVE_FLOOR,
             compile: Where::Here,
         }
     }
@@ -133,6 +144,8 @@ enum StopPhase {
     Plugins,
     /// What plugins saw until then is written down, and what is on its way may arrive.
     Events,
+    /// The second that is being filled is written.
+    Archive,
     /// Brokers are told that the router goes.
     Channels,
     /// Cameras are told TEARDOWN.
@@ -140,12 +153,13 @@ enum StopPhase {
 }
 
 impl StopPhase {
-    const ORDER: [Self; 7] = [
+    const ORDER: [Self; 8] = [
         Self::Http,
         Self::Viewers,
         Self::Rtsp,
         Self::Plugins,
         Self::Events,
+        Self::Archive,
         Self::Channels,
         Self::Sources,
     ];
@@ -153,7 +167,9 @@ impl StopPhase {
     const fn deadline(self) -> Duration {
         match self {
             Self::Http | Self::Channels => Duration::from_secs(1),
-            Self::Viewers | Self::Rtsp | Self::Plugins | Self::Events => Duration::from_secs(2),
+            Self::Viewers | Self::Rtsp | Self::Plugins | Self::Events | Self::Archive => {
+                Duration::from_secs(2)
+            }
             Self::Sources => Duration::from_secs(3),
         }
     }
@@ -178,6 +194,10 @@ pub struct Router {
     events: Arc<Events>,
     outbound: Arc<Outbound>,
     events_tasks: Tasks,
+    archive: Arc<Archive>,
+    archive_tasks: Tasks,
+    /// Where it is recorded to if nothing is kept between runs.
+    _scratch: Option<tempfile::TempDir>,
     house: Arc<HouseConditions>,
     directory: Arc<Directory>,
     metrics: ConfigMetrics,
@@ -240,9 +260,11 @@ impl Router {
         let own = own.chain(whep.addresses().iter().copied()).collect();
         let outbound = channels(&options, own, &registry, &stop)?;
         let (vision, sandbox) = plugins(&options, &hub, sink, &registry, &stop)?;
+        let (archive, scratch) = recordings::open(&options, &registry).await?;
         let house = Arc::new(HouseConditions::new(
             Arc::clone(&hub),
             Arc::clone(&sandbox),
+            Arc::clone(&archive),
             options.data.clone(),
         ));
         let state = ApiState {
@@ -252,6 +274,7 @@ impl Router {
             sandbox: Arc::clone(&sandbox),
             detections,
             events: Arc::clone(&events),
+            archive: Arc::clone(&archive),
             outbound: Arc::clone(&outbound),
             admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),
@@ -273,6 +296,9 @@ impl Router {
             outbound,
             house,
             events_tasks: Tasks::under(&stop),
+            archive,
+            archive_tasks: Tasks::under(&stop),
+            _scratch: scratch,
             directory,
             metrics: config_metrics,
             http: Tasks::under(&stop),
@@ -283,6 +309,7 @@ impl Router {
         let loaded = communes.clone();
         router.apply(communes).await;
         router.run_events(public_url(&options.public_url, router.http_addr));
+        router.run_archive();
         let app = taimat_api::router(state);
         router.http.spawn("http", tracing::Span::none(), |stop| {
             serve_http(listener, app, stop)
@@ -316,6 +343,25 @@ impl Router {
         self.events.run(&self.events_tasks, around);
     }
 
+    /// Brings the recordings to life.
+    fn run_archive(&self) {
+        let watching = WatchedCameras::new(Arc::clone(&self.sandbox), Arc::clone(&self.directory));
+        let around = ArchiveSurroundings {
+            watching: Arc::clone(&watching) as _,
+            policies: Arc::clone(&self.sandbox) as _,
+            storages: Arc::clone(&self.sandbox) as _,
+        };
+        self.archive
+            .run(&self.archive_tasks, Arc::clone(&self.hub), around);
+        let span = tracing::Span::none();
+        self.archive_tasks
+            .spawn("watched cameras", span, |stop| watching.follow(stop));
+        let (archive, events) = (Arc::clone(&self.archive), Arc::clone(&self.events));
+        let span = tracing::info_span!("marks");
+        self.archive_tasks
+            .spawn("marks", span, |stop| recordings::mark(archive, events, stop));
+    }
+
     /// Where HTTP is served.
     pub fn http_addr(&self) -> SocketAddr {
         self.http_addr
@@ -339,6 +385,11 @@ impl Router {
     /// The events.
     pub fn events(&self) -> &Arc<Events> {
         &self.events
+    }
+
+    /// The recordings.
+    pub fn archive(&self) -> &Arc<Archive> {
+        &self.archive
     }
 
     /// The channels.
@@ -385,6 +436,8 @@ impl Router {
         let events = communes.iter().map(|c| c.events.events.clone());
         self.events.configure(events.collect());
         self.house.configure(&communes);
+        let recorded = communes.iter().map(|c| c.archive.clone());
+        self.archive.configure(recorded.collect());
         let channels = communes.iter().map(|c| c.channels.clone());
         self.outbound.configure(channels.collect()).await;
         let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
@@ -397,8 +450,8 @@ impl Router {
         });
     }
 
-    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, events, channels,
-    /// cameras.
+    /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, events, recordings,
+    /// channels, cameras.
     pub async fn stop(&self) {
         self.background.stop(Duration::from_secs(1)).await;
         for phase in StopPhase::ORDER {
@@ -412,6 +465,7 @@ impl Router {
                     self.vision.stop(phase.deadline() / 2).await;
                 }
                 StopPhase::Events => drop(self.events_tasks.stop(phase.deadline()).await),
+                StopPhase::Archive => drop(self.archive_tasks.stop(phase.deadline()).await),
                 StopPhase::Channels => self.outbound.stop(phase.deadline()).await,
                 StopPhase::Sources => self.ingest.stop(phase.deadline()).await,
             }

@@ -224,6 +224,13 @@ impl Change {
                      bytes = bytes + (SELECT bytes FROM segment WHERE id = ?3) WHERE number = ?1",
                 )?
                 .execute(params![stream, chain, id])?;
+                to.prepare_cached(
+                    "INSERT INTO flow (day, commune, came) \
+                     SELECT segment.end / 86400000000, commune, segment.bytes FROM segment \
+                     JOIN stream ON number = segment.stream WHERE id = ?1 \
+                     ON CONFLICT (day, commune) DO UPDATE SET came = came + excluded.came",
+                )?
+                .execute([id])?;
             }
             Self::GapBegun {
                 stream,

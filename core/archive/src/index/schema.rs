@@ -108,7 +108,7 @@ const TABLES: &str = "
         until INTEGER,
         who TEXT NOT NULL,
         why TEXT NOT NULL,
-        matter TEXT NOT NULL,
+        case_number TEXT NOT NULL,
         made INTEGER NOT NULL,
         released INTEGER,
         released_by TEXT,
@@ -131,6 +131,14 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
     CREATE INDEX copy_work ON copy (target, next) WHERE state != 1;
     CREATE INDEX copy_there ON copy (target, worth, segment) WHERE state = 1;
+    -- Bytes that came and that went by age, by days since 1970: how long the room lasts.
+    CREATE TABLE flow (
+        day INTEGER NOT NULL,
+        commune TEXT NOT NULL,
+        came INTEGER NOT NULL DEFAULT 0,
+        aged INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (day, commune)
+    ) WITHOUT ROWID;
     CREATE TABLE meta (
         name TEXT PRIMARY KEY,
         value TEXT NOT NULL

@@ -71,7 +71,9 @@ pub(crate) async fn remove(
     }
     let ids: Arc<[u64]> = going.iter().map(|one| one.id).collect();
     volume
-        .write(move |to| ids.iter().try_for_each(|id| gone(to, *id, reason)))
+        .write(move |to| {
+            ids.iter().try_for_each(|id| gone(to, *id, reason, now))
+        })
         .await?;
     Ok(bytes)
 }
@@ -136,7 +138,20 @@ fn unlink(root: &Path, going: &[Going]) -> Result<(), ArchiveError> {
 }
 
 /// Its row goes, unless there are copies elsewhere.
-fn gone(to: &Connection, id: u64, reason: GapReason) -> Result<(), ArchiveError> {
+fn gone(
+    to: &Connection,
+    id: u64,
+    reason: GapReason,
+    now: UnixMicros,
+) -> Result<(), ArchiveError> {
+    if reason == GapReason::Aged {
+        to.prepare_cached(
+            "INSERT INTO flow (day, commune, aged) SELECT ?2 / 86400000000, commune, segment.bytes \
+             FROM segment JOIN stream ON number = segment.stream WHERE id = ?1 \
+             ON CONFLICT (day, commune) DO UPDATE SET aged = aged + excluded.aged",
+        )?
+        .execute(params![id, now.0])?;
+    }
     rows::forget_bytes(to, id)?;
     let elsewhere: bool = to
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM copy WHERE segment = ?1 AND state = 1)")?

@@ -273,6 +273,7 @@ impl Ruled {
             suppressed: ruling.suppress.clone(),
             tell,
             not_told,
+            takes: ruling.takes.clone(),
             notes,
             again,
         };
@@ -293,7 +294,8 @@ impl Ruled {
         event: i64,
         happening: &Happening,
     ) -> Result<bool, StoreError> {
-        let tells = matches!(happening, Happening::Ruled { tell, .. } if !tell.is_empty());
+        let tells = matches!(happening, Happening::Ruled { tell, takes, .. }
+            if !tell.is_empty() || !takes.is_empty());
         if tells || happening.changes() {
             return Ok(true);
         }

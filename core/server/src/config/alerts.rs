@@ -316,7 +316,8 @@ fn read_tell<'a>(reader: &mut Reader<'a>, at: &Section<'a>, targets: &Targets) -
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-fn read_days<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Option<DayKinds> {
+/// Days of the week, and holidays.
+pub(super) fn read_days<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Option<DayKinds> {
     let item = at.table.get("days")?;
     let mut days = DayKinds {
         weekdays: [false; 7],

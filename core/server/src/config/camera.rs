@@ -44,7 +44,8 @@ pub(crate) const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "rtsp+http", "rtsp+https
 const MAX_PASSWORD_BYTES: u64 = 4 << 10;
 /// A CA file larger than this is something else.
 const MAX_CA_BYTES: u64 = 1 << 20;
-const SETTINGS: [&str; 22] = [
+const SETTINGS: [&str; 23] = [
+    "archive",
     "title",
     "main",
     "sub",

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use taimat_archive::CommuneArchive;
 use taimat_base::{CameraId, CommuneId, Place, PluginId, Problem};
 use taimat_contract::CommuneFacts;
 use taimat_contract::commune::{CameraFacts, Date, TargetFacts};
@@ -13,6 +14,7 @@ use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
 use super::alerts;
+use super::archive;
 use super::camera::{self, Camera};
 use super::channel;
 use super::events::{self, EventSettings};
@@ -35,6 +37,8 @@ pub struct Commune {
     pub events: EventSettings,
     /// Its channels, in the file's order.
     pub channels: CommuneChannels,
+    /// What is recorded, and how long it is kept.
+    pub archive: CommuneArchive,
 }
 
 /// Reads a commune's file. Returns everything that is wrong with it, not the first only.
@@ -58,7 +62,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         span: None,
     };
     let known = [
-        "commune", "camera", "plugin", "events", "channel", "target", "rule",
+        "commune", "camera", "plugin", "events", "channel", "target", "rule", "archive", "store",
     ];
     reader.only(&root, &known);
     let about = reader.section(&root, "commune", "[commune]".into());
@@ -94,6 +98,13 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     let plugins: Vec<PluginSpec> = plugins.into_iter().map(known).collect();
     let channels = channel::read(&mut reader, &root, &id, &cameras);
     granted_channels(&mut reader, &root, &plugins, &channels);
+    let names: Vec<PluginId> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
+    let policy = events.events.alerts.policy.clone();
+    let recorded = archive::read(&mut reader, &root, &id, &cameras, &names, policy);
+    let archive = CommuneArchive {
+        facts: Arc::clone(&facts),
+        ..recorded
+    };
     if reader.problems.is_empty() {
         Ok(Commune {
             id,
@@ -103,6 +114,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
             plugins,
             events,
             channels,
+            archive,
         })
     } else {
         reader.problems.sort();

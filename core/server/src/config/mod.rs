@@ -1,6 +1,7 @@
 //! What operators write: commune folders.
 
 mod alerts;
+mod archive;
 pub(crate) mod camera;
 mod channel;
 pub mod commune;
