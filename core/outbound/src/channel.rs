@@ -1,10 +1,11 @@
 //! One channel: its turn, its way, and what is said of it afterwards.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::SystemTime;
 
 use serde::Serialize;
-use taimat_base::{ChannelId, clock};
+use taimat_base::{ChannelId, CommuneId, clock};
 use taimat_contract::channel::{Dispatch, MediaSource};
 use taimat_contract::message::{Outgoing, Reply};
 use utoipa::ToSchema;
@@ -55,6 +56,9 @@ pub(crate) enum Sender {
     /// Why it can not.
     Unready(String),
 }
+
+/// All channels.
+pub(crate) type ChannelMap = Arc<RwLock<BTreeMap<(CommuneId, ChannelId), Arc<Channel>>>>;
 
 /// A channel that is configured.
 #[derive(Debug)]

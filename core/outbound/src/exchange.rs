@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -43,14 +44,23 @@ pub(crate) struct Reach {
     pub(crate) commune: CommuneId,
 }
 
-/// A request, all of it.
+/// What a request carries.
+pub(crate) type SentBody = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// Bytes that are there, as a body.
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> SentBody {
+    let body = Full::new(bytes.into());
+    body.map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A request.
 pub(crate) struct Call<'a> {
     pub(crate) method: &'a str,
     /// With its secrets.
     pub(crate) url: &'a Url,
     /// In lower case.
     pub(crate) headers: Vec<(String, String)>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: SentBody,
 }
 
 /// An answer as it came: what is secret in it is still there.
@@ -71,7 +81,7 @@ impl Answer {
 
 /// Ends a connection with who uses it.
 #[derive(Debug)]
-struct Driven(JoinHandle<()>);
+pub(crate) struct Driven(JoinHandle<()>);
 
 impl Drop for Driven {
     fn drop(&mut self) {
@@ -131,21 +141,27 @@ pub(crate) async fn exchange(
     if !(100..=599).contains(&status) {
         return Err(garbage());
     }
-    let headers = head.headers.iter().take(MAX_HEADERS).map(|(name, value)| {
+    Ok(Answer {
+        status,
+        headers: kept(&head.headers),
+        body: bytes,
+    })
+}
+
+/// As much of an answer's headers as is kept.
+pub(crate) fn kept(headers: &hyper::HeaderMap) -> Vec<(String, String)> {
+    let headers = headers.iter().take(MAX_HEADERS).map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         (
             name.as_str().to_owned(),
             value.chars().take(MAX_VALUE).collect(),
         )
     });
-    Ok(Answer {
-        status,
-        headers: headers.collect(),
-        body: bytes,
-    })
+    headers.collect()
 }
 
-async fn ask(
+/// Connects and asks. The body of the answer comes as long as the second of the two is there.
+pub(crate) async fn ask(
     reach: &Reach,
     tls: &std::sync::Arc<rustls::ClientConfig>,
     call: Call<'_>,
@@ -181,7 +197,7 @@ async fn ask(
         value.set_sensitive(true);
         builder = builder.header(name, value);
     }
-    let request = builder.body(Full::new(Bytes::from(call.body)));
+    let request = builder.body(call.body);
     let request = request.map_err(|_no| unfit("the request can not be sent"))?;
     let tasks = &reach.tasks;
     let io = TokioIo::new(connection);
@@ -227,6 +243,11 @@ fn garbage() -> Failure {
 fn explain(error: &hyper::Error) -> Failure {
     if error.is_parse() || error.is_parse_status() {
         return garbage();
+    }
+    if let Some(ours) = std::error::Error::source(error)
+        && error.is_user()
+    {
+        return Failure::new(Outcome::Unfit, format!("what is sent: {ours}"));
     }
     let text = "the connection ended before an answer; it may have arrived";
     Failure::new(Outcome::Unreachable, text)

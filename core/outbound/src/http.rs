@@ -11,12 +11,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use taimat_base::{Redactor, Secret, clock};
 use taimat_contract::channel::MediaSource;
 use taimat_contract::detection::Attribute;
-use taimat_contract::message::{HttpRequest, HttpResponse, Reply};
+use taimat_contract::message::{HttpRequest, HttpResponse, Reply, RequestHead};
 use url::Url;
 
 use crate::address::Address;
 use crate::body::Filler;
-use crate::exchange::{Answer, Call, MAX_BODY, Reach, USER_AGENT, WHOLE, exchange};
+use crate::exchange::{Answer, Call, MAX_BODY, Reach, USER_AGENT, WHOLE, exchange, whole};
 use crate::failure::{Failure, Outcome};
 use crate::hidden::Hidden;
 use crate::oauth::Grant;
@@ -69,17 +69,7 @@ impl Http {
         media: &dyn MediaSource,
     ) -> Result<(Outcome, Reply), Failure> {
         let head = &request.head;
-        // One makes a tunnel, the other sends back what signs in.
-        if matches!(head.method.as_str(), "CONNECT" | "TRACE") {
-            let text = format!("the method {} is not sent", head.method);
-            return Err(Failure::new(Outcome::Unfit, text).for_good());
-        }
-        let url = self
-            .address
-            .join(&head.path, &self.spec.also, &self.secrets);
-        let url =
-            url.map_err(|error| Failure::new(Outcome::Unfit, error.to_string()).for_good())?;
-        let url = self.signed_in(url);
+        let url = self.joined(head)?;
         let mut said = head.headers.iter().filter(|h| h.key == "content-type");
         let said = said.next().map(|h| h.value.as_str());
         let mut filler = Filler::new(&self.secrets, media);
@@ -95,18 +85,12 @@ impl Http {
             };
             let mut all = headers.clone();
             all.extend(token.as_ref().map(|token| self.token_header(token)));
-            // What is the channel's to say comes first, and is said once.
-            for Attribute { key, value } in &head.headers {
-                let taken = all.iter().any(|(name, _)| name == key);
-                if !taken && !DROPPED.contains(&key.as_str()) {
-                    all.push((key.clone(), value.clone()));
-                }
-            }
+            say(&mut all, &head.headers, |key| !DROPPED.contains(&key));
             let call = Call {
                 method: &head.method,
                 url: &url,
                 headers: all,
-                body: filled.bytes.clone(),
+                body: whole(filled.bytes.clone()),
             };
             let answer = exchange(&self.reach, &self.tls, call, deadline).await?;
             if let (401, true, Some(grant), Some(token)) =
@@ -117,9 +101,40 @@ impl Http {
                 continue;
             }
             let outcome = Outcome::of_status(answer.status);
-            let response = shown(answer, &self.hidden.redactor());
+            let response = shown(answer, MAX_BODY, &self.hidden.redactor());
             return Ok((outcome, Reply::Http(response)));
         }
+    }
+
+    /// A request of a backend: where it goes, and what it says. It is signed in as a message is; its body
+    /// goes elsewhere, and is not signed. What makes an answer partial is the backend's to say.
+    pub(crate) fn addressed(
+        &self,
+        head: &RequestHead,
+        token: Option<&Secret>,
+    ) -> Result<(Url, Vec<(String, String)>), Failure> {
+        let url = self.joined(head)?;
+        let mut all = self.own_headers();
+        all.extend(token.map(|token| self.token_header(token)));
+        say(&mut all, &head.headers, |key| {
+            key == "range" || !DROPPED.contains(&key)
+        });
+        Ok((url, all))
+    }
+
+    /// Where a request goes, with what signs it in there.
+    fn joined(&self, head: &RequestHead) -> Result<Url, Failure> {
+        // One makes a tunnel, the other sends back what signs in.
+        if matches!(head.method.as_str(), "CONNECT" | "TRACE") {
+            let text = format!("the method {} is not sent", head.method);
+            return Err(Failure::new(Outcome::Unfit, text).for_good());
+        }
+        let url = self
+            .address
+            .join(&head.path, &self.spec.also, &self.secrets);
+        let url =
+            url.map_err(|error| Failure::new(Outcome::Unfit, error.to_string()).for_good())?;
+        Ok(self.signed_in(url))
     }
 
     fn signed_in(&self, mut url: Url) -> Url {
@@ -137,12 +152,12 @@ impl Http {
         url
     }
 
-    fn headers(&self, key: &str, body: &[u8]) -> Vec<(String, String)> {
+    /// What every request says.
+    fn own_headers(&self) -> Vec<(String, String)> {
         let header = |name: &str, value: String| (name.to_owned(), value);
         let mut headers = vec![
             header("user-agent", USER_AGENT.to_owned()),
             header("accept-encoding", "identity".to_owned()),
-            header("idempotency-key", key.to_owned()),
         ];
         for sign_in in &self.spec.sign_in {
             match sign_in {
@@ -162,6 +177,13 @@ impl Http {
                 SignIn::Query { .. } => {}
             }
         }
+        headers
+    }
+
+    /// What a message says besides.
+    fn headers(&self, key: &str, body: &[u8]) -> Vec<(String, String)> {
+        let mut headers = self.own_headers();
+        headers.push(("idempotency-key".to_owned(), key.to_owned()));
         let seconds = clock::unix_seconds(clock::wall());
         #[expect(
             clippy::cast_possible_truncation,
@@ -182,8 +204,18 @@ impl Http {
     }
 }
 
-/// An answer as a plugin gets it.
-fn shown(answer: Answer, redactor: &Redactor) -> HttpResponse {
+/// Adds what a plugin says. What is the channel's to say comes first, and is said once.
+fn say(all: &mut Vec<(String, String)>, headers: &[Attribute], may: impl Fn(&str) -> bool) {
+    for Attribute { key, value } in headers {
+        let taken = all.iter().any(|(name, _)| name == key);
+        if !taken && may(key) {
+            all.push((key.clone(), value.clone()));
+        }
+    }
+}
+
+/// An answer as a plugin gets it, with so many bytes of its body.
+pub(crate) fn shown(answer: Answer, most: usize, redactor: &Redactor) -> HttpResponse {
     let text = |text: &str| String::from_utf8_lossy(&redactor.bytes(text.as_bytes())).into_owned();
     let encoding = answer.header("content-encoding").unwrap_or("identity");
     // Packed although it was not to be: what is in it can not be seen.
@@ -191,7 +223,7 @@ fn shown(answer: Answer, redactor: &Redactor) -> HttpResponse {
         true => redactor.bytes(&answer.body),
         false => Vec::new(),
     };
-    body.truncate(MAX_BODY);
+    body.truncate(most);
     let headers = answer.headers.iter();
     let headers = headers.filter(|(name, _)| !KEPT_BACK.contains(&name.as_str()));
     HttpResponse {

@@ -17,7 +17,7 @@ use taimat_base::{Secret, clock, files};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tracing::Instrument as _;
 
-use crate::exchange::{Answer, Call, Reach, USER_AGENT, WHOLE, exchange};
+use crate::exchange::{Answer, Call, Reach, USER_AGENT, WHOLE, exchange, whole};
 use crate::failure::{Failure, Outcome};
 use crate::hidden::Hidden;
 use crate::spec::OAuth2Spec;
@@ -262,7 +262,7 @@ impl Inner {
             method: "POST",
             url: &url,
             headers,
-            body: body.into_bytes(),
+            body: whole(body.into_bytes()),
         };
         exchange(&self.reach, &self.tls, call, clock::now() + WHOLE).await
     }

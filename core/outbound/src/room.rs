@@ -13,10 +13,12 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{ChannelId, CommuneId};
 use taimat_contract::channel::{Channels, Dispatch, MediaSource};
 use taimat_contract::message::Reply;
+use taimat_contract::place::{BlobStore, Places};
 use taimat_contract::push::{Push, Pushes};
+use taimat_contract::Backends;
 use tokio::sync::Semaphore;
 
-use crate::channel::{Channel, ChannelStatus, Sender};
+use crate::channel::{Channel, ChannelMap, ChannelStatus, Sender};
 use crate::exchange::Reach;
 use crate::guard::{AllowedNetwork, Guard, Resolver, SystemResolver};
 use crate::hidden::Hidden;
@@ -25,6 +27,8 @@ use crate::mail::MailChannel;
 use crate::metrics::{ChannelMetrics, Kept};
 use crate::mqtt::Mqtt;
 use crate::oauth::Grant;
+use crate::place::spec::{CommunePlaces, PlaceSpec, PlaceWay};
+use crate::place::{BackendPlace, Counted, PlaceMetrics, S3Place, Unready};
 use crate::push::WebPush;
 use crate::rate::{OF_A_COMMUNE, Turns};
 use crate::signature;
@@ -58,6 +62,14 @@ impl Default for OutboundConfig {
 }
 
 type Key = (CommuneId, ChannelId);
+type PlaceKey = (CommuneId, String);
+
+/// A place as it was configured.
+#[derive(Debug)]
+struct PlaceHere {
+    spec: PlaceSpec,
+    store: Arc<Counted>,
+}
 
 /// The channels of all communes.
 #[derive(Debug)]
@@ -71,7 +83,9 @@ pub struct Outbound {
     connections: Arc<AtomicU64>,
     /// By commune, as long as it has channels.
     turns: RwLock<BTreeMap<CommuneId, Arc<Semaphore>>>,
-    channels: RwLock<BTreeMap<Key, Arc<Channel>>>,
+    channels: ChannelMap,
+    place_metrics: PlaceMetrics,
+    places: RwLock<BTreeMap<PlaceKey, Arc<PlaceHere>>>,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -95,7 +109,9 @@ impl Outbound {
             roots: Roots::default(),
             connections: Arc::default(),
             turns: RwLock::default(),
-            channels: RwLock::default(),
+            channels: ChannelMap::default(),
+            place_metrics: PlaceMetrics::register(registry)?,
+            places: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
         })
     }
@@ -137,6 +153,66 @@ impl Outbound {
         let left = |commune: &CommuneId| self.channels().keys().any(|(of, _)| of == commune);
         let mut turns = self.turns.write().unwrap_or_else(|e| e.into_inner());
         turns.retain(|commune, _| left(commune));
+    }
+
+    /// Makes the places what they are to be; `backends` knows the plugins that reach some of them. What is
+    /// equal is not touched, and what is under way goes on at the place as it was.
+    pub fn configure_places(&self, communes: Vec<CommunePlaces>, backends: &Arc<dyn Backends>) {
+        let mut places = self.places.write().unwrap_or_else(|e| e.into_inner());
+        let mut wanted = BTreeMap::new();
+        for commune in communes {
+            for spec in commune.places {
+                wanted.insert((commune.commune.clone(), spec.name.clone()), spec);
+            }
+        }
+        places.retain(|key, place| {
+            let stays = wanted.get(key) == Some(&place.spec);
+            if !stays {
+                place.store.metrics.end();
+            }
+            stays
+        });
+        for ((commune, name), spec) in wanted {
+            let metrics = || self.place_metrics.of(&commune, &name);
+            let key = (commune.clone(), name.clone());
+            places.entry(key).or_insert_with(|| {
+                let store = self.store(&commune, &spec, backends);
+                let store = Arc::new(Counted::new(store, metrics()));
+                Arc::new(PlaceHere { spec, store })
+            });
+        }
+    }
+
+    fn store(
+        &self,
+        commune: &CommuneId,
+        spec: &PlaceSpec,
+        backends: &Arc<dyn Backends>,
+    ) -> Box<dyn BlobStore> {
+        if let Some(missing) = spec.missing.first() {
+            return Box::new(Unready(missing.clone()));
+        }
+        match &spec.way {
+            PlaceWay::Backend { plugin, channel } => Box::new(BackendPlace {
+                commune: commune.clone(),
+                plugin: plugin.clone(),
+                channel: channel.clone(),
+                channels: Arc::clone(&self.channels),
+                backends: Arc::clone(backends),
+            }),
+            PlaceWay::S3(s3) => {
+                let reach = Reach {
+                    guard: Arc::clone(&self.guard),
+                    tasks: self.tasks.clone(),
+                    commune: commune.clone(),
+                };
+                let tls = self.roots.config(&s3.trust, None, &[b"http/1.1"]);
+                match tls.and_then(|tls| S3Place::new(s3, reach, tls)) {
+                    Ok(place) => Box::new(place),
+                    Err(why) => Box::new(Unready(why)),
+                }
+            }
+        }
     }
 
     /// How a commune's channels are, by name.
@@ -297,6 +373,14 @@ impl Pushes for Outbound {
             commune: push.commune.clone(),
         };
         self.push.send(&reach, &self.roots, push).await
+    }
+}
+
+impl Places for Outbound {
+    fn place(&self, commune: &CommuneId, name: &str) -> Option<Arc<dyn BlobStore>> {
+        let places = self.places.read().unwrap_or_else(|e| e.into_inner());
+        let place = places.get(&(commune.clone(), name.to_owned()))?;
+        Some(Arc::clone(&place.store) as Arc<dyn BlobStore>)
     }
 }
 

@@ -14,7 +14,7 @@ use common::Bench;
 use taimat_contract::event::Phase;
 use taimat_contract::policy::{RecordingMode, Why};
 use taimat_contract::{
-    Cause, CommuneFacts, Detection, Event, Policies, Policy, Severity, Situation, Unanswered,
+    Cause, CommuneFacts, Detection, Event, Package, Policies, Policy, Severity, Situation, Unanswered,
     UnixMicros,
 };
 use taimat_sandbox::{PluginSpec, PluginStatus, RunState};
@@ -125,6 +125,21 @@ async fn a_policy_rules_and_remembers() {
     let loaded = |s: &PluginStatus| s.component.as_ref().map(|_| ());
     bench.until("count", "is loaded", loaded).await;
     assert!(named(&bench, "count").is_none());
+}
+
+/// As it was built when 0.3.0 was the newest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_was_built_for_the_patch_version_before_runs_on() {
+    let bench = Bench::start();
+    let manifest = plugins::manifest("example-ruler").unwrap();
+    let kept = include_bytes!("data/policy-0.3.0.wasm");
+    bench.put("rules.wasm", &Package::pack(kept, &manifest).unwrap());
+    bench.run(spec(&bench, "{}"));
+    runs(&bench, 1).await;
+    let policy = named(&bench, "rules").unwrap();
+    let ruled = policy.on_event(&event(Severity::Alarm), &situation()).await;
+    let ruled = ruled.unwrap();
+    assert_eq!((ruled.alerts.len(), ruled.memo.as_str()), (1, "Thu"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,19 +8,22 @@ use anyhow::Context;
 use taimat_contract::Package;
 
 /// Folders with plugins: name of the package and where its manifest is.
-const SOURCES: [(&str, &str); 20] = [
+const SOURCES: [(&str, &str); 25] = [
     ("alert-mail", "plugins/alert-mail"),
     ("alert-mqtt", "plugins/alert-mqtt"),
     ("alert-sms", "plugins/alert-sms"),
     ("alert-telegram", "plugins/alert-telegram"),
     ("alert-webhook", "plugins/alert-webhook"),
     ("alert-zalo", "plugins/alert-zalo"),
+    ("backend-webdav", "plugins/backend-webdav"),
     ("detect-line", "plugins/detect-line"),
     ("detect-litter", "plugins/detect-litter"),
     ("detect-motion", "plugins/detect-motion"),
     ("detect-tamper", "plugins/detect-tamper"),
     ("example-grid", "examples/plugins/grid"),
     ("example-hostile", "examples/plugins/hostile"),
+    ("example-keeper", "examples/plugins/keeper"),
+    ("example-mover", "examples/plugins/mover"),
     ("example-ruler", "examples/plugins/ruler"),
     ("example-smallest", "examples/plugins/smallest"),
     ("policy-cluster", "plugins/policy-cluster"),
@@ -29,6 +32,8 @@ const SOURCES: [(&str, &str); 20] = [
     ("policy-escalation", "plugins/policy-escalation"),
     ("policy-quiet-hours", "plugins/policy-quiet-hours"),
     ("policy-rules", "plugins/policy-rules"),
+    ("store-ring", "plugins/store-ring"),
+    ("store-tiered", "plugins/store-tiered"),
 ];
 
 fn root() -> anyhow::Result<PathBuf> {

@@ -45,7 +45,7 @@ const PLUGIN: &str = "plugin ";
 const SDK: &str = "taimat-sdk";
 
 /// Dependencies that only one room may know (and what stands outside the house).
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("webrtc", &["taimat-testkit"]),
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),
@@ -54,6 +54,7 @@ const DOORS: [(&str, &[&str]); 15] = [
     ("lettre", &["taimat-outbound"]),
     ("reqwest", &[]),
     ("rumqttc", &["taimat-outbound"]),
+    ("object_store", &["taimat-outbound"]),
     ("openh264", &["taimat-simulate", "taimat-testkit"]),
     ("axum", &["taimat-api", "taimat-server"]),
     ("wasmtime", &["taimat-sandbox"]),

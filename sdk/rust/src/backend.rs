@@ -64,6 +64,16 @@ pub trait Backend: Sized + 'static {
     }
 }
 
+impl Default for Listing {
+    /// Nothing, and no further page.
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            cursor: String::new(),
+        }
+    }
+}
+
 /// A request that is being written.
 #[derive(Debug, Clone)]
 pub struct Request(Step);

@@ -20,7 +20,7 @@ use taimat_contract::push::Push;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::exchange::{Answer, Call, Reach, USER_AGENT, WHOLE, exchange};
+use crate::exchange::{Answer, Call, Reach, USER_AGENT, WHOLE, exchange, whole};
 use crate::failure::{Failure, Outcome};
 use crate::rate::Turns;
 use crate::spec::{CommuneChannels, Rate};
@@ -176,7 +176,7 @@ impl WebPush {
             method: "POST",
             url: &url,
             headers,
-            body,
+            body: whole(body),
         };
         exchange(reach, &tls, call, clock::now() + WHOLE).await
     }

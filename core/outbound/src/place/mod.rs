@@ -1,0 +1,22 @@
+//! Places where copies of recordings are kept, other than the archive's own folders: what a backend
+//! reaches by a channel, and S3. The archive calls; nothing here is tried again by itself, but for parts of
+//! an S3 upload.
+
+mod backend;
+mod connector;
+mod content;
+mod counted;
+mod errand;
+mod exchange;
+mod incoming;
+mod metrics;
+mod patience;
+mod s3;
+pub(crate) mod spec;
+mod unready;
+
+pub(crate) use backend::BackendPlace;
+pub(crate) use counted::Counted;
+pub(crate) use metrics::PlaceMetrics;
+pub(crate) use s3::S3Place;
+pub(crate) use unready::Unready;
