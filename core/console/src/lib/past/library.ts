@@ -4,11 +4,13 @@ import { get } from '../ask';
 import { parsePlaylist, pieceAt, type Bytes, type Piece } from './playlist';
 
 /** Playlists are asked for by windows of this length, so that what is close is known already. */
-const WINDOW = 5 * 60_000;
+const WINDOW = 10 * 60_000;
 /** So many of them are remembered. */
 const MOST_WINDOWS = 24;
 /** What is being recorded is looked for anew after so long. */
 const STALE = 700;
+/** What is likely to be wanted next is asked for so much later. */
+const SOON = 600;
 /** A piece that takes longer does not come. */
 const PIECE_MS = 20_000;
 
@@ -42,18 +44,26 @@ export class Library {
     const newest = known && !known.ended && found === known.pieces.at(-1);
     if (found && !newest) return found;
     if (known && (known.ended || performance.now() - known.asked < STALE)) return found ?? null;
+    const pieces = await this.#ask(number);
+    // Who looks back goes on looking back.
+    if (pieces && !this.#windows.has(number - 1)) setTimeout(() => void this.#ask(number - 1), SOON);
+    return (pieces && pieceAt(pieces, moment)) ?? found ?? null;
+  }
+
+  /** Asks for a window's pieces; nothing if there is no answer. */
+  async #ask(number: number): Promise<Piece[] | null> {
     const asked = performance.now();
     const [from, to] = [number * WINDOW, (number + 1) * WINDOW].map((ms) => ms * 1000);
     const path = `${this.#root}playlist.m3u8?from=${from}&to=${to}&profile=${this.profile}`;
     const response = await get(path);
     const text = response?.ok ? await response.text().catch(() => null) : null;
-    if (text === null) return found ?? null;
+    if (text === null) return null;
     const { pieces, ended } = parsePlaylist(text);
     this.#windows.delete(number);
     this.#windows.set(number, { pieces, ended, asked });
     const [oldest] = this.#windows.keys();
     if (this.#windows.size > MOST_WINDOWS && oldest !== undefined) this.#windows.delete(oldest);
-    return pieceAt(pieces, moment) ?? null;
+    return pieces;
   }
 
   /** What a player wants to know before a piece. */

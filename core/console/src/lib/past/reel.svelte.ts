@@ -18,6 +18,13 @@ export interface Aim {
 /** `unplayable` is that this browser does not decode it. */
 export type ReelState = 'loading' | 'shown' | 'unplayable' | 'failed';
 
+interface Fetching {
+  piece: Piece | null;
+  abort: AbortController;
+  /** It is for later. */
+  ahead: boolean;
+}
+
 /** So much is fetched ahead, in ms of real time. */
 const AHEAD = 6000;
 /** So much stays before and after the moment, in ms. */
@@ -44,7 +51,9 @@ export class Reel {
   #aim: Aim | null = null;
   #video: HTMLVideoElement | null = null;
   #feed: Feed | null = null;
-  #fetching: { piece: Piece | null; abort: AbortController } | null = null;
+  #fetching: Fetching | null = null;
+  /** What came last and is not shown yet, while the moment is somewhere else already. */
+  #passing: number | null = null;
   #pictures: number[] = [];
   #given: { key: string; at: number } | null = null;
   /** What could not be had, and when that was. */
@@ -132,8 +141,12 @@ export class Reel {
     const place = feed.nearest(moment, JITTER);
     if (place === null) {
       if (!video.paused) video.pause();
+      // Whoever drags along the line sees on the way what has come.
+      if (this.#passing !== null && !video.seeking) video.currentTime = toPlayer(this.#passing);
+      this.#passing = null;
       return;
     }
+    this.#passing = null;
     if (!playing) {
       if (!video.paused) video.pause();
       // Half a millisecond more: a time is rounded, and the picture before it is another one.
@@ -158,16 +171,14 @@ export class Reel {
     const now = performance.now();
     const missing = until ?? moment;
     if (this.#fetching) {
-      // What is on its way is of no use any more.
-      const { piece, abort } = this.#fetching;
-      const useless = piece && (missing < piece.start - 1 || missing > piece.end + AHEAD * speed);
-      if (!useless) return;
-      abort.abort();
+      // What is for later waits for what is wanted now. What was wanted a moment ago comes all the same.
+      if (until !== null || !this.#fetching.ahead) return;
+      this.#fetching.abort.abort();
     } else if (this.#failed && now - this.#failed.at < AGAIN) {
       if (Math.abs(this.#failed.moment - missing) < AGAIN) return;
     }
     const abort = new AbortController();
-    const fetching = { piece: null as Piece | null, abort };
+    const fetching: Fetching = { piece: null, abort, ahead: until !== null };
     this.#fetching = fetching;
     const done = this.#get(feed, missing + (until === null ? 0 : 2), fetching, this.#library);
     void done.then((fine) => {
@@ -178,12 +189,7 @@ export class Reel {
   }
 
   /** Fetches what has the picture of a moment. */
-  async #get(
-    feed: Feed,
-    moment: number,
-    fetching: { piece: Piece | null; abort: AbortController },
-    library: Library,
-  ): Promise<boolean> {
+  async #get(feed: Feed, moment: number, fetching: Fetching, library: Library): Promise<boolean> {
     const piece = await library.pieceAt(moment);
     const { signal } = fetching.abort;
     if (signal.aborted || !piece) return false;
@@ -209,6 +215,7 @@ export class Reel {
     this.#remember(picturesOf(bytes, tracks), around);
     const fine = await feed.append(type, init, bytes);
     this.#given = { key, at: performance.now() };
+    if (fine && !fetching.ahead) this.#passing = Math.min(Math.max(moment, piece.start + 1), piece.end - 1);
     void feed.keep(around - KEPT, around + KEPT * Math.max(1, (this.#aim?.speed ?? 1) / 4));
     return fine;
   }
