@@ -61,12 +61,20 @@ pub(crate) fn ranged(
                 format!("there are {length} bytes"),
             )
             .into_response();
-            set(&mut refused, header::CONTENT_RANGE, format!("bytes */{length}"));
+            set(
+                &mut refused,
+                header::CONTENT_RANGE,
+                format!("bytes */{length}"),
+            );
             return Ok(refused);
         }
     };
     let bytes = range.end - range.start;
-    let whole = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
+    let whole = format!(
+        "bytes {}-{}/{length}",
+        range.start,
+        range.end.saturating_sub(1)
+    );
     let mut response = Response::new(Body::from_stream(stream(pieces, range)));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static(content_type);
@@ -185,7 +193,10 @@ mod tests {
             ("bytes=0-1,4-5", Asked::Ignored),
             ("bytes=-", Asked::Ignored),
             ("lines=0-1", Asked::Ignored),
-            ("bytes=18446744073709551615-18446744073709551615", Asked::Beyond),
+            (
+                "bytes=18446744073709551615-18446744073709551615",
+                Asked::Beyond,
+            ),
         ] {
             assert_eq!(range(text, 100), expected, "{text}");
         }
@@ -203,18 +214,33 @@ mod tests {
             offset,
             bytes,
         };
-        let pieces = || vec![Piece::Memory(Bytes::from_static(b"head")), piece(100, 600_000), piece(7, 3)];
+        let pieces = || {
+            vec![
+                Piece::Memory(Bytes::from_static(b"head")),
+                piece(100, 600_000),
+                piece(7, 3),
+            ]
+        };
         let mut all = b"head".to_vec();
         all.extend_from_slice(&file[100..600_100]);
         all.extend_from_slice(&file[7..10]);
-        for (asked, from, to) in [(None, 0, all.len()), (Some("bytes=2-300000"), 2, 300_001), (Some("bytes=-2"), all.len() - 2, all.len())] {
+        for (asked, from, to) in [
+            (None, 0, all.len()),
+            (Some("bytes=2-300000"), 2, 300_001),
+            (Some("bytes=-2"), all.len() - 2, all.len()),
+        ] {
             let mut headers = HeaderMap::new();
             if let Some(asked) = asked {
                 headers.insert(header::RANGE, HeaderValue::from_static(asked));
             }
             let response = ranged(&headers, "video/mp4", pieces()).unwrap();
-            assert_eq!(response.headers()[header::CONTENT_LENGTH], (to - from).to_string());
-            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            assert_eq!(
+                response.headers()[header::CONTENT_LENGTH],
+                (to - from).to_string()
+            );
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+                .await
+                .unwrap();
             assert!(body == all[from..to], "{asked:?}");
         }
     }

@@ -68,7 +68,10 @@ impl Archive {
         let file = root.join(layout::INDEX);
         let (mut connection, made) = crate::rebuild::open(root, &file)?;
         if let Some(found) = made {
-            tracing::warn!(parts = found.parts, "the index was made anew from the files");
+            tracing::warn!(
+                parts = found.parts,
+                "the index was made anew from the files"
+            );
         }
         let found = recover::recover(root, &mut connection)?;
         if found != Found::default() {
@@ -80,16 +83,10 @@ impl Archive {
             [],
             |row| row.get(0),
         )?;
-        let syncing =
-            Syncing::of(root, &file).map_err(ArchiveError::disk("asking about", root))?;
+        let syncing = Syncing::of(root, &file).map_err(ArchiveError::disk("asking about", root))?;
         tracing::debug!(?syncing, "the archive's disk");
-        let volume = Volume::start(
-            root.to_owned(),
-            connection,
-            syncing,
-            metrics.volume.clone(),
-        )
-        .map_err(ArchiveError::disk("starting to write to", root))?;
+        let volume = Volume::start(root.to_owned(), connection, syncing, metrics.volume.clone())
+            .map_err(ArchiveError::disk("starting to write to", root))?;
         Ok(Self {
             root: root.to_owned(),
             floor,
@@ -161,9 +158,7 @@ impl Archive {
     pub async fn hold(&self, new: NewHold) -> Result<Hold, ArchiveError> {
         let log = Arc::clone(&self.log);
         let now = now();
-        self.volume
-            .write(move |to| new.insert(to, &log, now))
-            .await
+        self.volume.write(move |to| new.insert(to, &log, now)).await
     }
 
     /// Ends a hold.

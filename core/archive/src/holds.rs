@@ -183,11 +183,7 @@ pub(crate) fn release(
 }
 
 /// Notes what somebody did, in the log.
-pub(crate) fn write_down(
-    log: &SharedLog,
-    deed: Deed,
-    now: UnixMicros,
-) -> Result<(), ArchiveError> {
+pub(crate) fn write_down(log: &SharedLog, deed: Deed, now: UnixMicros) -> Result<(), ArchiveError> {
     let mut log = log.lock().unwrap_or_else(|e| e.into_inner());
     log.append(now.0 / 1000, deed)?;
     Ok(())

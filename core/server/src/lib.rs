@@ -9,8 +9,8 @@ pub mod check;
 pub mod config;
 mod house;
 pub mod probe;
-mod reload;
 mod recordings;
+mod reload;
 pub mod report;
 pub mod router;
 #[cfg(feature = "tools")]

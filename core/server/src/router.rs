@@ -350,6 +350,7 @@ impl Router {
             watching: Arc::clone(&watching) as _,
             policies: Arc::clone(&self.sandbox) as _,
             storages: Arc::clone(&self.sandbox) as _,
+            places: Arc::clone(&self.outbound) as _,
         };
         self.archive
             .run(&self.archive_tasks, Arc::clone(&self.hub), around);
@@ -358,8 +359,9 @@ impl Router {
             .spawn("watched cameras", span, |stop| watching.follow(stop));
         let (archive, events) = (Arc::clone(&self.archive), Arc::clone(&self.events));
         let span = tracing::info_span!("marks");
-        self.archive_tasks
-            .spawn("marks", span, |stop| recordings::mark(archive, events, stop));
+        self.archive_tasks.spawn("marks", span, |stop| {
+            recordings::mark(archive, events, stop)
+        });
     }
 
     /// Where HTTP is served.

@@ -79,7 +79,8 @@ pub(crate) struct Timelines {
 pub(crate) struct Description;
 
 pub(crate) fn routes() -> Router<ApiState> {
-    let of = |what: &str| format!("/api/v1/communes/{{commune}}/cameras/{{camera}}/recordings/{what}");
+    let of =
+        |what: &str| format!("/api/v1/communes/{{commune}}/cameras/{{camera}}/recordings/{what}");
     Router::new()
         .route("/api/v1/communes/{commune}/recordings", get(timelines))
         .route(&of("playlist.m3u8"), get(playlist))
@@ -231,7 +232,10 @@ async fn playlist(
     let (from, to) = (UnixMicros(query.from), UnixMicros(query.to));
     let profile = key.profile;
     let name = move |id| format!("segments/{id}.mp4?profile={profile}");
-    let text = read(&state, move |archive| archive.playlist(&key, from, to, name)).await?;
+    let text = read(&state, move |archive| {
+        archive.playlist(&key, from, to, name)
+    })
+    .await?;
     let headers = [
         (header::CONTENT_TYPE, "application/vnd.apple.mpegurl"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -275,7 +279,9 @@ pub(super) fn pieces(movie: &MovieFile) -> Vec<Piece> {
         offset: piece.offset,
         bytes: piece.bytes,
     });
-    std::iter::once(Piece::Memory(header.into())).chain(media).collect()
+    std::iter::once(Piece::Memory(header.into()))
+        .chain(media)
+        .collect()
 }
 
 /// A segment as it lies on the disk; ranges of it can be asked for

@@ -7,8 +7,8 @@ mod movie;
 mod read;
 
 pub(crate) use clip::{Clip, ClipPart, clip};
-pub use movie::{MovieFile, MoviePiece};
-pub(crate) use movie::movie;
 pub(crate) use hls::playlist;
-pub use read::{FileRange, SegmentFile};
+pub(crate) use movie::movie;
+pub use movie::{MovieFile, MoviePiece};
 pub(crate) use read::segment_file;
+pub use read::{FileRange, SegmentFile};

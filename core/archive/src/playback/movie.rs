@@ -135,11 +135,7 @@ pub(crate) fn movie(root: &std::path::Path, clip: &Clip) -> Result<MovieFile, Ar
 }
 
 /// Finds a format's tracks among those of the movie, or adds them. Pictures are the first track.
-fn map(
-    format: i64,
-    init: &[u8],
-    tracks: &mut Vec<Vec<Mp4Track>>,
-) -> Result<Mapped, ArchiveError> {
+fn map(format: i64, init: &[u8], tracks: &mut Vec<Vec<Mp4Track>>) -> Result<Mapped, ArchiveError> {
     let damaged = |_| ArchiveError::Damaged("what a segment begins with can not be read".into());
     let read = mp4::read_init(init).map_err(damaged)?;
     let mut own = Vec::new();
@@ -174,6 +170,9 @@ fn map(
         video: of(TrackKind::Video)
             .ok_or_else(|| ArchiveError::Damaged("a segment without pictures".into()))?,
         audio: of(TrackKind::Audio),
-        tracks: own.iter().map(|(track, description, _)| (*track, *description)).collect(),
+        tracks: own
+            .iter()
+            .map(|(track, description, _)| (*track, *description))
+            .collect(),
     })
 }
