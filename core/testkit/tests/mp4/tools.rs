@@ -59,28 +59,72 @@ pub(crate) fn stream_hashes(file: &Path) -> Vec<String> {
 }
 
 /// The hashes of all decoded pictures, in the order in which they are shown.
-pub(crate) fn pictures(file: &Path, more: &[&str]) -> Vec<String> {
+pub(crate) fn pictures(file: &Path) -> Vec<String> {
     let file = file.to_string_lossy();
-    let all = [
-        more,
-        &[
-            "-i",
-            &file,
-            "-map",
-            "0:v",
-            "-fps_mode",
-            "passthrough",
-            "-f",
-            "framemd5",
-            "-",
-        ],
-    ]
-    .concat();
+    // Each in its own size, and none twice or left out.
+    let how = [
+        "-autoscale",
+        "0",
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framemd5",
+        "-",
+    ];
+    let all = [&["-i", &file, "-map", "0:v"], &how[..]].concat();
     let listed = ffmpeg(&all);
     let lines = listed.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| line.rsplit(',').next().unwrap().trim().to_owned())
         .collect()
+}
+
+/// The hash of what a decoder of the first stream has to know before the first sample.
+pub(crate) fn set_up(file: &Path) -> String {
+    let file = file.to_string_lossy();
+    let asked = [
+        "-v",
+        "error",
+        "-select_streams",
+        "0",
+        "-show_data_hash",
+        "md5",
+    ];
+    let shown = [
+        "-show_entries",
+        "stream=extradata_hash",
+        "-of",
+        "csv=p=0",
+        &file,
+    ];
+    output("ffprobe", &[&asked[..], &shown].concat())
+}
+
+/// How long a file plays, in ms: as ffprobe says, and as GStreamer says.
+pub(crate) fn durations(file: &Path) -> [u32; 2] {
+    let file = file.to_string_lossy();
+    let ffprobe = output(
+        "ffprobe",
+        &[
+            "-v",
+            "error",
+            "-show_entries",
+            "format=duration",
+            "-of",
+            "csv=p=0",
+            &file,
+        ],
+    );
+    let seconds: f64 = ffprobe.trim().parse().unwrap();
+    let said = output("gst-discoverer-1.0", &[&file]);
+    let duration = said
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Duration: "));
+    let gstreamer = duration
+        .unwrap()
+        .split(':')
+        .fold(0.0, |all, part| all * 60.0 + part.parse::<f64>().unwrap());
+    [seconds, gstreamer].map(|seconds| (seconds * 1000.0).round() as u32)
 }
 
 /// The decoded sound.

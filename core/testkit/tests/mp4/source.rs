@@ -20,7 +20,8 @@ pub(crate) struct Stream {
 }
 
 /// What is drawn and heard.
-const PICTURE: &str = "testsrc2=size=320x240:rate=25";
+const PICTURE: &str = "testsrc2=rate=25:size=320x240";
+const LARGE_PICTURE: &str = "testsrc2=rate=25:size=640x480";
 const TONE: &str = "sine=frequency=440:sample_rate=";
 
 fn words(text: &str) -> Vec<&str> {
@@ -39,10 +40,19 @@ fn made(folder: &Path, name: &str, input: &str, recipe: &str) -> PathBuf {
 
 /// Six seconds of H.264 with these settings of x264.
 pub(crate) fn h264(folder: &Path, name: &str, settings: &str) -> Stream {
+    h264_of(folder, name, PICTURE, settings)
+}
+
+/// The same, of larger pictures.
+pub(crate) fn large_h264(folder: &Path, name: &str, settings: &str) -> Stream {
+    h264_of(folder, name, LARGE_PICTURE, settings)
+}
+
+fn h264_of(folder: &Path, name: &str, picture: &str, settings: &str) -> Stream {
     let recipe = format!(
         "-pix_fmt yuv420p -c:v libx264 -preset veryfast -threads 1 -x264-params {settings} -video_track_timescale 90000"
     );
-    let file = made(folder, &format!("{name}.mp4"), PICTURE, &recipe);
+    let file = made(folder, &format!("{name}.mp4"), picture, &recipe);
     let sets = sets(&file, "h264");
     let of = |kind| move |unit: &Bytes| h264::type_of(unit) == Some(kind);
     let sps = first(&sets, of(h264::unit_type::SPS));
@@ -210,14 +220,6 @@ fn packets(track: Mp4Track, file: PathBuf) -> Stream {
 }
 
 impl Stream {
-    /// Ticks of all samples.
-    pub(crate) fn ticks(&self) -> u64 {
-        self.samples
-            .iter()
-            .map(|(s, _)| u64::from(s.duration))
-            .sum()
-    }
-
     /// With the first picture shown when it is decoded: those that are shown before one that they
     /// refer to are decoded too late, by the tables.
     pub(crate) fn shown_at_once(mut self) -> Self {
