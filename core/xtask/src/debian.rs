@@ -56,7 +56,7 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
 ];
 
 /// For all tests, beside those for libavcodec.
-pub(crate) const TESTS: [Package; 18] = [
+pub(crate) const TESTS: [Package; 19] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -67,6 +67,7 @@ pub(crate) const TESTS: [Package; 18] = [
         "girepository-1.0/GstRtspServer-1.0.typelib",
     ),
     file("gstreamer1.0-plugins-base", "gstreamer-1.0/libgstapp.so"),
+    program("gstreamer1.0-plugins-base-apps", "gst-discoverer-1.0"),
     file("gstreamer1.0-plugins-good", "gstreamer-1.0/libgstrtp.so"),
     file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
     file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),

@@ -24,7 +24,7 @@ struct Shown {
 /// Finds the first and the last picture of an interval.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// The track whose pictures count: the first one of pictures, else the first one.
+    /// The track that counts: the first one of pictures, else the first one that has samples.
     track: usize,
     scale: u32,
     from: i64,
@@ -46,11 +46,17 @@ impl Cut {
         if request.from >= request.to {
             return Err(Mp4Error::Mismatch("the interval"));
         }
-        let pictures = |list: &Vec<Mp4Track>| {
-            let first = list.first();
+        let there = |track: &usize| {
+            let mut runs = request.parts.iter().flat_map(|part| &part.runs);
+            runs.any(|run| run.track == *track && !run.samples.is_empty())
+        };
+        let pictures = |track: &usize| {
+            let first = request.tracks.get(*track).and_then(|list| list.first());
             first.is_some_and(|track| track.kind() == TrackKind::Video)
         };
-        let track = request.tracks.iter().position(pictures).unwrap_or(0);
+        let mut tracks = (0..request.tracks.len()).filter(there);
+        let track = tracks.clone().find(pictures).or_else(|| tracks.next());
+        let track = track.ok_or(Mp4Error::Missing("sample in the interval"))?;
         let list = request.tracks.get(track);
         let scale = list
             .and_then(|list| list.first())

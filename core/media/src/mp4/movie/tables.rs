@@ -42,22 +42,24 @@ pub(super) struct Tables {
     shifts: Runs<i32>,
     shifted: bool,
     sizes: Vec<u32>,
-    sync: Vec<u32>,
+    /// The numbers of the sync samples, counted from one, if not all are.
+    sync: Option<Vec<u32>>,
     /// Samples of each chunk, and their description, counted from one.
     chunks: Runs<(u32, u32)>,
     offsets: Vec<u64>,
 }
 
 impl Tables {
-    pub(super) fn new() -> Self {
+    /// For so many samples.
+    pub(super) fn with_capacity(samples: usize) -> Self {
         Self {
             start: None,
             end: 0,
             durations: Runs(Vec::new()),
             shifts: Runs(Vec::new()),
             shifted: false,
-            sizes: Vec::new(),
-            sync: Vec::new(),
+            sizes: Vec::with_capacity(samples),
+            sync: None,
             chunks: Runs(Vec::new()),
             offsets: Vec::new(),
         }
@@ -116,11 +118,13 @@ impl Tables {
         };
         self.chunks.push((length, description));
         self.offsets.push(offset);
-        self.sizes.reserve(samples.len());
         for sample in samples {
+            let before = self.sizes.len() as u32;
             self.sizes.push(sample.size);
-            if sample.sync {
-                self.sync.push(self.sizes.len() as u32);
+            match &mut self.sync {
+                Some(sync) if sample.sync => sync.push(before + 1),
+                None if !sample.sync => self.sync = Some((1..=before).collect()),
+                _ => {}
             }
             self.durations.push(sample.duration);
             self.shifts.push(sample.shift);
@@ -150,10 +154,10 @@ impl Tables {
             });
         }
         // Without this table all are sync samples.
-        if self.sync.len() < self.len() {
+        if let Some(sync) = &self.sync {
             b.full(*b"stss", 0, 0, |b| {
-                b.count(self.sync.len());
-                for number in &self.sync {
+                b.count(sync.len());
+                for number in sync {
                     b.u32(*number);
                 }
             });

@@ -229,6 +229,17 @@ fn a_changed_resolution_is_a_second_description() {
 }
 
 #[test]
+fn sound_alone_is_a_movie_too() {
+    let sounds = sounds();
+    let parts = [0, 1000].map(|ms| part(vec![run(1, ticks(ms, 8000), &sounds)]));
+    let tracks = [vec![pictures(704)], vec![sound()]];
+    let movie = make(&tracks, &parts, 50, 1990).unwrap();
+    // In the third packet, and in the last one.
+    assert_eq!(edits(&movie, 1), [(98 * 1800, 320)]);
+    assert_eq!(movie.duration(), Duration::from_millis(98 * 20));
+}
+
+#[test]
 fn rooms_move_the_media_and_change_nothing_else() {
     let pictures_of = second();
     let parts = [0, 1].map(|s| part(vec![run(0, ticks(1000 * s, 90_000), &pictures_of)]));
