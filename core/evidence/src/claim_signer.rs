@@ -30,6 +30,9 @@ impl c2pa::Signer for ClaimSigner {
             .key
             .try_sign(data)
             .map_err(|error| c2pa::Error::OtherError(Box::new(error)))?;
+        // Of the two ways to write the same signature the one with the small number: the other would
+        // be a change of the file that no hash shows.
+        let signature = signature.normalize_s().unwrap_or(signature);
         // As COSE has it: both numbers, one behind the other.
         Ok(signature.to_bytes().to_vec())
     }

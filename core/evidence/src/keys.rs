@@ -12,13 +12,13 @@ mod init;
 mod retire;
 mod signing;
 mod stick;
+#[cfg(test)]
+mod tests;
 
 pub use error::KeyError;
 pub use init::{Made, NewRoot, init};
 pub use retire::{Because, Retirement, retire};
 pub use signing::SigningKey;
-
-pub(crate) use signing::Chain;
 
 /// The root's certificate.
 pub(crate) const ROOT: &str = "root.pem";

@@ -9,6 +9,8 @@ mod onvif;
 mod sample;
 mod sign;
 mod time;
+mod verify;
+pub use verify::*;
 mod x509;
 pub use keys::*;
 pub use assertion::*;

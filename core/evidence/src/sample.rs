@@ -110,7 +110,7 @@ pub(crate) fn signer(folder: &std::path::Path) -> Signer {
 pub(crate) fn sign(signer: &Signer, assertion: &Assertion, parts: &[Part]) -> SignedHeader {
     let media: u64 = parts.iter().map(|p| p.bytes).sum();
     let rest = move |uuid: u64, meta: &[u8]| {
-        let moov = boxed(*b"moov", &uuid.to_be_bytes());
+        let moov = boxed(*b"moov", &boxed(*b"free", &uuid.to_be_bytes()));
         let mdat = [&1u32.to_be_bytes()[..], b"mdat", &(media + 16).to_be_bytes()].concat();
         Ok([moov, meta.to_vec(), mdat].concat())
     };
