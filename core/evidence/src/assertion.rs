@@ -263,9 +263,9 @@ pub(crate) fn broken_run(parts: &[Part], runs: &[Run]) -> Option<usize> {
         let Some((mine, behind)) = rest.split_at_checked(count) else {
             return Some(number);
         };
-        let after = mine
-            .iter()
-            .fold(run.before, |so_far, part| taimat_audit::after(&so_far, &part.link()));
+        let after = mine.iter().fold(run.before, |so_far, part| {
+            taimat_audit::after(&so_far, &part.link())
+        });
         if after != run.after {
             return Some(number);
         }

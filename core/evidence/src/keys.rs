@@ -9,6 +9,7 @@
 
 mod error;
 mod init;
+mod names;
 mod retire;
 mod signing;
 mod stick;
@@ -19,10 +20,3 @@ pub use error::KeyError;
 pub use init::{Made, NewRoot, init};
 pub use retire::{Because, Retirement, retire};
 pub use signing::SigningKey;
-
-/// The root's certificate.
-pub(crate) const ROOT: &str = "root.pem";
-/// The list of serials.
-pub(crate) const RETIRED: &str = "retired.crl";
-const SIGNING: &str = "signing.pem";
-const CERTIFICATES: &str = "certificates";

@@ -58,7 +58,10 @@ fn exporting_unit(assertion: &Assertion, tracks: &[u16]) -> Vec<u8> {
 fn start(assertion: &Assertion, tracks: &[u16]) -> Vec<u8> {
     let [from, _] = assertion.interval.covered;
     let ticks = u64::try_from(from.0 + FILETIME_EPOCH_MS).unwrap_or(0) * 10_000;
-    let mut body = u32::try_from(tracks.len()).unwrap_or(0).to_be_bytes().to_vec();
+    let mut body = u32::try_from(tracks.len())
+        .unwrap_or(0)
+        .to_be_bytes()
+        .to_vec();
     for track in tracks {
         body.extend(u32::from(*track).to_be_bytes());
         body.extend(ticks.to_be_bytes());

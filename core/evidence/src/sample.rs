@@ -3,7 +3,10 @@
 use taimat_audit::{Digest, after, beginning};
 use taimat_base::redact::SourceUrl;
 
-use crate::assertion::*;
+use crate::assertion::{
+    Assertion, AuditPlace, Camera, Clock, ClockSource, CodecFacts, Commune, ExportFacts, Interval,
+    Part, Place, Run,
+};
 use crate::boxes::boxed;
 use crate::keys::{NewRoot, SigningKey, init};
 use crate::moment::Moment;
@@ -91,7 +94,11 @@ pub(crate) fn run(parts: &[Part]) -> Run {
 }
 
 pub(crate) fn payloads() -> Vec<Vec<u8>> {
-    let one = |i: u8| (0..200 + usize::from(i)).map(|j| i ^ j.to_le_bytes()[0]).collect();
+    let one = |i: u8| {
+        (0..200 + usize::from(i))
+            .map(|j| i ^ j.to_le_bytes()[0])
+            .collect()
+    };
     (1..5).map(one).collect()
 }
 
@@ -111,7 +118,12 @@ pub(crate) fn sign(signer: &Signer, assertion: &Assertion, parts: &[Part]) -> Si
     let media: u64 = parts.iter().map(|p| p.bytes).sum();
     let rest = move |uuid: u64, meta: &[u8]| {
         let moov = boxed(*b"moov", &boxed(*b"free", &uuid.to_be_bytes()));
-        let mdat = [&1u32.to_be_bytes()[..], b"mdat", &(media + 16).to_be_bytes()].concat();
+        let mdat = [
+            &1u32.to_be_bytes()[..],
+            b"mdat",
+            &(media + 16).to_be_bytes(),
+        ]
+        .concat();
         Ok([moov, meta.to_vec(), mdat].concat())
     };
     let mut assertion = assertion.clone();

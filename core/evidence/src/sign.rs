@@ -27,7 +27,8 @@ const HASH_LABEL: &str = "c2pa.hash.bmff.v3";
 /// What makes the rest of the header: given the length of the manifest's box behind `ftyp` and the
 /// bytes of the `meta` box, it is `moov`, then these bytes, then the 16 bytes with which `mdat` begins.
 /// Where samples lie is written as if the manifest's box were there.
-pub type Rest<'a> = dyn Fn(u64, &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + 'a;
+pub type Rest<'a> =
+    dyn Fn(u64, &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + 'a;
 
 /// An export that is to be signed.
 pub struct Export<'a> {
@@ -71,7 +72,9 @@ pub enum SignError {
     #[error("part {0} has no bytes")]
     EmptyPart(usize),
     /// The parts are not those of the camera's chain.
-    #[error("the parts do not fit the camera's chain, in run {0}: the index or the chain was changed")]
+    #[error(
+        "the parts do not fit the camera's chain, in run {0}: the index or the chain was changed"
+    )]
     Chain(usize),
     /// The header could not be made.
     #[error("the header can not be made: {0}")]
@@ -180,7 +183,8 @@ impl Signer {
         parts: &[Part],
         hash: [u8; 32],
     ) -> Result<Vec<u8>, SignError> {
-        let mut builder = Builder::from_shared_context(&self.context).with_definition(definition)?;
+        let mut builder =
+            Builder::from_shared_context(&self.context).with_definition(definition)?;
         builder.set_intent(BuilderIntent::Create(DigitalSourceType::DigitalCapture));
         builder.add_assertion(HASH_LABEL, &hard_binding(parts, hash))?;
         Ok(builder.sign_embeddable(FORMAT)?)

@@ -30,7 +30,7 @@ pub(crate) fn x509(ms: i64) -> der::Result<Time> {
 
 /// For the extensions that have four digits always.
 pub(crate) fn generalized(ms: i64) -> der::Result<GeneralizedTime> {
-    let seconds = u64::try_from(ms / 1_000).map_err(|_| der::ErrorKind::DateTime)?;
+    let seconds = u64::try_from(ms / 1_000).map_err(|_why| der::ErrorKind::DateTime)?;
     let date = DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))?;
     Ok(GeneralizedTime::from_date_time(date))
 }

@@ -19,3 +19,5 @@ mod trust;
 pub use file::verify_file;
 pub use report::{FileReport, Finding, SignedBy, Verdict};
 pub use trust::{BadTrust, Trust};
+
+pub(crate) use trust::{Wrong, key};

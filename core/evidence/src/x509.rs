@@ -4,8 +4,8 @@
 use std::str::FromStr as _;
 
 use der::asn1::{BitString, OctetString, Uint};
-use der::referenced::OwnedToRef as _;
 use der::oid::{AssociatedOid as _, ObjectIdentifier};
+use der::referenced::OwnedToRef as _;
 use der::{Decode as _, Encode as _};
 use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{DerSignature, SigningKey, VerifyingKey};

@@ -15,7 +15,8 @@ use crate::time::utc;
 use crate::x509::{self, ROOT_MS, SIGNING_MS, X509Error};
 
 use super::error::KeyError;
-use super::{CERTIFICATES, RETIRED, ROOT, SIGNING, stick};
+use super::names::{CERTIFICATES, RETIRED, ROOT, SIGNING};
+use super::stick;
 
 /// What a new root is made of.
 #[derive(Debug, Clone, Copy)]

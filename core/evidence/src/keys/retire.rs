@@ -16,8 +16,9 @@ use crate::x509::{self, Retired, SIGNING_MS, X509Error};
 
 use super::error::KeyError;
 use super::init::{next_key, pem, put};
+use super::names::{RETIRED, ROOT, SIGNING};
 use super::signing::{certificate, text};
-use super::{RETIRED, ROOT, SIGNING, stick};
+use super::stick;
 
 /// Why a key is retired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,11 @@ pub fn retire(
     because: Because,
     now_ms: i64,
 ) -> Result<Retirement, KeyError> {
-    let (root_file, file, list_file) = (folder.join(ROOT), folder.join(SIGNING), folder.join(RETIRED));
+    let (root_file, file, list_file) = (
+        folder.join(ROOT),
+        folder.join(SIGNING),
+        folder.join(RETIRED),
+    );
     if !root_file.exists() {
         return Err(KeyError::Missing(root_file));
     }

@@ -15,7 +15,7 @@ use crate::time::{seconds_ms, utc};
 use crate::x509::{self, X509Error};
 
 use super::error::KeyError;
-use super::{RETIRED, ROOT, SIGNING};
+use super::names::{RETIRED, ROOT, SIGNING};
 
 /// No certificate of ours has a tenth of it; a list of a century has not either.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -70,16 +70,22 @@ impl SigningKey {
         let public = key.verifying_key().to_encoded_point(false);
         let info = &leaf.tbs_certificate.subject_public_key_info;
         if info.subject_public_key.raw_bytes() != public.as_bytes() {
-            return Err(KeyError::content(&file, "key and certificate do not belong together"));
+            return Err(KeyError::content(
+                &file,
+                "key and certificate do not belong together",
+            ));
         }
         let period = leaf
             .tbs_certificate
             .get::<PrivateKeyUsagePeriod>()
             .map_err(X509Error::from)?;
-        let (Some(from), Some(until)) = period
-            .map_or((None, None), |(_, period)| (period.not_before, period.not_after))
-        else {
-            return Err(KeyError::content(&file, "the certificate does not say how long it signs"));
+        let (Some(from), Some(until)) = period.map_or((None, None), |(_, period)| {
+            (period.not_before, period.not_after)
+        }) else {
+            return Err(KeyError::content(
+                &file,
+                "the certificate does not say how long it signs",
+            ));
         };
         let der: Result<Vec<_>, _> = [&leaf, &root].map(|c| c.to_der()).into_iter().collect();
         Ok(Self {

@@ -56,7 +56,11 @@ pub(super) fn write(file: &Path, key: &SigningKey, passphrase: &str) -> Result<(
     let text = encrypted(key, passphrase).map_err(|why| KeyError::content(file, why))?;
     let written = || -> std::io::Result<()> {
         let mut options = File::options();
-        let mut out = options.write(true).create_new(true).mode(0o600).open(file)?;
+        let mut out = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)?;
         out.write_all(text.as_bytes())?;
         out.sync_all()
     };
@@ -84,6 +88,6 @@ pub(super) fn read(file: &Path, passphrase: &str) -> Result<SigningKey, KeyError
     let bytes = taimat_base::files::read_at_most(file, MOST_BYTES).map_err(KeyError::at(file))?;
     let text = String::from_utf8(bytes).map_err(|error| KeyError::content(file, error))?;
     let secret = p256::SecretKey::from_pkcs8_encrypted_pem(&text, passphrase);
-    let secret = secret.map_err(|_| KeyError::Passphrase(file.to_owned()))?;
+    let secret = secret.map_err(|_why| KeyError::Passphrase(file.to_owned()))?;
     Ok(SigningKey::from(secret))
 }

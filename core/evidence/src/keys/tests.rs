@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::names::*;
 use super::*;
 use crate::moment::Moment;
 use crate::sample::{NOW, PASSPHRASE, assertion, parts, payloads, sign, signer};
@@ -18,7 +19,9 @@ struct Places {
 
 impl Places {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
     fn keys(&self) -> PathBuf {
         self.folder.path().join("state/evidence")
@@ -43,7 +46,9 @@ fn exported(signer: &Signer, at_ms: i64) -> Vec<u8> {
 }
 
 fn verdict(file: &[u8], trust: &Trust, now_ms: i64) -> Verdict {
-    verify_file(&mut Cursor::new(file), trust, now_ms).unwrap().verdict
+    verify_file(&mut Cursor::new(file), trust, now_ms)
+        .unwrap()
+        .verdict
 }
 
 fn mode(path: &Path) -> u32 {
@@ -54,13 +59,24 @@ fn mode(path: &Path) -> u32 {
 fn the_roots_key_is_on_the_stick_only_and_sealed() {
     let places = Places::new();
     let _signer = signer(places.folder.path());
-    assert!(std::fs::read_to_string(places.stick()).unwrap().contains("ENCRYPTED PRIVATE KEY"));
-    assert_eq!((mode(&places.stick()), mode(&places.keys().join(SIGNING))), (0o600, 0o600));
+    assert!(
+        std::fs::read_to_string(places.stick())
+            .unwrap()
+            .contains("ENCRYPTED PRIVATE KEY")
+    );
+    assert_eq!(
+        (mode(&places.stick()), mode(&places.keys().join(SIGNING))),
+        (0o600, 0o600)
+    );
     assert!(!places.read(ROOT).contains("PRIVATE"));
     // A second root is refused, and so is one inside the router's folders.
     let state = places.folder.path().join("state");
     let inside = state.join("root.key");
-    let root = |key_file, passphrase| NewRoot { organization: "x", key_file, passphrase };
+    let root = |key_file, passphrase| NewRoot {
+        organization: "x",
+        key_file,
+        passphrase,
+    };
     let again = init(&places.keys(), &state, &root(&inside, PASSPHRASE), NOW);
     assert!(matches!(again, Err(KeyError::Present(_))));
     let other = places.folder.path().join("other/evidence");
@@ -89,7 +105,10 @@ fn a_key_that_others_can_read_is_refused() {
     }
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     std::fs::set_permissions(places.keys(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(SigningKey::open(&places.keys()), Err(KeyError::Wide { .. })));
+    assert!(matches!(
+        SigningKey::open(&places.keys()),
+        Err(KeyError::Wide { .. })
+    ));
 }
 
 #[test]
@@ -99,14 +118,20 @@ fn a_key_signs_for_a_year_and_its_exports_hold_for_thirty() {
     let file = exported(&signer, NOW + 1_000);
     for years in [0, 5, 29, 45] {
         // The date that counts is when it was signed: certificates outlive their use.
-        assert_eq!(verdict(&file, &places.trust(), NOW + years * YEAR), Verdict::Genuine);
+        assert_eq!(
+            verdict(&file, &places.trust(), NOW + years * YEAR),
+            Verdict::Genuine
+        );
     }
     let key = SigningKey::open(&places.keys()).unwrap();
     assert!(key.signs_at(NOW + 1_000).is_ok());
     assert!(matches!(key.signs_at(NOW + YEAR), Err(KeyError::Over(_))));
     assert!(matches!(key.signs_at(NOW - YEAR), Err(KeyError::NotYet(_))));
     // In the future, as the checking machine sees it.
-    assert_eq!(verdict(&file, &places.trust(), NOW - 10 * crate::time::DAY_MS), Verdict::NotValidThen);
+    assert_eq!(
+        verdict(&file, &places.trust(), NOW - 10 * crate::time::DAY_MS),
+        Verdict::NotValidThen
+    );
 }
 
 #[test]
@@ -116,19 +141,40 @@ fn what_a_retired_key_signed_holds_and_the_key_is_gone() {
     let former = places.read(SIGNING);
     let file = exported(&old, NOW + 1_000);
     let later = NOW + 300 * crate::time::DAY_MS;
-    let done = retire(&places.keys(), &places.stick(), PASSPHRASE, Because::Over, later).unwrap();
+    let done = retire(
+        &places.keys(),
+        &places.stick(),
+        PASSPHRASE,
+        Because::Over,
+        later,
+    )
+    .unwrap();
     let now = places.read(SIGNING);
     assert!(!now.contains(former.lines().nth(1).unwrap()));
-    assert_eq!(std::fs::read_dir(places.keys().join(CERTIFICATES)).unwrap().count(), 2);
+    assert_eq!(
+        std::fs::read_dir(places.keys().join(CERTIFICATES))
+            .unwrap()
+            .count(),
+        2
+    );
     assert_eq!(done.former.split(':').count(), 16);
     assert_eq!(verdict(&file, &places.trust(), later), Verdict::Genuine);
     // Somebody kept a copy of the key, and signs with it on.
     let late = exported(&old, later + 1_000);
-    assert_eq!(verdict(&late, &places.trust(), later), Verdict::NotValidThen);
+    assert_eq!(
+        verdict(&late, &places.trust(), later),
+        Verdict::NotValidThen
+    );
     let next = Signer::new(SigningKey::open(&places.keys()).unwrap()).unwrap();
     let fresh = exported(&next, later + 1_000);
     assert_eq!(verdict(&fresh, &places.trust(), later), Verdict::Genuine);
-    let wrong = retire(&places.keys(), &places.stick(), "not the passphrase", Because::Over, later);
+    let wrong = retire(
+        &places.keys(),
+        &places.stick(),
+        "not the passphrase",
+        Because::Over,
+        later,
+    );
     assert!(matches!(wrong, Err(KeyError::Passphrase(_))));
 }
 
@@ -138,8 +184,18 @@ fn nothing_of_a_compromised_key_holds() {
     let old = signer(places.folder.path());
     let file = exported(&old, NOW + 1_000);
     let without = Trust::read(&places.read(ROOT), None).unwrap();
-    retire(&places.keys(), &places.stick(), PASSPHRASE, Because::Compromised, NOW + 2_000).unwrap();
-    assert_eq!(verdict(&file, &places.trust(), NOW + 3_000), Verdict::NotValidThen);
+    retire(
+        &places.keys(),
+        &places.stick(),
+        PASSPHRASE,
+        Because::Compromised,
+        NOW + 2_000,
+    )
+    .unwrap();
+    assert_eq!(
+        verdict(&file, &places.trust(), NOW + 3_000),
+        Verdict::NotValidThen
+    );
     assert_eq!(verdict(&file, &without, NOW + 3_000), Verdict::Genuine);
 }
 
@@ -148,7 +204,13 @@ fn another_roots_key_retires_nothing() {
     let (mine, theirs) = (Places::new(), Places::new());
     let _signers = (signer(mine.folder.path()), signer(theirs.folder.path()));
     let before = mine.read(SIGNING);
-    let done = retire(&mine.keys(), &theirs.stick(), PASSPHRASE, Because::Over, NOW);
+    let done = retire(
+        &mine.keys(),
+        &theirs.stick(),
+        PASSPHRASE,
+        Because::Over,
+        NOW,
+    );
     assert!(matches!(done, Err(KeyError::OtherRoot(_))));
     assert_eq!(mine.read(SIGNING), before);
 }

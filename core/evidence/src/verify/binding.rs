@@ -39,7 +39,9 @@ impl<'a> Binding<'a> {
             Some((size, leaf.bytes().filter(|leaf| leaf.len() == 32)?))
         };
         let parts: Vec<_> = zip.map(one).collect::<Option<_>>()?;
-        let media = parts.iter().try_fold(0u64, |sum, (size, _)| sum.checked_add(*size))?;
+        let media = parts
+            .iter()
+            .try_fold(0u64, |sum, (size, _)| sum.checked_add(*size))?;
         (known && even && count > 0).then_some(Self {
             header,
             parts,

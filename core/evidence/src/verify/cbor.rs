@@ -28,7 +28,11 @@ impl<'a> Cbor<'a> {
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, BadCbor> {
         let mut left = bytes;
         let value = value(&mut left, MAX_DEPTH)?;
-        if left.is_empty() { Ok(value) } else { Err(BadCbor) }
+        if left.is_empty() {
+            Ok(value)
+        } else {
+            Err(BadCbor)
+        }
     }
 
     /// What a map has under a name.
@@ -74,7 +78,7 @@ impl<'a> Cbor<'a> {
 }
 
 fn take<'a>(left: &mut &'a [u8], count: u64) -> Result<&'a [u8], BadCbor> {
-    let count = usize::try_from(count).map_err(|_| BadCbor)?;
+    let count = usize::try_from(count).map_err(|_why| BadCbor)?;
     let (taken, rest) = left.split_at_checked(count).ok_or(BadCbor)?;
     *left = rest;
     Ok(taken)
@@ -107,7 +111,7 @@ fn value<'a>(left: &mut &'a [u8], depth: u8) -> Result<Cbor<'a>, BadCbor> {
         0 => Cbor::Count(number),
         1 => Cbor::Negative(number),
         2 => Cbor::Bytes(take(left, number)?),
-        3 => Cbor::Text(std::str::from_utf8(take(left, number)?).map_err(|_| BadCbor)?),
+        3 => Cbor::Text(std::str::from_utf8(take(left, number)?).map_err(|_why| BadCbor)?),
         // What is said to be there is made room for as it comes: a number costs nothing.
         4 => {
             let items = (0..number).map(|_| value(left, deeper));
@@ -141,7 +145,11 @@ mod tests {
     fn there_is_one_way_to_write_a_value() {
         assert_eq!(Cbor::read(&[0x17]), Ok(Cbor::Count(23)));
         assert_eq!(Cbor::read(&[0x18, 0x18]), Ok(Cbor::Count(24)));
-        for longer in [&[0x18, 0x17][..], &[0x19, 0, 0xff], &[0x1b, 0, 0, 0, 0, 0, 0, 0, 1]] {
+        for longer in [
+            &[0x18, 0x17][..],
+            &[0x19, 0, 0xff],
+            &[0x1b, 0, 0, 0, 0, 0, 0, 0, 1],
+        ] {
             assert_eq!(Cbor::read(longer), Err(BadCbor));
         }
         // Something behind, a length without an end, a key twice, a number with no items.

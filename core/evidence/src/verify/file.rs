@@ -104,18 +104,28 @@ fn read_manifest<F: Read + Seek>(
 fn contradictions(manifest: &Manifest<'_>) -> Vec<Finding> {
     let finding = |why: String| Finding::Contradiction { why };
     let Some(parts) = joined(manifest) else {
-        return vec![finding("the lists of parts are not equally long".to_owned())];
+        return vec![finding(
+            "the lists of parts are not equally long".to_owned(),
+        )];
     };
     let runs = &manifest.written.assertion.chain;
     let broken = broken_run(&parts, runs);
-    let of = |run| finding(format!("run {run} of the parts does not fit the camera's chain"));
+    let of = |run| {
+        finding(format!(
+            "run {run} of the parts does not fit the camera's chain"
+        ))
+    };
     broken.map(of).into_iter().collect()
 }
 
 /// The parts by both lists, which have to agree.
 fn joined(manifest: &Manifest<'_>) -> Option<Vec<Part>> {
     let Written { parts: lists, .. } = &manifest.written;
-    let PartLists { bytes, start_utc_ms, duration_ms } = lists;
+    let PartLists {
+        bytes,
+        start_utc_ms,
+        duration_ms,
+    } = lists;
     let bound = &manifest.binding.parts;
     let even = [bytes.len(), start_utc_ms.len(), duration_ms.len()];
     if even != [bound.len(); 3] {
@@ -155,7 +165,11 @@ fn header<F: Read + Seek>(
         if kind == *b"uuid" {
             continue;
         }
-        let media = if kind == *b"mdat" { manifest.binding.media } else { 0 };
+        let media = if kind == *b"mdat" {
+            manifest.binding.media
+        } else {
+            0
+        };
         let length = place.head.length.saturating_sub(media);
         if kind == *b"mdat" && (place.head.head != MDAT_HEADER || length != MDAT_HEADER) {
             wrong("`mdat` is not as long as the parts are");

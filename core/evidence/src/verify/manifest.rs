@@ -51,7 +51,9 @@ impl<'a> Manifest<'a> {
         // Version and flags, the purpose, and the offset of a box that is not there.
         let body = body.strip_prefix(&[0; 4]);
         let body = body.and_then(|b| b.strip_prefix(b"manifest\0"));
-        let mut body = body.and_then(|b| b.strip_prefix(&[0; 8])).ok_or(BadManifest::Box)?;
+        let mut body = body
+            .and_then(|b| b.strip_prefix(&[0; 8]))
+            .ok_or(BadManifest::Box)?;
         let store = take(&mut body, *b"c2pa", "c2pa", false)?;
         let mut inside = store.content;
         let manifest = jumbf::take_super(&mut inside, *b"c2ma", false).ok_or(BadManifest::Box)?;
@@ -63,15 +65,18 @@ impl<'a> Manifest<'a> {
         let evidence = take(&mut assertions, *b"json", LABEL, true)?;
         let binding = take(&mut assertions, *b"cbor", BINDING, true)?;
         let actions = take(&mut assertions, *b"cbor", ACTIONS, true)?;
-        if [body, inside, parts, assertions].iter().any(|left| !left.is_empty()) {
+        if [body, inside, parts, assertions]
+            .iter()
+            .any(|left| !left.is_empty())
+        {
             return Err(BadManifest::Box);
         }
         let claim = jumbf::only(claim.content, *b"cbor").ok_or(BadManifest::Claim)?;
-        hangs_together(claim, manifest.label, &[
-            (LABEL, &evidence),
-            (BINDING, &binding),
-            (ACTIONS, &actions),
-        ])?;
+        hangs_together(
+            claim,
+            manifest.label,
+            &[(LABEL, &evidence), (BINDING, &binding), (ACTIONS, &actions)],
+        )?;
         let signature = jumbf::only(signature.content, *b"cbor").and_then(Signature::read);
         let bytes = |from: &Superbox<'a>, kind, label| {
             jumbf::only(from.content, kind).ok_or(BadManifest::Unreadable(label))
@@ -82,7 +87,7 @@ impl<'a> Manifest<'a> {
         let hash = Cbor::read(bytes(&binding, *b"cbor", BINDING)?).ok();
         let hash = hash.and_then(|hash| Binding::read(&hash));
         let did = Cbor::read(bytes(&actions, *b"cbor", ACTIONS)?);
-        did.map_err(|_| BadManifest::Unreadable(ACTIONS))?;
+        did.map_err(|_why| BadManifest::Unreadable(ACTIONS))?;
         Ok(Self {
             written: written.ok_or(BadManifest::Unreadable(LABEL))?,
             binding: hash.ok_or(BadManifest::Unreadable(BINDING))?,
@@ -112,7 +117,7 @@ fn hangs_together(
     manifest: &str,
     assertions: &[(&'static str, &Superbox<'_>)],
 ) -> Result<(), BadManifest> {
-    let claim = Cbor::read(claim).map_err(|_| BadManifest::Claim)?;
+    let claim = Cbor::read(claim).map_err(|_why| BadManifest::Claim)?;
     let own = format!("self#jumbf=/c2pa/{manifest}/{SIGNATURE}");
     let text = |name| claim.get(name).and_then(Cbor::text);
     let named = claim.get("created_assertions").and_then(Cbor::list);

@@ -20,7 +20,10 @@ fn sample() -> Sample {
     let signer = signer(folder.path());
     let payloads = payloads();
     let header = sign(&signer, &assertion(), &parts(&payloads)).bytes;
-    let (root, list) = (signer.key().root_pem().to_owned(), signer.key().retired_pem().to_owned());
+    let (root, list) = (
+        signer.key().root_pem().to_owned(),
+        signer.key().retired_pem().to_owned(),
+    );
     Sample {
         header: header.len(),
         file: [header, payloads.concat()].concat(),
@@ -46,13 +49,23 @@ fn bad_parts(report: &FileReport) -> Vec<usize> {
 fn what_is_signed_is_genuine_and_says_what_it_is() {
     let sample = sample();
     let report = verify(&sample.file, &sample.trust);
-    assert_eq!((report.verdict, report.findings.len()), (Verdict::Genuine, 0), "{report}");
+    assert_eq!(
+        (report.verdict, report.findings.len()),
+        (Verdict::Genuine, 0),
+        "{report}"
+    );
     let text = report.to_string();
-    assert!(text.contains("112/2026") && text.contains("Phường Hòa Lạc"), "{text}");
+    assert!(
+        text.contains("112/2026") && text.contains("Phường Hòa Lạc"),
+        "{text}"
+    );
     assert!(!String::from_utf8_lossy(&sample.file).contains("hunter2"));
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["verdict"], "genuine");
-    assert_eq!(json["assertion"]["camera"]["uri"], "rtsp://192.0.2.7/Streaming?***");
+    assert_eq!(
+        json["assertion"]["camera"]["uri"],
+        "rtsp://192.0.2.7/Streaming?***"
+    );
 }
 
 #[test]
@@ -90,17 +103,32 @@ fn all_bad_parts_are_named_with_bytes_and_times() {
 
 #[test]
 fn cut_appended_and_moved_is_found() {
-    let Sample { file, trust, header, .. } = sample();
+    let Sample {
+        file,
+        trust,
+        header,
+        ..
+    } = sample();
     for cut in 1..file.len() {
-        assert_ne!(verify(&file[..cut], &trust).verdict, Verdict::Genuine, "cut at {cut}");
+        assert_ne!(
+            verify(&file[..cut], &trust).verdict,
+            Verdict::Genuine,
+            "cut at {cut}"
+        );
     }
     let report = verify(&file[..file.len() - 205], &trust);
     assert_eq!(bad_parts(&report), [2, 3]);
     assert!(report.to_string().contains("is missing"));
     let appended = [&file[..], &crate::boxes::boxed(*b"free", b"more")].concat();
     let report = verify(&appended, &trust);
-    let extra = Finding::Extra { from_byte: file.len() as u64, bytes: 12 };
-    assert_eq!((report.verdict, &report.findings[..]), (Verdict::Changed, &[extra][..]));
+    let extra = Finding::Extra {
+        from_byte: file.len() as u64,
+        bytes: 12,
+    };
+    assert_eq!(
+        (report.verdict, &report.findings[..]),
+        (Verdict::Changed, &[extra][..])
+    );
     // Two parts in the other order.
     let (a, b) = (header..header + 201, header + 201..header + 403);
     let swapped = [&file[..header], &file[b.clone()], &file[a], &file[b.end..]].concat();
@@ -108,12 +136,20 @@ fn cut_appended_and_moved_is_found() {
     // A box before the others: the parts are still found good, where they are from the end.
     let before = [&crate::boxes::boxed(*b"free", b"")[..], &file].concat();
     let report = verify(&before, &trust);
-    assert_eq!((report.verdict, bad_parts(&report)), (Verdict::Changed, vec![]));
+    assert_eq!(
+        (report.verdict, bad_parts(&report)),
+        (Verdict::Changed, vec![])
+    );
 }
 
 #[test]
 fn a_manifest_of_another_clip_or_none_is_found() {
-    let Sample { file, trust, header, .. } = sample();
+    let Sample {
+        file,
+        trust,
+        header,
+        ..
+    } = sample();
     let folder = tempfile::tempdir().unwrap();
     let signer = signer(folder.path());
     let mut other = payloads();
@@ -133,8 +169,14 @@ fn a_manifest_of_another_clip_or_none_is_found() {
 fn another_root_is_not_trusted() {
     let (mine, theirs) = (sample(), sample());
     let report = verify(&mine.file, &theirs.trust);
-    assert_eq!((report.verdict, report.findings.len()), (Verdict::NotTrusted, 0));
-    assert_eq!(Trust::read(&mine.root, Some(&theirs.list)).err(), Some(BadTrust::List));
+    assert_eq!(
+        (report.verdict, report.findings.len()),
+        (Verdict::NotTrusted, 0)
+    );
+    assert_eq!(
+        Trust::read(&mine.root, Some(&theirs.list)).err(),
+        Some(BadTrust::List)
+    );
     assert_eq!(Trust::read("no root", None).err(), Some(BadTrust::Root));
 }
 

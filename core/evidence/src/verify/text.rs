@@ -31,7 +31,10 @@ impl fmt::Display for Finding {
                 missing,
             } => {
                 let how = if *missing { "is missing" } else { "differs" };
-                write!(f, "part {part}: bytes {from_byte} to {to_byte}, {from} to {to}, {how}")
+                write!(
+                    f,
+                    "part {part}: bytes {from_byte} to {to_byte}, {from} to {to}, {how}"
+                )
             }
             Self::Header { why } => write!(f, "header: {why}"),
             Self::Manifest { why } => write!(
@@ -40,7 +43,10 @@ impl fmt::Display for Finding {
             ),
             Self::Contradiction { why } => write!(f, "contradiction: {why}"),
             Self::Extra { from_byte, bytes } => {
-                write!(f, "{bytes} bytes from byte {from_byte} on are not the export's")
+                write!(
+                    f,
+                    "{bytes} bytes from byte {from_byte} on are not the export's"
+                )
             }
         }
     }
@@ -59,12 +65,20 @@ impl fmt::Display for FileReport {
             let (name, serial, at) = (&signed.name, &signed.serial, signed.at);
             write!(f, "\n  signed by {name} (serial {serial}) at {at}")?;
         }
-        let Some(about) = self.assertion.as_ref().filter(|_| self.verdict == Verdict::Genuine) else {
+        let Some(about) = self
+            .assertion
+            .as_ref()
+            .filter(|_| self.verdict == Verdict::Genuine)
+        else {
             return Ok(());
         };
         let (camera, export, [from, to]) = (&about.camera, &about.export, about.interval.covered);
         let (commune, parts) = (&about.commune.name, self.parts);
-        write!(f, "\n  {commune}, {} ({}): {from} to {to}, {parts} parts", camera.name, camera.id)?;
+        write!(
+            f,
+            "\n  {commune}, {} ({}): {from} to {to}, {parts} parts",
+            camera.name, camera.id
+        )?;
         for gap in &about.gaps {
             write!(f, "\n  gap {} to {}: {}", gap.from, gap.to, gap.reason)?;
         }

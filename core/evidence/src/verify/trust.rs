@@ -35,7 +35,7 @@ pub enum BadTrust {
 
 /// What is not right about a signer, at a date.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     /// No signer of this root.
     Signer,
     /// Not allowed then.
@@ -59,7 +59,7 @@ impl Trust {
             Some(text) => read_list(text, &key).ok_or(BadTrust::List)?,
             None => Vec::new(),
         };
-        let der = root.to_der().map_err(|_| BadTrust::Root)?;
+        let der = root.to_der().map_err(|_why| BadTrust::Root)?;
         Ok(Self {
             root,
             key,
@@ -69,7 +69,7 @@ impl Trust {
     }
 
     /// Whether a signer is one of this root's and was allowed to sign then. `now_ms` is when it is asked.
-    pub(super) fn judge(&self, signer: &Certificate, at_ms: i64, now_ms: i64) -> Result<(), Wrong> {
+    pub(crate) fn judge(&self, signer: &Certificate, at_ms: i64, now_ms: i64) -> Result<(), Wrong> {
         let tbs = &signer.tbs_certificate;
         let usage = tbs.get::<ExtendedKeyUsage>();
         let signs = matches!(usage, Ok(Some((_, usage))) if usage.0.contains(&C2PA_SIGNING));
@@ -83,7 +83,9 @@ impl Trust {
             let (from, until) = (x509_ms(validity.not_before), x509_ms(validity.not_after));
             if at_ms < from || at_ms > until {
                 let (from, until) = (utc(from), utc(until));
-                return date(format!("{whose}'s certificate is valid from {from} to {until}"));
+                return date(format!(
+                    "{whose}'s certificate is valid from {from} to {until}"
+                ));
             }
         }
         let period = tbs.get::<PrivateKeyUsagePeriod>().ok().flatten();
@@ -92,19 +94,27 @@ impl Trust {
         let until = until.map_or(i64::MAX, |t| seconds_ms(t.to_unix_duration()));
         if at_ms < from || at_ms > until {
             let (from, until) = (utc(from), utc(until));
-            return date(format!("the signer's key signed from {from} to {until} only"));
+            return date(format!(
+                "the signer's key signed from {from} to {until} only"
+            ));
         }
         // A day, since clocks of two machines need not agree.
         if at_ms > now_ms.saturating_add(DAY_MS) {
             return date("that is in the future".to_owned());
         }
-        let Some(one) = self.retired.iter().find(|one| one.serial == tbs.serial_number) else {
+        let Some(one) = self
+            .retired
+            .iter()
+            .find(|one| one.serial == tbs.serial_number)
+        else {
             return Ok(());
         };
         let since = utc(one.at_ms);
         if one.compromised {
             // Whoever has the key can write any date: the one in the file says nothing.
-            return date(format!("the signer's key was called compromised at {since}"));
+            return date(format!(
+                "the signer's key was called compromised at {since}"
+            ));
         }
         if at_ms > one.at_ms {
             return date(format!("the signer's key was retired at {since}"));
@@ -114,7 +124,7 @@ impl Trust {
 }
 
 /// A certificate's key, if it is one of P-256.
-pub(super) fn key(certificate: &Certificate) -> Option<VerifyingKey> {
+pub(crate) fn key(certificate: &Certificate) -> Option<VerifyingKey> {
     let info = certificate.tbs_certificate.subject_public_key_info.to_der();
     VerifyingKey::from_public_key_der(&info.ok()?).ok()
 }
