@@ -75,8 +75,8 @@ pub struct Camera {
     pub place: Option<Place>,
 }
 
-/// A camera's address as it may be shown to everybody.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A camera's address as it may be shown to everybody; empty if it has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShownAddress(String);
 

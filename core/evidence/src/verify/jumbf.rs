@@ -57,7 +57,7 @@ pub(super) fn take_super<'a>(
 }
 
 /// The one box of this kind that is in some bytes.
-pub(super) fn only<'a>(mut bytes: &'a [u8], kind: [u8; 4]) -> Option<&'a [u8]> {
+pub(super) fn only(mut bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     let body = take(&mut bytes, kind)?;
     bytes.is_empty().then_some(body)
 }
