@@ -62,7 +62,11 @@ fn main() -> Outcome<()> {
     file.flush()?;
     drop(file);
     let gb = header.file_bytes as f64 / 1e9;
-    writeln!(out, "hashing again while sending: {:.2} CPU s/GB", rehash.as_secs_f64() / gb)?;
+    writeln!(
+        out,
+        "hashing again while sending: {:.2} CPU s/GB",
+        rehash.as_secs_f64() / gb
+    )?;
     let trust = Trust::read(signer.key().root_pem(), Some(signer.key().retired_pem()))?;
     let (before, began, high) = (cpu_time()?, Instant::now(), high_kib()?);
     let report = verify_file(&mut File::open(&path)?, &trust, NOW + 120_000)?;
@@ -93,7 +97,10 @@ fn signed(
         let length = u32::try_from(body.len() + 8).unwrap_or(u32::MAX);
         [&length.to_be_bytes()[..], kind, body].concat()
     };
-    let moov = a_box(b"moov", &a_box(b"free", &vec![0; MOOV_BYTES_A_PART * parts.len()]));
+    let moov = a_box(
+        b"moov",
+        &a_box(b"free", &vec![0; MOOV_BYTES_A_PART * parts.len()]),
+    );
     let rest = |_: u64, meta: &[u8]| {
         let length = (media + 16).to_be_bytes();
         Ok([&moov[..], meta, &1u32.to_be_bytes(), b"mdat", &length].concat())
@@ -210,6 +217,9 @@ fn cpu_time() -> Outcome<Duration> {
 /// The most memory that this process had so far.
 fn high_kib() -> Outcome<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|l| l.starts_with("VmHWM")).ok_or("no VmHWM")?;
+    let line = status
+        .lines()
+        .find(|l| l.starts_with("VmHWM"))
+        .ok_or("no VmHWM")?;
     Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse()?)
 }

@@ -1,11 +1,12 @@
 //! Folders of clips before tools that others wrote, and before ours.
+#![allow(clippy::unwrap_used, reason = "a set-up that fails fails its test")]
 
 mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{NOW, assertion, movie, openssl, python, signer, text};
+use common::{NOW, assertion, interpreter, movie, openssl, run, signer, text};
 use taimat_audit::{AuditLog, Deed, Done, write_excerpt};
 use taimat_evidence::{
     Clip, DirectorySink, FolderFacts, FolderReport, Signer, Trust, Verdict, verify_folder,
@@ -79,18 +80,34 @@ impl Bag {
         };
         let sums = ["manifest-sha256.txt", "tagmanifest-sha256.txt"]
             .map(|list| in_bag("sha256sum", &["--quiet", "-c", list]));
-        let bagit = std::panic::catch_unwind(|| {
-            let script = "import sys, bagit; bagit.Bag(sys.argv[1]).validate()";
-            python("python", &["-W", "ignore", "-c", script, text(&self.path(""))])
-        });
+        let script = "import sys, bagit; bagit.Bag(sys.argv[1]).validate()";
+        let path = self.path("");
+        let args = ["-W", "ignore", "-c", script, text(&path)];
+        let bagit = run(&interpreter(), "`cargo xtask python` installs it", &args);
         let cms = [&self.cms("commune-root.pem")[..], &["/dev/null"]].concat();
-        [sums == [true; 2], bagit.is_ok(), in_bag("openssl", &cms)]
+        [
+            sums == [true; 2],
+            bagit.status.success(),
+            in_bag("openssl", &cms),
+        ]
     }
 
     fn cms<'a>(&self, roots: &'a str) -> [&'a str; 14] {
         [
-            "cms", "-verify", "-binary", "-inform", "PEM", "-in", "tagmanifest-sha256.txt.p7s",
-            "-content", "tagmanifest-sha256.txt", "-CAfile", roots, "-purpose", "any", "-out",
+            "cms",
+            "-verify",
+            "-binary",
+            "-inform",
+            "PEM",
+            "-in",
+            "tagmanifest-sha256.txt.p7s",
+            "-content",
+            "tagmanifest-sha256.txt",
+            "-CAfile",
+            roots,
+            "-purpose",
+            "any",
+            "-out",
         ]
     }
 }
@@ -110,12 +127,22 @@ fn a_folder_is_good_for_all_and_a_change_is_found_by_all() {
     let report = bag.ours();
     assert_eq!(report.verdict, Verdict::Changed);
     let said = report.to_string();
-    assert!(said.contains("data/cho.mp4: differs") && said.contains("part 1: bytes"), "{said}");
+    assert!(
+        said.contains("data/cho.mp4: differs") && said.contains("part 1: bytes"),
+        "{said}"
+    );
     std::fs::write(&clip, &good).unwrap();
     // Who changes the lists too is left with the signature.
     let list = bag.path("tagmanifest-sha256.txt");
     let text = std::fs::read_to_string(&list).unwrap();
-    std::fs::write(&list, text.lines().rev().map(|l| l.to_owned() + "\n").collect::<String>()).unwrap();
+    std::fs::write(
+        &list,
+        text.lines()
+            .rev()
+            .map(|l| l.to_owned() + "\n")
+            .collect::<String>(),
+    )
+    .unwrap();
     assert_eq!(bag.others(), [true, true, false]);
     assert_eq!(bag.ours().verdict, Verdict::Changed);
 }
@@ -125,13 +152,40 @@ fn an_officer_signs_beside_with_a_token_of_another_kind() {
     let bag = bag();
     let at = |name: &str| bag.folder.path().join(name);
     let (key, certificate) = (at("officer.key"), at("officer.pem"));
-    let new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Can bo A"];
-    let out = ["-addext", "keyUsage=digitalSignature", "-keyout", text(&key), "-out", text(&certificate)];
+    let new = [
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=Can bo A",
+    ];
+    let out = [
+        "-addext",
+        "keyUsage=digitalSignature",
+        "-keyout",
+        text(&key),
+        "-out",
+        text(&certificate),
+    ];
     openssl(&[&new[..], &out[..]].concat());
     let signature = bag.path("tagmanifest-sha256.txt.p7s");
     let both = at("both.p7s");
-    let resign = ["cms", "-resign", "-inform", "PEM", "-outform", "PEM", "-md", "sha256", "-in"];
-    let with = [text(&signature), "-signer", text(&certificate), "-inkey", text(&key), "-out", text(&both)];
+    let resign = [
+        "cms", "-resign", "-inform", "PEM", "-outform", "PEM", "-md", "sha256", "-in",
+    ];
+    let with = [
+        text(&signature),
+        "-signer",
+        text(&certificate),
+        "-inkey",
+        text(&key),
+        "-out",
+        text(&both),
+    ];
     openssl(&[&resign[..], &with[..]].concat());
     std::fs::copy(&both, &signature).unwrap();
     let report = bag.ours();
@@ -140,9 +194,21 @@ fn an_officer_signs_beside_with_a_token_of_another_kind() {
     // OpenSSL wants the roots of both.
     let roots = at("roots.pem");
     let root = bag.signer.key().root_pem().to_owned();
-    std::fs::write(&roots, root + &std::fs::read_to_string(&certificate).unwrap()).unwrap();
+    std::fs::write(
+        &roots,
+        root + &std::fs::read_to_string(&certificate).unwrap(),
+    )
+    .unwrap();
     let mut command = Command::new("openssl");
-    let verified = command.args(bag.cms(text(&roots))).arg("/dev/null").current_dir(bag.path("")).output();
+    let verified = command
+        .args(bag.cms(text(&roots)))
+        .arg("/dev/null")
+        .current_dir(bag.path(""))
+        .output();
     let verified = verified.unwrap();
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    assert!(
+        verified.status.success(),
+        "{}",
+        String::from_utf8_lossy(&verified.stderr)
+    );
 }

@@ -1,4 +1,10 @@
 //! Clips that ffmpeg coded, laid out as exports are, and the programs they are tried with.
+#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a set-up that fails fails its test"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -11,17 +17,17 @@ use taimat_evidence::{
 };
 
 /// 2025-11-25T00:00:00Z.
-pub const NOW: i64 = 1_764_028_800_000;
-pub const PASSPHRASE: &str = "một cụm từ dài";
+pub(crate) const NOW: i64 = 1_764_028_800_000;
+pub(crate) const PASSPHRASE: &str = "một cụm từ dài";
 
 /// Runs a program to its end. One that is not there fails the test and says how to get it.
-pub fn run(program: &Path, package: &str, args: &[&str]) -> Output {
+pub(crate) fn run(program: &Path, package: &str, args: &[&str]) -> Output {
     let output = Command::new(program).args(args).output();
     output.unwrap_or_else(|e| panic!("starting {} ({package}): {e}", program.display()))
 }
 
 /// Runs a program that has to succeed; what it says.
-pub fn good(program: &str, package: &str, args: &[&str]) -> String {
+pub(crate) fn good(program: &str, package: &str, args: &[&str]) -> String {
     let output = run(Path::new(program), package, args);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let wrong = String::from_utf8_lossy(&output.stderr);
@@ -29,42 +35,70 @@ pub fn good(program: &str, package: &str, args: &[&str]) -> String {
     said
 }
 
-pub fn openssl(args: &[&str]) -> String {
+pub(crate) fn openssl(args: &[&str]) -> String {
     good("openssl", "Debian package openssl", args)
 }
 
-/// A program in the environment of pinned Python packages.
-pub fn python(program: &str, args: &[&str]) -> String {
+/// Python with the packages that are pinned.
+pub(crate) fn interpreter() -> PathBuf {
     let target = option_env!("CARGO_TARGET_DIR").map(PathBuf::from);
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = target.unwrap_or_else(|| here.join("../../target"));
-    let program = target.join("python/bin").join(program);
-    good(&program.to_string_lossy(), "`cargo xtask python` installs it", args)
+    target.join("python/bin/python")
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn python(args: &[&str]) -> String {
+    let python = interpreter();
+    good(text(&python), "`cargo xtask python` installs it", args)
+}
+
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// A progressive MP4, taken apart.
-pub struct Movie {
-    pub ftyp: Vec<u8>,
+pub(crate) struct Movie {
+    pub(crate) ftyp: Vec<u8>,
     moov: Vec<u8>,
-    pub media: Vec<u8>,
+    pub(crate) media: Vec<u8>,
     media_at: u64,
 }
 
 /// A few seconds of a drawn scene.
-pub fn movie(folder: &Path, size: &str, seconds: &str, rate: &str) -> Movie {
+pub(crate) fn movie(folder: &Path, size: &str, seconds: &str, rate: &str) -> Movie {
     let file = folder.join("source.mp4");
     let source = format!("testsrc2=size={size}:rate={rate}:duration={seconds}");
     let package = "Debian package ffmpeg";
     let input = ["-v", "error", "-y", "-f", "lavfi", "-i", &source];
-    let coded = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", rate];
-    let plain = ["-fflags", "+bitexact", "-movflags", "+faststart", text(&file)];
-    good("ffmpeg", package, &[&input[..], &coded[..], &plain[..]].concat());
+    let coded = [
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-pix_fmt",
+        "yuv420p",
+        "-g",
+        rate,
+    ];
+    let plain = [
+        "-fflags",
+        "+bitexact",
+        "-movflags",
+        "+faststart",
+        text(&file),
+    ];
+    good(
+        "ffmpeg",
+        package,
+        &[&input[..], &coded[..], &plain[..]].concat(),
+    );
     let bytes = std::fs::read(&file).unwrap();
-    let mut movie = Movie { ftyp: vec![], moov: vec![], media: vec![], media_at: 0 };
+    let mut movie = Movie {
+        ftyp: vec![],
+        moov: vec![],
+        media: vec![],
+        media_at: 0,
+    };
     let mut at = 0;
     while at < bytes.len() {
         let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
@@ -98,7 +132,7 @@ impl Movie {
     }
 
     /// The media in so many parts of about the same size.
-    pub fn parts(&self, count: usize) -> Vec<Part> {
+    pub(crate) fn parts(&self, count: usize) -> Vec<Part> {
         let size = self.media.len().div_ceil(count);
         let one = |(i, bytes): (usize, &[u8])| Part {
             bytes: bytes.len() as u64,
@@ -109,7 +143,12 @@ impl Movie {
         self.media.chunks(size).enumerate().map(one).collect()
     }
 
-    pub fn sign(&self, signer: &Signer, assertion: &Assertion, parts: &[Part]) -> SignedHeader {
+    pub(crate) fn sign(
+        &self,
+        signer: &Signer,
+        assertion: &Assertion,
+        parts: &[Part],
+    ) -> SignedHeader {
         let mut assertion = assertion.clone();
         let before = beginning("hoa-lac", "nguyen-du-1");
         assertion.chain = vec![Run {
@@ -129,7 +168,7 @@ impl Movie {
     }
 }
 
-pub fn signer(folder: &Path) -> Signer {
+pub(crate) fn signer(folder: &Path) -> Signer {
     let state = folder.join("state");
     let keys = state.join("evidence");
     let root = NewRoot {
@@ -141,7 +180,7 @@ pub fn signer(folder: &Path) -> Signer {
     Signer::new(SigningKey::open(&keys).unwrap()).unwrap()
 }
 
-pub fn assertion() -> Assertion {
+pub(crate) fn assertion() -> Assertion {
     let url = "rtsp://admin:hunter2@192.0.2.7/Streaming/Channels/101";
     Assertion {
         commune: Commune {
