@@ -7,6 +7,8 @@
 mod admin;
 pub mod check;
 pub mod config;
+#[cfg(feature = "evidence")]
+pub mod evidence;
 mod house;
 pub mod probe;
 mod recordings;

@@ -16,6 +16,8 @@ enum Seen {
     File(&'static str),
     /// What reads C headers for us, whatever its version.
     Libclang,
+    /// A module of Python, in a folder that has Python's version in its name.
+    Module(&'static str),
 }
 
 const fn program(name: &'static str, seen: &'static str) -> Package {
@@ -53,6 +55,15 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
         name: "libclang-dev",
         seen: Seen::Libclang,
     },
+];
+
+/// For verifiers from PyPI, and to check signatures over folders.
+pub(crate) const PYTHON: [Package; 2] = [
+    Package {
+        name: "python3-venv",
+        seen: Seen::Module("ensurepip"),
+    },
+    program("openssl", "openssl"),
 ];
 
 /// For all tests, beside those for libavcodec.
@@ -119,6 +130,11 @@ fn present(package: &Package) -> bool {
     match package.seen {
         Seen::Program(name) => exists(name),
         Seen::File(path) => folders.any(|folder| folder.join(path).exists()),
+        Seen::Module(name) => command("python3")
+            .args(["-c", &format!("import {name}")])
+            .stderr(std::process::Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success()),
         Seen::Libclang => folders.any(|folder| {
             let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
             list.map(|entry| entry.file_name().to_string_lossy().into_owned())
