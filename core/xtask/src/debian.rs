@@ -16,8 +16,8 @@ enum Seen {
     File(&'static str),
     /// What reads C headers for us, whatever its version.
     Libclang,
-    /// A module of Python, in a folder that has Python's version in its name.
-    Module(&'static str),
+    /// What makes an environment of Python's, whatever its version.
+    Venv,
 }
 
 const fn program(name: &'static str, seen: &'static str) -> Package {
@@ -61,7 +61,7 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
 pub(crate) const PYTHON: [Package; 2] = [
     Package {
         name: "python3-venv",
-        seen: Seen::Module("ensurepip"),
+        seen: Seen::Venv,
     },
     program("openssl", "openssl"),
 ];
@@ -93,6 +93,11 @@ pub(crate) const TESTS: [Package; 19] = [
     // A broker and a mail server, for channels.
     file("mosquitto", "/usr/sbin/mosquitto"),
     program("mosquitto-clients", "mosquitto_sub"),
+    // Servers from PyPI are in an environment of their own.
+    Package {
+        name: "python3-venv",
+        seen: Seen::Venv,
+    },
     file(
         "python3-aiosmtpd",
         "python3/dist-packages/aiosmtpd/__init__.py",
@@ -130,11 +135,11 @@ fn present(package: &Package) -> bool {
     match package.seen {
         Seen::Program(name) => exists(name),
         Seen::File(path) => folders.any(|folder| folder.join(path).exists()),
-        Seen::Module(name) => command("python3")
-            .args(["-c", &format!("import {name}")])
-            .stderr(std::process::Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success()),
+        Seen::Venv => folders.any(|folder| {
+            let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            list.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3."))
+                .any(|entry| entry.path().join("ensurepip/__init__.py").exists())
+        }),
         Seen::Libclang => folders.any(|folder| {
             let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
             list.map(|entry| entry.file_name().to_string_lossy().into_owned())
