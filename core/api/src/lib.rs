@@ -30,7 +30,7 @@ pub use description::description;
 pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
 pub use problem::ProblemJson;
-pub use state::{Access, ApiState};
+pub use state::{Access, ApiState, Still};
 
 /// Longest body that is read: a WHEP offer's limit.
 const MAX_BODY_BYTES: usize = 64 << 10;

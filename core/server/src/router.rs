@@ -27,6 +27,7 @@ use taimat_sandbox::compile::Where;
 use taimat_sandbox::{Sandbox, SandboxConfig};
 use taimat_vision::Vision;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
@@ -44,6 +45,9 @@ const MAX_RTSP_CONNECTIONS: usize = 512;
 
 /// Bytes of the disk that is recorded to that are left free.
 pub const ARCHIVE_FLOOR: u64 = 2 << 30;
+
+/// Pictures of recordings that are decoded at once: detectors need the cores, too.
+const STILLS: usize = 2;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -275,6 +279,8 @@ impl Router {
             detections,
             events: Arc::clone(&events),
             archive: Arc::clone(&archive),
+            still: taimat_vision::still,
+            stills: Arc::new(Semaphore::new(STILLS)),
             outbound: Arc::clone(&outbound),
             admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),

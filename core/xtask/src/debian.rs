@@ -67,7 +67,7 @@ pub(crate) const PYTHON: [Package; 2] = [
 ];
 
 /// For all tests, beside those for libavcodec.
-pub(crate) const TESTS: [Package; 19] = [
+pub(crate) const TESTS: [Package; 20] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
