@@ -13,7 +13,7 @@ use std::path::Path;
 
 use file::{film, parts, segment, tracks};
 use source::Stream;
-use taimat_media::AudioCodec;
+use taimat_media::{AudioCodec, TrackKind};
 
 const ALL: (i64, i64) = (0, 3_600_000);
 
@@ -28,8 +28,8 @@ fn plays(folder: &Path, name: &str, streams: &[&Stream], decoders: &[(&str, &str
     assert_eq!(hashes.len(), streams.len(), "{name}");
     for (stream, hash) in streams.iter().zip(&hashes) {
         let file = &stream.file;
-        if file.extension().is_some() {
-            // The same packets and the same description of them as ffmpeg's own.
+        if stream.track.kind() == TrackKind::Video {
+            // The packets are those that ffmpeg encoded.
             assert_eq!(
                 &tools::stream_hashes(file)[0],
                 hash,
@@ -40,19 +40,8 @@ fn plays(folder: &Path, name: &str, streams: &[&Stream], decoders: &[(&str, &str
     }
     assert_eq!(tools::stream_hashes(&movie), hashes, "{name}");
     let count: Vec<u32> = streams.iter().map(|s| s.samples.len() as u32).collect();
-    // The movie ends with its pictures.
-    let whole = |played: u32, sent: u32| played == sent || played < sent && sent - played <= 3;
-    assert_eq!(tools::frames(&segment), count, "{name}");
-    let played = tools::frames(&movie);
-    assert_eq!((played.len(), played[0]), (count.len(), count[0]), "{name}");
-    assert!(
-        played
-            .iter()
-            .zip(&count)
-            .all(|(played, sent)| whole(*played, *sent)),
-        "{name}: {played:?}"
-    );
     for file in [&segment, &movie] {
+        assert_eq!(tools::frames(file), count, "{name}");
         for (pad, decoder) in decoders {
             tools::gstreamer(file, pad, decoder);
         }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use taimat_media::mp4::{Mp4Track, Sample};
-use taimat_media::{AudioCodec, AudioTrack, VideoCodec, VideoParams, g711, h264, h265, nal};
+use taimat_media::{
+    AudioCodec, AudioTrack, TrackKind, VideoCodec, VideoParams, g711, h264, h265, nal,
+};
 
 use crate::tools::ffmpeg;
 
@@ -19,6 +21,8 @@ pub(crate) struct Stream {
     pub(crate) file: PathBuf,
 }
 
+/// How long footage is.
+const SECONDS: u64 = 6;
 /// What is drawn and heard.
 const PICTURE: &str = "testsrc2=rate=25:size=320x240";
 const LARGE_PICTURE: &str = "testsrc2=rate=25:size=640x480";
@@ -210,6 +214,15 @@ fn packets(track: Mp4Track, file: PathBuf) -> Stream {
             };
             samples.push((sample, bytes.slice(range)));
         }
+    }
+    if track.kind() == TrackKind::Audio {
+        // A movie ends with its pictures: a packet that begins later is not in it.
+        let longest = SECONDS * u64::from(track.timescale());
+        let mut at = 0;
+        samples.retain(|(sample, _)| {
+            at += u64::from(sample.duration);
+            at - u64::from(sample.duration) < longest
+        });
     }
     Stream {
         track,

@@ -19,6 +19,10 @@ impl<T: PartialEq + Copy> Runs<T> {
         }
     }
 
+    fn last(&self) -> Option<T> {
+        self.0.last().map(|(_, value)| *value)
+    }
+
     /// Takes the newest value back.
     fn pop(&mut self) -> Option<T> {
         let (count, value) = self.0.last_mut()?;
@@ -132,6 +136,31 @@ impl Tables {
             self.end += i64::from(sample.duration);
         }
         Ok(())
+    }
+
+    /// Leaves the newest samples out, as long as they are shown at `end` or later: there are players,
+    /// Chromium for one, that do not end where an edit list does. Their bytes stay.
+    pub(super) fn end_at(&mut self, end: i64) {
+        while self.len() > 1 {
+            let (duration, shift) = (self.durations.last(), self.shifts.last());
+            let begin = self.end - i64::from(duration.unwrap_or(0));
+            if begin + i64::from(shift.unwrap_or(0)) < end {
+                return;
+            }
+            self.end = begin;
+            self.durations.pop();
+            self.shifts.pop();
+            self.sizes.pop();
+            let length = self.sizes.len();
+            let sync = self.sync.as_mut();
+            sync.and_then(|sync| sync.pop_if(|number| *number as usize > length));
+            match self.chunks.pop() {
+                Some((samples, description)) if samples > 1 => {
+                    self.chunks.push((samples - 1, description));
+                }
+                _ => drop(self.offsets.pop()),
+            }
+        }
     }
 
     /// Writes them; returns where the offsets of the chunks are.
