@@ -3,6 +3,8 @@
 //!
 //! Measured by itself and not in a test: a test's time says nothing on a machine that does other things.
 
+#![allow(clippy::disallowed_methods, reason = "it measures")]
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;

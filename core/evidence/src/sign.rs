@@ -16,6 +16,9 @@ use crate::claim_signer::ClaimSigner;
 use crate::keys::{KeyError, SigningKey};
 use crate::onvif;
 
+#[cfg(test)]
+mod tests;
+
 /// More parts than a day has seconds: what is longer is asked for in pieces.
 pub const MAX_PARTS: usize = 100_000;
 /// The longest text of a person that is signed, in bytes.

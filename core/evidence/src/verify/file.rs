@@ -161,6 +161,7 @@ fn header<F: Read + Seek>(
         return Ok(findings);
     }
     let mut hash = HeaderHash::default();
+    let mut piece = vec![0; PIECE];
     for (place, kind) in layout.boxes.iter().zip(ORDER) {
         if kind == *b"uuid" {
             continue;
@@ -177,7 +178,7 @@ fn header<F: Read + Seek>(
         }
         hash.begins_at(place.at);
         file.seek(SeekFrom::Start(place.at))?;
-        pieces(file, length, |piece| hash.bytes(piece))?;
+        pieces(file, &mut piece, length, |piece| hash.bytes(piece))?;
     }
     if hash.end() != *manifest.binding.header {
         wrong("its hash is another: `ftyp`, `moov`, `meta` or the beginning of `mdat` was changed");
@@ -200,10 +201,11 @@ fn parts<F: Read + Seek>(
     let lists = &manifest.written.parts;
     let mut findings = Vec::new();
     let mut at = start;
+    let mut piece = vec![0; PIECE];
     file.seek(SeekFrom::Start(start))?;
     for (part, (bytes, leaf)) in binding.parts.iter().enumerate() {
         let mut hasher = Sha256::new();
-        let read = pieces(file, *bytes, |piece| hasher.update(piece))?;
+        let read = pieces(file, &mut piece, *bytes, |piece| hasher.update(piece))?;
         let end = at.saturating_add(*bytes);
         if read < *bytes || hasher.finalize().as_slice() != *leaf {
             let from = lists.start_utc_ms.get(part).copied().unwrap_or(0);
@@ -228,13 +230,17 @@ fn parts<F: Read + Seek>(
     Ok(findings)
 }
 
-/// Gives so many bytes in pieces; how many there were.
-fn pieces<F: Read>(file: &mut F, count: u64, mut each: impl FnMut(&[u8])) -> io::Result<u64> {
-    let mut piece = vec![0; PIECE.min(usize::try_from(count).unwrap_or(PIECE))];
+/// Gives so many bytes, a piece at a time; how many there were.
+fn pieces<F: Read>(
+    file: &mut F,
+    piece: &mut [u8],
+    count: u64,
+    mut each: impl FnMut(&[u8]),
+) -> io::Result<u64> {
     let mut left = count;
     while left > 0 {
-        let want = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        let space = piece.get_mut(..want).unwrap_or(&mut []);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+        let space = piece.get_mut(..most).unwrap_or(&mut []);
         let read = match file.read(space) {
             Ok(0) => break,
             Ok(read) => read,

@@ -16,7 +16,7 @@ use super::jumbf::{self, Superbox};
 /// Why a manifest is not as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadManifest {
-    #[error("its box is not as it was written")]
+    #[error("its box is not as we write it: it was changed, or a program of others signed")]
     Box,
     #[error("the claim is not as it was written")]
     Claim,
