@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest as _, Sha256};
 
 use crate::problem::ProblemJson;
 
@@ -30,13 +31,24 @@ pub(crate) enum Piece {
         /// How many bytes.
         bytes: u64,
     },
+    /// It is in a file, and is sent only if it is what it was.
+    Proven {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// How many bytes: so many are in memory at once.
+        bytes: u64,
+        /// Their SHA-256.
+        hash: [u8; 32],
+    },
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { bytes, .. } => *bytes,
+            Self::File { bytes, .. } | Self::Proven { bytes, .. } => *bytes,
         }
     }
 }
@@ -46,6 +58,16 @@ pub(crate) fn ranged(
     headers: &HeaderMap,
     content_type: &'static str,
     pieces: Vec<Piece>,
+) -> Result<Response, ProblemJson> {
+    ranged_or(headers, content_type, pieces, |_path| {})
+}
+
+/// As [`ranged`]; `rotten` is told of a file that is not what it was, at which sending ends.
+pub(crate) fn ranged_or(
+    headers: &HeaderMap,
+    content_type: &'static str,
+    pieces: Vec<Piece>,
+    rotten: impl Fn(&Path) + Send + 'static,
 ) -> Result<Response, ProblemJson> {
     let length: u64 = pieces.iter().map(Piece::len).sum();
     let asked = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
@@ -75,7 +97,7 @@ pub(crate) fn ranged(
         range.start,
         range.end.saturating_sub(1)
     );
-    let mut response = Response::new(Body::from_stream(stream(pieces, range)));
+    let mut response = Response::new(Body::from_stream(stream(pieces, range, rotten)));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static(content_type);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -125,6 +147,7 @@ fn range(text: &str, length: u64) -> Asked {
 fn stream(
     pieces: Vec<Piece>,
     range: Range<u64>,
+    rotten: impl Fn(&Path) + Send + 'static,
 ) -> impl futures_core::Stream<Item = io::Result<Bytes>> + Send {
     async_stream::try_stream! {
         let mut at = 0;
@@ -141,6 +164,18 @@ fn stream(
                     let from = usize::try_from(own.start - begin).unwrap_or(usize::MAX);
                     let to = usize::try_from(own.end - begin).unwrap_or(usize::MAX);
                     yield bytes.slice(from..to);
+                }
+                Piece::Proven { path, offset, bytes, hash } => {
+                    let name = path.clone();
+                    let proven = tokio::task::spawn_blocking(move || proven(&name, offset, bytes, &hash));
+                    let Some(whole) = proven.await.map_err(io::Error::other)?? else {
+                        rotten(&path);
+                        Err(io::Error::new(io::ErrorKind::InvalidData, "not what was recorded"))?;
+                        return;
+                    };
+                    let from = usize::try_from(own.start - begin).unwrap_or(usize::MAX);
+                    let to = usize::try_from(own.end - begin).unwrap_or(usize::MAX);
+                    yield whole.slice(from..to);
                 }
                 Piece::File { path, offset, .. } => {
                     let file = match &open {
@@ -166,6 +201,18 @@ fn stream(
             }
         }
     }
+}
+
+/// All of a piece, if it is what it was.
+fn proven(path: &Path, at: u64, bytes: u64, hash: &[u8; 32]) -> io::Result<Option<Bytes>> {
+    let file = File::open(path)?;
+    let whole = match read(&file, at, bytes) {
+        Ok(whole) => whole,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found: [u8; 32] = Sha256::digest(&whole).into();
+    Ok((found == *hash).then_some(whole))
 }
 
 fn read(file: &File, at: u64, bytes: u64) -> io::Result<Bytes> {

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::admin::Admin;
 use crate::detections::Detections;
 use crate::directory::Directory;
+use crate::exports::Exports;
 
 /// Makes a JPEG of the last of these units, so wide at most; none if it can not be decoded.
 pub type Still = fn(&[AccessUnit], u32) -> Option<Vec<u8>>;
@@ -41,6 +42,8 @@ pub struct ApiState {
     pub stills: Arc<Semaphore>,
     /// Recordings.
     pub archive: Arc<Archive>,
+    /// Who takes recordings out.
+    pub exports: Arc<dyn Exports>,
     /// Channels.
     pub outbound: Arc<Outbound>,
     /// Who writes configuration.

@@ -9,12 +9,15 @@ pub mod check;
 pub mod config;
 #[cfg(feature = "evidence")]
 pub mod evidence;
+mod exports;
 mod house;
 pub mod probe;
 mod recordings;
 mod reload;
 pub mod report;
 pub mod router;
+#[cfg(feature = "evidence")]
+mod sealing;
 #[cfg(feature = "tools")]
 pub mod simulate;
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
+use crate::exports::{ExportDesk, Sealing};
 use crate::house::HouseConditions;
 use crate::recordings::{self, WatchedCameras};
 use crate::reload::Folders;
@@ -200,6 +201,7 @@ pub struct Router {
     events_tasks: Tasks,
     archive: Arc<Archive>,
     archive_tasks: Tasks,
+    exports: ExportDesk,
     /// Where it is recorded to if nothing is kept between runs.
     _scratch: Option<tempfile::TempDir>,
     house: Arc<HouseConditions>,
@@ -271,6 +273,7 @@ impl Router {
             Arc::clone(&archive),
             options.data.clone(),
         ));
+        let exports = ExportDesk::new(Arc::clone(&archive), sealing(options.data.as_deref()));
         let state = ApiState {
             hub: Arc::clone(&hub),
             ingest: Arc::clone(&ingest),
@@ -279,6 +282,7 @@ impl Router {
             detections,
             events: Arc::clone(&events),
             archive: Arc::clone(&archive),
+            exports: Arc::new(exports.clone()),
             still: taimat_vision::still,
             stills: Arc::new(Semaphore::new(STILLS)),
             outbound: Arc::clone(&outbound),
@@ -304,6 +308,7 @@ impl Router {
             events_tasks: Tasks::under(&stop),
             archive,
             archive_tasks: Tasks::under(&stop),
+            exports,
             _scratch: scratch,
             directory,
             metrics: config_metrics,
@@ -444,6 +449,7 @@ impl Router {
         let events = communes.iter().map(|c| c.events.events.clone());
         self.events.configure(events.collect());
         self.house.configure(&communes);
+        self.exports.configure(&communes);
         let recorded = communes.iter().map(|c| c.archive.clone());
         self.archive.configure(recorded.collect());
         let channels = communes.iter().map(|c| c.channels.clone());
@@ -582,6 +588,19 @@ impl DetectionSink for Sinks {
     fn publish(&self, detected: &Detected<'_>) {
         self.browsers.publish(detected);
         self.events.publish(detected);
+    }
+}
+
+/// What signs exports.
+fn sealing(data: Option<&Path>) -> Arc<dyn Sealing> {
+    #[cfg(feature = "evidence")]
+    return Arc::new(crate::sealing::KeySealing::new(data));
+    #[cfg(not(feature = "evidence"))]
+    {
+        let _unused = data;
+        Arc::new(crate::exports::Unsealed(
+            "this router was built without signing",
+        ))
     }
 }
 
