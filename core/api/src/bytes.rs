@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use sha2::{Digest as _, Sha256};
 
 use crate::problem::ProblemJson;
 
@@ -30,13 +31,24 @@ pub(crate) enum Piece {
         /// How many bytes.
         bytes: u64,
     },
+    /// It is in a file, and is sent only if it is what it was.
+    Proven {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// How many bytes: so many are in memory at once.
+        bytes: u64,
+        /// Their SHA-256.
+        hash: [u8; 32],
+    },
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { bytes, .. } => *bytes,
+            Self::File { bytes, .. } | Self::Proven { bytes, .. } => *bytes,
         }
     }
 }
@@ -46,6 +58,16 @@ pub(crate) fn ranged(
     headers: &HeaderMap,
     content_type: &'static str,
     pieces: Vec<Piece>,
+) -> Result<Response, ProblemJson> {
+    ranged_or(headers, content_type, pieces, |_path| {})
+}
+
+/// As [`ranged`]; `rotten` is told of a file that is not what it was, at which sending ends.
+pub(crate) fn ranged_or(
+    headers: &HeaderMap,
+    content_type: &'static str,
+    pieces: Vec<Piece>,
+    rotten: impl Fn(&Path) + Send + 'static,
 ) -> Result<Response, ProblemJson> {
     let length: u64 = pieces.iter().map(Piece::len).sum();
     let asked = headers.get(header::RANGE).and_then(|r| r.to_str().ok());
@@ -61,13 +83,21 @@ pub(crate) fn ranged(
                 format!("there are {length} bytes"),
             )
             .into_response();
-            set(&mut refused, header::CONTENT_RANGE, format!("bytes */{length}"));
+            set(
+                &mut refused,
+                header::CONTENT_RANGE,
+                format!("bytes */{length}"),
+            );
             return Ok(refused);
         }
     };
     let bytes = range.end - range.start;
-    let whole = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
-    let mut response = Response::new(Body::from_stream(stream(pieces, range)));
+    let whole = format!(
+        "bytes {}-{}/{length}",
+        range.start,
+        range.end.saturating_sub(1)
+    );
+    let mut response = Response::new(Body::from_stream(stream(pieces, range, rotten)));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static(content_type);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -117,6 +147,7 @@ fn range(text: &str, length: u64) -> Asked {
 fn stream(
     pieces: Vec<Piece>,
     range: Range<u64>,
+    rotten: impl Fn(&Path) + Send + 'static,
 ) -> impl futures_core::Stream<Item = io::Result<Bytes>> + Send {
     async_stream::try_stream! {
         let mut at = 0;
@@ -133,6 +164,18 @@ fn stream(
                     let from = usize::try_from(own.start - begin).unwrap_or(usize::MAX);
                     let to = usize::try_from(own.end - begin).unwrap_or(usize::MAX);
                     yield bytes.slice(from..to);
+                }
+                Piece::Proven { path, offset, bytes, hash } => {
+                    let name = path.clone();
+                    let proven = tokio::task::spawn_blocking(move || proven(&name, offset, bytes, &hash));
+                    let Some(whole) = proven.await.map_err(io::Error::other)?? else {
+                        rotten(&path);
+                        Err(io::Error::new(io::ErrorKind::InvalidData, "not what was recorded"))?;
+                        return;
+                    };
+                    let from = usize::try_from(own.start - begin).unwrap_or(usize::MAX);
+                    let to = usize::try_from(own.end - begin).unwrap_or(usize::MAX);
+                    yield whole.slice(from..to);
                 }
                 Piece::File { path, offset, .. } => {
                     let file = match &open {
@@ -160,6 +203,18 @@ fn stream(
     }
 }
 
+/// All of a piece, if it is what it was.
+fn proven(path: &Path, at: u64, bytes: u64, hash: &[u8; 32]) -> io::Result<Option<Bytes>> {
+    let file = File::open(path)?;
+    let whole = match read(&file, at, bytes) {
+        Ok(whole) => whole,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found: [u8; 32] = Sha256::digest(&whole).into();
+    Ok((found == *hash).then_some(whole))
+}
+
 fn read(file: &File, at: u64, bytes: u64) -> io::Result<Bytes> {
     let mut buffer = vec![0; usize::try_from(bytes).unwrap_or(0)];
     file.read_exact_at(&mut buffer, at)?;
@@ -185,7 +240,10 @@ mod tests {
             ("bytes=0-1,4-5", Asked::Ignored),
             ("bytes=-", Asked::Ignored),
             ("lines=0-1", Asked::Ignored),
-            ("bytes=18446744073709551615-18446744073709551615", Asked::Beyond),
+            (
+                "bytes=18446744073709551615-18446744073709551615",
+                Asked::Beyond,
+            ),
         ] {
             assert_eq!(range(text, 100), expected, "{text}");
         }
@@ -203,18 +261,33 @@ mod tests {
             offset,
             bytes,
         };
-        let pieces = || vec![Piece::Memory(Bytes::from_static(b"head")), piece(100, 600_000), piece(7, 3)];
+        let pieces = || {
+            vec![
+                Piece::Memory(Bytes::from_static(b"head")),
+                piece(100, 600_000),
+                piece(7, 3),
+            ]
+        };
         let mut all = b"head".to_vec();
         all.extend_from_slice(&file[100..600_100]);
         all.extend_from_slice(&file[7..10]);
-        for (asked, from, to) in [(None, 0, all.len()), (Some("bytes=2-300000"), 2, 300_001), (Some("bytes=-2"), all.len() - 2, all.len())] {
+        for (asked, from, to) in [
+            (None, 0, all.len()),
+            (Some("bytes=2-300000"), 2, 300_001),
+            (Some("bytes=-2"), all.len() - 2, all.len()),
+        ] {
             let mut headers = HeaderMap::new();
             if let Some(asked) = asked {
                 headers.insert(header::RANGE, HeaderValue::from_static(asked));
             }
             let response = ranged(&headers, "video/mp4", pieces()).unwrap();
-            assert_eq!(response.headers()[header::CONTENT_LENGTH], (to - from).to_string());
-            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            assert_eq!(
+                response.headers()[header::CONTENT_LENGTH],
+                (to - from).to_string()
+            );
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+                .await
+                .unwrap();
             assert!(body == all[from..to], "{asked:?}");
         }
     }

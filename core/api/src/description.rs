@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::schema::{Object, Schema};
 use utoipa::openapi::{OpenApi as Document, RefOr};
 
-use crate::routes::{events, plugins, push, recordings, rest, storage, targets};
+use crate::routes::{events, exports, plugins, push, recordings, rest, storage, targets};
 use crate::state::ApiState;
 
 /// The API's description.
@@ -56,6 +56,7 @@ fn document() -> Document {
     document.merge(push::Description::openapi());
     document.merge(recordings::Description::openapi());
     document.merge(storage::Description::openapi());
+    document.merge(exports::Description::openapi());
     let schemas = document.components.iter_mut().flat_map(|c| &mut c.schemas);
     for (name, schema) in schemas {
         if let RefOr::T(schema) = schema {

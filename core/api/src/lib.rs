@@ -9,6 +9,7 @@ mod bytes;
 mod description;
 mod detections;
 mod directory;
+mod exports;
 mod guard;
 mod problem;
 mod routes;
@@ -29,8 +30,9 @@ pub use admin::{Admin, AdminError};
 pub use description::description;
 pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
+pub use exports::{ExportError, ExportOrder, Exported, ExportedFile, Exports};
 pub use problem::ProblemJson;
-pub use state::{Access, ApiState};
+pub use state::{Access, ApiState, Still};
 
 /// Longest body that is read: a WHEP offer's limit.
 const MAX_BODY_BYTES: usize = 64 << 10;
@@ -59,6 +61,7 @@ pub fn router(state: ApiState) -> Router {
         .merge(routes::push::routes())
         .merge(routes::recordings::routes())
         .merge(routes::storage::routes())
+        .merge(routes::exports::routes())
         .merge(description::routes())
         .route("/metrics", get(routes::ops::metrics))
         .route("/healthz", get(routes::ops::healthz))

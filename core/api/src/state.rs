@@ -8,12 +8,18 @@ use taimat_egress::webrtc::Whep;
 use taimat_events::Events;
 use taimat_hub::Hub;
 use taimat_ingest::Ingest;
+use taimat_media::AccessUnit;
 use taimat_outbound::Outbound;
 use taimat_sandbox::Sandbox;
+use tokio::sync::Semaphore;
 
 use crate::admin::Admin;
 use crate::detections::Detections;
 use crate::directory::Directory;
+use crate::exports::Exports;
+
+/// Makes a JPEG of the last of these units, so wide at most; none if it can not be decoded.
+pub type Still = fn(&[AccessUnit], u32) -> Option<Vec<u8>>;
 
 /// Everything that requests are answered from.
 #[derive(Debug, Clone)]
@@ -30,8 +36,14 @@ pub struct ApiState {
     pub detections: Arc<Detections>,
     /// Events.
     pub events: Arc<Events>,
+    /// Makes a JPEG, so wide at most, of what was recorded.
+    pub still: Still,
+    /// Pictures that are made at once.
+    pub stills: Arc<Semaphore>,
     /// Recordings.
     pub archive: Arc<Archive>,
+    /// Who takes recordings out.
+    pub exports: Arc<dyn Exports>,
     /// Channels.
     pub outbound: Arc<Outbound>,
     /// Who writes configuration.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 use nix::fcntl::{Flock, FlockArg};
-use taimat_audit::{AuditLog, Deed};
+use taimat_audit::{AuditLog, Deed, Receipt};
 use taimat_base::metrics::Registry;
 use taimat_base::{CommuneId, clock};
 use taimat_contract::UnixMicros;
@@ -22,9 +22,11 @@ use crate::marks::Happened;
 use crate::metrics::ArchiveMetrics;
 use crate::recorder::AllWanted;
 use crate::recover::{self, Found};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, TroubleKind};
 use crate::volume::{Syncing, Volume};
 
+/// Damaged files that are said at most.
+const MAX_DAMAGED: usize = 100;
 /// The log of what people did, within the archive's folder.
 const AUDIT: &str = "audit";
 
@@ -47,6 +49,8 @@ pub struct Archive {
     /// The first number that no segment has.
     next: u64,
     troubles: Mutex<Vec<Trouble>>,
+    /// Files that were found to be damaged.
+    damaged: Mutex<Vec<Trouble>>,
     _lock: Flock<File>,
 }
 
@@ -68,7 +72,10 @@ impl Archive {
         let file = root.join(layout::INDEX);
         let (mut connection, made) = crate::rebuild::open(root, &file)?;
         if let Some(found) = made {
-            tracing::warn!(parts = found.parts, "the index was made anew from the files");
+            tracing::warn!(
+                parts = found.parts,
+                "the index was made anew from the files"
+            );
         }
         let found = recover::recover(root, &mut connection)?;
         if found != Found::default() {
@@ -80,16 +87,10 @@ impl Archive {
             [],
             |row| row.get(0),
         )?;
-        let syncing =
-            Syncing::of(root, &file).map_err(ArchiveError::disk("asking about", root))?;
+        let syncing = Syncing::of(root, &file).map_err(ArchiveError::disk("asking about", root))?;
         tracing::debug!(?syncing, "the archive's disk");
-        let volume = Volume::start(
-            root.to_owned(),
-            connection,
-            syncing,
-            metrics.volume.clone(),
-        )
-        .map_err(ArchiveError::disk("starting to write to", root))?;
+        let volume = Volume::start(root.to_owned(), connection, syncing, metrics.volume.clone())
+            .map_err(ArchiveError::disk("starting to write to", root))?;
         Ok(Self {
             root: root.to_owned(),
             floor,
@@ -103,6 +104,7 @@ impl Archive {
             load: Arc::default(),
             next,
             troubles: Mutex::default(),
+            damaged: Mutex::default(),
             _lock: lock,
         })
     }
@@ -161,9 +163,7 @@ impl Archive {
     pub async fn hold(&self, new: NewHold) -> Result<Hold, ArchiveError> {
         let log = Arc::clone(&self.log);
         let now = now();
-        self.volume
-            .write(move |to| new.insert(to, &log, now))
-            .await
+        self.volume.write(move |to| new.insert(to, &log, now)).await
     }
 
     /// Ends a hold.
@@ -197,21 +197,42 @@ impl Archive {
     ///
     /// # Errors
     /// If the disk says no.
-    pub fn write_down(&self, deed: Deed) -> Result<(), ArchiveError> {
+    pub fn write_down(&self, deed: Deed) -> Result<Receipt, ArchiveError> {
         holds::write_down(&self.log, deed, now())
     }
 
     /// What is the matter, and should not be.
     pub fn troubles(&self) -> Vec<Trouble> {
-        self.troubles
-            .lock()
-            .unwrap_or_else(|e| e.into_inner())
-            .clone()
+        let of = |troubles: &Mutex<Vec<Trouble>>| {
+            let troubles = troubles.lock().unwrap_or_else(|e| e.into_inner());
+            troubles.clone()
+        };
+        let mut all = of(&self.troubles);
+        all.extend(of(&self.damaged));
+        all
     }
 
     /// Where recordings lie.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A file is not what was recorded: that is said until the router starts anew.
+    pub fn found_damaged(&self, commune: &CommuneId, path: &Path) {
+        self.metrics.damaged.inc();
+        let name = path.strip_prefix(&self.root).unwrap_or(path).display();
+        tracing::error!(path = %name, "a recording is not what was recorded");
+        let trouble = Trouble {
+            kind: TroubleKind::Damaged,
+            commune: commune.clone(),
+            camera: None,
+            about: name.to_string(),
+            text: format!("{name} is not what was recorded"),
+        };
+        let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
+        if damaged.len() < MAX_DAMAGED && !damaged.contains(&trouble) {
+            damaged.push(trouble);
+        }
     }
 
     pub(crate) fn set_troubles(&self, troubles: Vec<Trouble>) {

@@ -68,7 +68,10 @@ mod tests {
         let quiet = place(&segment(None, true), false, keep);
         let unwatched = place(&segment(None, false), false, keep);
         let alarm = place(&segment(Some(Severity::Alarm), true), false, keep);
-        assert_eq!(quiet.until.since(START), keep.usual + Duration::from_secs(60));
+        assert_eq!(
+            quiet.until.since(START),
+            keep.usual + Duration::from_secs(60)
+        );
         assert!(alarm.until > quiet.until);
         assert!(quiet.worth < unwatched.worth && unwatched.worth < alarm.worth);
     }
@@ -84,6 +87,9 @@ mod tests {
         let little = place(&segment(Some(Severity::Notice), true), true, keep);
         assert_eq!(little.until, ring.until);
         let much = place(&segment(Some(Severity::Warning), true), true, keep);
-        assert_eq!(much.until.since(START), keep.events + Duration::from_secs(60));
+        assert_eq!(
+            much.until.since(START),
+            keep.events + Duration::from_secs(60)
+        );
     }
 }

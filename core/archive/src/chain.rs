@@ -21,12 +21,17 @@ pub(crate) fn after(before: &[u8; 32], part: &PartRow) -> [u8; 32] {
 }
 
 /// What a part adds to the chain.
-pub(crate) fn link(part: &PartRow) -> Link {
-    let start_utc_ms = part.start.div_euclid(1000);
-    let end = part.end.div_euclid(1000);
+fn link(part: &PartRow) -> Link {
+    link_of(&part.hash, part.start, part.end)
+}
+
+/// What a part with that hash, from a time until another in microseconds since 1970, adds to the chain.
+pub(crate) fn link_of(hash: &[u8; 32], start: i64, end: i64) -> Link {
+    let start_utc_ms = start.div_euclid(1000);
+    let duration_ms = end.div_euclid(1000) - start_utc_ms;
     Link {
-        leaf: Digest(part.hash),
+        leaf: Digest(*hash),
         start_utc_ms,
-        duration_ms: u64::try_from(end - start_utc_ms).unwrap_or(0),
+        duration_ms: u64::try_from(duration_ms).unwrap_or(0),
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn asked(
         let mut due = index.prepare_cached(
             "SELECT id, camera, start, end, bytes, watched, mode, 4, until, worth, state \
              FROM segment JOIN stream ON number = segment.stream \
-             WHERE commune = ?1 AND asks = 0 AND state = 1 AND until <= ?2 \
+             WHERE commune = ?1 AND asks = 0 AND state IN (1, 3) AND until <= ?2 \
              ORDER BY until LIMIT ?3",
         )?;
         found.extend(rows(

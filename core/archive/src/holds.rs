@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use taimat_audit::{AuditLog, Deed, Done};
+use taimat_audit::{AuditLog, Deed, Done, Receipt};
 use taimat_base::{CameraId, CameraKey, CommuneId, text};
 use taimat_contract::UnixMicros;
 use utoipa::ToSchema;
@@ -179,7 +179,7 @@ pub(crate) fn release(
         why,
         case: hold.case_number,
     };
-    write_down(log, deed, now)
+    write_down(log, deed, now).map(drop)
 }
 
 /// Notes what somebody did, in the log.
@@ -187,10 +187,9 @@ pub(crate) fn write_down(
     log: &SharedLog,
     deed: Deed,
     now: UnixMicros,
-) -> Result<(), ArchiveError> {
+) -> Result<Receipt, ArchiveError> {
     let mut log = log.lock().unwrap_or_else(|e| e.into_inner());
-    log.append(now.0 / 1000, deed)?;
-    Ok(())
+    Ok(log.append(now.0 / 1000, deed)?)
 }
 
 fn what(commune: &CommuneId, hold: &Hold) -> Map<String, Value> {

@@ -94,7 +94,10 @@ impl Keeper {
         let troubles = self.make_room(&configured, now).await?;
         self.archive.set_troubles(troubles);
         if tidy {
-            let tidied = self.archive.volume().write(move |to| marks::let_go(to, now));
+            let tidied = self
+                .archive
+                .volume()
+                .write(move |to| marks::let_go(to, now));
             tidied.await?;
         }
         Ok(())

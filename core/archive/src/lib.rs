@@ -11,6 +11,7 @@ mod builtin;
 mod chain;
 mod chain_box;
 mod config;
+mod copies;
 mod error;
 mod facts;
 mod holds;

@@ -67,7 +67,9 @@ impl Mark {
             self.kind,
             severity_code(self.severity)
         ])?;
-        let end = self.end.map_or(i64::MAX, |end| end.0.saturating_add(AROUND));
+        let end = self
+            .end
+            .map_or(i64::MAX, |end| end.0.saturating_add(AROUND));
         ask_again(to, &self.camera, (self.start.0.saturating_sub(AROUND), end))
     }
 }

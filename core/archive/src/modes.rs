@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_base::{CameraKey, CommuneId, Seldom, clock};
 use taimat_base::tasks::Stop;
-use taimat_contract::{Policies, UnixMicros};
+use taimat_base::{CameraKey, CommuneId, Seldom, clock};
 use taimat_contract::policy::RecordingMode;
+use taimat_contract::{Policies, UnixMicros};
 use taimat_hub::ChannelKey;
 
 use crate::archive::{Archive, Configured, now};
@@ -101,7 +101,12 @@ async fn ask(
             match tokio::time::timeout(PATIENCE, answer).await {
                 Ok(Ok(mode)) => drop(ruled.insert(own.camera.clone(), mode)),
                 Ok(Err(error)) => {
-                    if failing.entry(id.clone()).or_default().say(clock::now()).is_some() {
+                    if failing
+                        .entry(id.clone())
+                        .or_default()
+                        .say(clock::now())
+                        .is_some()
+                    {
                         tracing::warn!(commune = %id, %error, "the policy does not say what is recorded");
                     }
                     break;

@@ -2,6 +2,7 @@
 
 use taimat_contract::UnixMicros;
 use taimat_hub::ChannelKey;
+use taimat_media::AccessUnit;
 
 use crate::archive::{Archive, now};
 use crate::error::ArchiveError;
@@ -68,5 +69,23 @@ impl Archive {
     pub fn segment(&self, key: &ChannelKey, id: u64) -> Result<SegmentFile, ArchiveError> {
         self.index()
             .read(|index| playback::segment_file(index, self.root(), key, id))
+    }
+
+    /// What has to be decoded to see what was shown at a moment; if it need not be exact, the key frame before
+    /// it.
+    ///
+    /// # Errors
+    /// If nothing is there, or the disk says no.
+    pub fn still(
+        &self,
+        key: &ChannelKey,
+        at: UnixMicros,
+        exact: bool,
+    ) -> Result<Vec<AccessUnit>, ArchiveError> {
+        let to = UnixMicros(at.0.saturating_add(1));
+        let clip = self
+            .index()
+            .read(|index| playback::clip(index, key, at, to, now()))?;
+        playback::units(self.root(), &clip, exact)
     }
 }

@@ -8,8 +8,8 @@ use rusqlite::{Connection, ErrorCode};
 use crate::error::ArchiveError;
 use crate::index::{rows, schema};
 use crate::layout;
-use crate::recover::{self, Found, names};
 use crate::reason::GapReason;
+use crate::recover::{self, Found, names};
 
 /// Gaps that are shorter are none, in microseconds: as while recording.
 const JITTER: i64 = 300_000;
@@ -37,7 +37,9 @@ pub(crate) fn open(root: &Path, file: &Path) -> Result<(Connection, Option<Found
 
 /// Whether it can be read at all: what is damaged further in is found when it is read.
 fn sound(connection: Connection) -> Result<Connection, ArchiveError> {
-    connection.query_row("SELECT count(*) FROM stream", [], |row| row.get::<_, i64>(0))?;
+    connection.query_row("SELECT count(*) FROM stream", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
     connection.query_row("SELECT coalesce(max(id), 0) FROM segment", [], |row| {
         row.get::<_, i64>(0)
     })?;
@@ -46,10 +48,12 @@ fn sound(connection: Connection) -> Result<Connection, ArchiveError> {
 
 fn is_damage(error: &ArchiveError) -> bool {
     match error {
-        ArchiveError::Index(rusqlite::Error::SqliteFailure(error, _)) => matches!(
-            error.code,
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
-        ) || error.extended_code == rusqlite::ffi::SQLITE_ERROR,
+        ArchiveError::Index(rusqlite::Error::SqliteFailure(error, _)) => {
+            matches!(
+                error.code,
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase
+            ) || error.extended_code == rusqlite::ffi::SQLITE_ERROR
+        }
         _ => false,
     }
 }

@@ -9,6 +9,7 @@ use taimat_hub::{ChannelKey, Hub};
 use tokio::sync::watch;
 
 use crate::archive::{Archive, now};
+use crate::copies::Copier;
 use crate::error::ArchiveError;
 use crate::index::rows;
 use crate::keeping::Keeper;
@@ -38,8 +39,14 @@ impl Archive {
         tasks.spawn("recording modes", span, |stop| {
             modes::run(archive, policies, refusals, stop)
         });
+        let copier = Copier::new(Arc::clone(self), Arc::clone(&around.places));
+        tasks.spawn("copies", tracing::info_span!("copies"), |stop| {
+            copier.run(stop)
+        });
         let keeper = Keeper::new(Arc::clone(self), around, refuse);
-        tasks.spawn("keeper", tracing::info_span!("keeper"), |stop| keeper.run(stop));
+        tasks.spawn("keeper", tracing::info_span!("keeper"), |stop| {
+            keeper.run(stop)
+        });
     }
 }
 

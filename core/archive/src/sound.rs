@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use taimat_contract::UnixMicros;
+use taimat_media::g711;
 use taimat_media::mp4::Sample;
 use taimat_media::{AccessUnit, AudioCodec, AudioTrack, MediaTime};
 
@@ -38,6 +39,8 @@ pub(crate) struct Sound {
     end: u64,
     /// How long a piece lasts at present.
     usual: u64,
+    /// Samples that were given so far, by which frames of FLAC are numbered.
+    sample: u64,
 }
 
 impl Sound {
@@ -57,9 +60,10 @@ impl Sound {
                 ..Self::default()
             };
         }
-        let Some(bytes) = packed(&unit.data, track) else {
+        let Some(bytes) = packed(&unit.data, track, self.sample) else {
             return;
         };
+        self.sample += unit.data.len() as u64 / u64::from(track.channels.max(1));
         let rate = track.rate;
         let captured = ticks::from_micros(UnixMicros::from(unit.wall_time).0, rate);
         let piece = Piece {
@@ -124,10 +128,10 @@ impl Sound {
     }
 }
 
-/// As it is kept.
-fn packed(data: &Bytes, track: &AudioTrack) -> Option<Bytes> {
+/// As it is kept: no browser plays G.711 in a file, so that becomes FLAC, which loses nothing of it.
+fn packed(data: &Bytes, track: &AudioTrack, sample: u64) -> Option<Bytes> {
     match track.codec {
         AudioCodec::Aac { .. } | AudioCodec::Opus => Some(data.clone()),
-        AudioCodec::Pcmu | AudioCodec::Pcma => None,
+        AudioCodec::Pcmu | AudioCodec::Pcma => g711::flac(track, data, sample),
     }
 }

@@ -219,7 +219,10 @@ mod tests {
     fn room_lasts_as_long_as_more_comes_than_goes() {
         let now = UnixMicros(1_800_000_000_000_000);
         let gib = 1 << 30;
-        assert_eq!(short_at(10 * gib, 2 * gib, gib, now), Some(UnixMicros(now.0 + 10 * DAY)));
+        assert_eq!(
+            short_at(10 * gib, 2 * gib, gib, now),
+            Some(UnixMicros(now.0 + 10 * DAY))
+        );
         assert_eq!(short_at(10 * gib, gib, gib, now), None);
         assert_eq!(short_at(10 * gib, 0, gib, now), None);
         assert_eq!(short_at(u64::MAX, 1, 0, now), None);

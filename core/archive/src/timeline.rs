@@ -90,7 +90,9 @@ pub(crate) fn timeline(
     let segments = segments(index, stream, (from, to))?;
     let reasons = reasons(index, stream, (from, to), now.0)?;
     if segments.len() + reasons.len() >= MOST {
-        return Err(ArchiveError::Refused("too much is there: ask for less".into()));
+        return Err(ArchiveError::Refused(
+            "too much is there: ask for less".into(),
+        ));
     }
     let recorded = joined(segments, (from, to));
     let newest = newest(index, stream)?;
@@ -159,7 +161,9 @@ fn joined(segments: Vec<Recorded>, (from, to): (i64, i64)) -> Vec<Recorded> {
         next.start = next.start.max(UnixMicros(from));
         next.end = next.end.min(UnixMicros(to));
         match all.last_mut() {
-            Some(last) if next.start.0 - last.end.0 <= JITTER && next.elsewhere == last.elsewhere => {
+            Some(last)
+                if next.start.0 - last.end.0 <= JITTER && next.elsewhere == last.elsewhere =>
+            {
                 last.end = last.end.max(next.end);
             }
             Some(last) => {
@@ -259,7 +263,10 @@ mod tests {
     #[test]
     fn what_is_missing_has_its_reason() {
         let second = 1_000_000;
-        let there = [recorded(10 * second, 20 * second), recorded(30 * second, 40 * second)];
+        let there = [
+            recorded(10 * second, 20 * second),
+            recorded(30 * second, 40 * second),
+        ];
         let reasons = [
             gap(0, 5 * second, GapReason::Aged),
             gap(20 * second, 25 * second, GapReason::CameraLost),
@@ -275,7 +282,13 @@ mod tests {
             gap(50 * second, 60 * second, GapReason::NotYet),
         ];
         assert_eq!(all, expected);
-        let all = holes(&there, &reasons, (35 * second, 60 * second), 42 * second, true);
+        let all = holes(
+            &there,
+            &reasons,
+            (35 * second, 60 * second),
+            42 * second,
+            true,
+        );
         assert_eq!(all, [gap(40 * second, 60 * second, GapReason::NotYet)]);
     }
 

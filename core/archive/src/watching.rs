@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use taimat_base::CameraKey;
 use taimat_contract::Policies;
+use taimat_contract::place::Places;
 use taimat_contract::storage::Storages;
 
 /// Who knows whether a detector looks.
@@ -22,4 +23,6 @@ pub struct ArchiveSurroundings {
     pub policies: Arc<dyn Policies>,
     /// The communes' storage plugins.
     pub storages: Arc<dyn Storages>,
+    /// Places for copies that are reached over the network.
+    pub places: Arc<dyn Places>,
 }

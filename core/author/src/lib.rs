@@ -13,14 +13,17 @@ mod files;
 mod golden;
 mod inspect;
 mod message_words;
+mod month;
 mod new;
 mod policy_trial;
 pub mod recording;
 mod report;
 mod ruling_words;
 mod signing;
+mod storage_trial;
 mod tasks;
 pub mod trial;
+mod virtual_archive;
 mod virtual_router;
 
 use std::path::PathBuf;
@@ -32,7 +35,7 @@ use taimat_contract::package::PublicKey;
 pub enum Command {
     /// Make a folder with a plugin that works, to begin with
     New(new::NewArgs),
-    /// Try a plugin on a clip, a drawn scene, a written day or written tasks, in the real sandbox
+    /// Try a plugin on a clip, a drawn scene, a written day, month or tasks, in the real sandbox
     Test(trial::TestArgs),
     /// Put a manifest behind a component
     Pack {

@@ -50,6 +50,10 @@ enum NewKind {
     Policy,
     /// Tells people and machines.
     Alerter,
+    /// Says where recordings are kept, and how long.
+    Storage,
+    /// Speaks the protocol of a place where recordings are kept.
+    Backend,
 }
 
 impl NewKind {
@@ -82,15 +86,36 @@ impl NewKind {
                 ("template/alerter-README.md.in", "README.md"),
                 ("template/tasks.toml.in", "tasks.toml"),
             ],
+            Self::Storage => &[
+                ("template/storage-plugin.toml.in", "plugin.toml"),
+                (
+                    "template/storage-settings.schema.json.in",
+                    "settings.schema.json",
+                ),
+                ("template/storage-lib.rs.in", "src/lib.rs"),
+                ("template/storage-README.md.in", "README.md"),
+                ("template/month.toml.in", "month.toml"),
+            ],
+            Self::Backend => &[
+                ("template/backend-plugin.toml.in", "plugin.toml"),
+                (
+                    "template/backend-settings.schema.json.in",
+                    "settings.schema.json",
+                ),
+                ("template/backend-lib.rs.in", "src/lib.rs"),
+                ("template/backend-README.md.in", "README.md"),
+            ],
         }
     }
 
-    /// What it is, and what it is tried on first.
+    /// What it is, and how it is tried first.
     const fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::Detector => ("a detector", "street"),
-            Self::Policy => ("a policy", "day.toml"),
-            Self::Alerter => ("an alerter", "tasks.toml"),
+            Self::Detector => ("a detector", "taimat plugin test street"),
+            Self::Policy => ("a policy", "taimat plugin test day.toml"),
+            Self::Alerter => ("an alerter", "taimat plugin test tasks.toml"),
+            Self::Storage => ("a storage plugin", "taimat plugin test month.toml"),
+            Self::Backend => ("a backend", "cargo test"),
         }
     }
 }
@@ -136,9 +161,7 @@ pub(crate) fn command(args: &NewArgs) -> anyhow::Result<()> {
     let (what, first) = args.kind.words();
     say(&format!("{} is {what} that works; next:", folder.display()))?;
     say(&format!("  cd {}", folder.display()))?;
-    say(&format!(
-        "  rustup target add wasm32-wasip2\n  taimat plugin test {first}"
-    ))
+    say(&format!("  rustup target add wasm32-wasip2\n  {first}"))
 }
 
 fn text<E: RustEmbed>(name: &str) -> anyhow::Result<String> {
@@ -203,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_and_an_alerter_come_with_a_file_that_they_are_tried_on() {
+    fn kinds_that_are_asked_come_with_a_file_that_they_are_tried_on() {
         let temporary = tempfile::tempdir().unwrap();
         let new = |name: &str, kind| {
             let folder = temporary.path().join(name);
@@ -225,6 +248,14 @@ mod tests {
             .unwrap()
             .happenings(2)
             .unwrap();
+        let (kind, source, folder) = new("my-storage", NewKind::Storage);
+        assert_eq!(kind, taimat_contract::Kind::Storage);
+        assert!(source.contains("storage!(Plugin);"));
+        let month = std::fs::read_to_string(folder.join("month.toml")).unwrap();
+        crate::month::WrittenMonth::read(&month, 1).unwrap();
+        let (kind, source, _) = new("my-backend", NewKind::Backend);
+        assert_eq!(kind, taimat_contract::Kind::Backend);
+        assert!(source.contains("backend!(Plugin);"));
         let (kind, source, folder) = new("my-alerter", NewKind::Alerter);
         assert_eq!(kind, taimat_contract::Kind::Alerter);
         assert!(source.contains("alerter!(Plugin);"));

@@ -19,9 +19,11 @@ use crate::build::built;
 use crate::day::WrittenDay;
 use crate::files::{read, say};
 use crate::golden::{self, Golden};
+use crate::month::WrittenMonth;
 use crate::policy_trial;
 use crate::recording::{Film, Recording};
 use crate::report::Report;
+use crate::storage_trial;
 use crate::tasks::WrittenTasks;
 
 /// When recordings begin: 2026-01-01T00:00:00Z. Plugins see times, and are to see the same ones
@@ -34,7 +36,7 @@ const SHOWN: usize = 40;
 #[derive(Debug, clap::Args)]
 pub struct TestArgs {
     /// For a detector a clip (.mp4, .h264, .h265) or a scene with a seed: street, night, bag:7, covered;
-    /// for a policy a written day, for an alerter written tasks (.toml)
+    /// for a policy a written day, for an alerter written tasks, for a storage plugin a written month (.toml)
     recording: String,
     /// The plugin, or the folder of one, which is built first
     #[arg(long, default_value = ".", conflicts_with = "compare")]
@@ -51,7 +53,7 @@ pub struct TestArgs {
     /// Say what another version sees differently
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["expect", "write"])]
     compare: Option<Vec<PathBuf>>,
-    /// How often a policy's day is repeated, with other dates
+    /// How often a policy's day, or a storage plugin's month, is repeated, with other dates
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=400))]
     days: u32,
     /// Size of a scene's picture
@@ -247,8 +249,11 @@ pub(crate) fn command(args: &TestArgs) -> anyhow::Result<()> {
         runtime: &runtime,
     };
     match kind(&plugins)? {
-        Kind::Policy | Kind::Alerter => written(args, &with_settings, &plugins),
-        Kind::Detector | Kind::Storage | Kind::Backend => recorded(args, &with_settings, &plugins),
+        Kind::Policy | Kind::Alerter | Kind::Storage => written(args, &with_settings, &plugins),
+        Kind::Detector => recorded(args, &with_settings, &plugins),
+        Kind::Backend => anyhow::bail!(
+            "a backend is tried by its own unit tests, and in a router against the server it is for"
+        ),
     }
 }
 
@@ -336,17 +341,25 @@ async fn on_file(
     limits: &LimitSettings,
     days: u32,
 ) -> anyhow::Result<Report> {
-    if Package::read(plugin)?.manifest.kind == Kind::Policy {
-        let day = WrittenDay::read(text)?;
-        return policy_trial::run(plugin, settings, limits, &day, days).await;
+    match Package::read(plugin)?.manifest.kind {
+        Kind::Policy => {
+            let day = WrittenDay::read(text)?;
+            policy_trial::run(plugin, settings, limits, &day, days).await
+        }
+        Kind::Storage => {
+            let month = WrittenMonth::read(text, days)?;
+            storage_trial::run(plugin, settings, limits, &month).await
+        }
+        _ => {
+            let tasks = WrittenTasks::read(text)?;
+            alerter_trial::run(plugin, settings, limits, &tasks).await
+        }
     }
-    let tasks = WrittenTasks::read(text)?;
-    alerter_trial::run(plugin, settings, limits, &tasks).await
 }
 
-/// The lines that `taimat plugin test` prints of a packed policy on a written day, or of a packed
-/// alerter on written tasks. `text` is the file's, `settings` are
-/// JSON; a day is repeated so many `days`.
+/// The lines that `taimat plugin test` prints of a packed policy on a written day, of a packed alerter on
+/// written tasks, or of a packed storage plugin on a written month. `text` is the file's, `settings` are
+/// JSON; a day, or a month, is repeated so many `days`.
 pub async fn lines(
     plugin: &[u8],
     text: &str,

@@ -1,5 +1,5 @@
-//! Our own policies and alerters on the days and tasks that lie beside them, in the real
-//! sandbox: what they say is what their golden files say. `TAIMAT_WRITE_GOLDEN=1` writes those anew.
+//! Our own policies, alerters and storage plugins on the days, tasks and months that lie beside them, in
+//! the real sandbox: what they say is what their golden files say. `TAIMAT_WRITE_GOLDEN=1` writes those anew.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -18,7 +18,7 @@ use taimat_author::trial;
 mod plugins;
 
 /// Plugins, and the file that each is tried on.
-const WRITTEN: [(&str, &str); 12] = [
+const WRITTEN: [(&str, &str); 14] = [
     ("alert-mail", "tasks"),
     ("alert-mqtt", "tasks"),
     ("alert-sms", "tasks"),
@@ -31,6 +31,8 @@ const WRITTEN: [(&str, &str); 12] = [
     ("policy-escalation", "day"),
     ("policy-quiet-hours", "day"),
     ("policy-rules", "day"),
+    ("store-ring", "month"),
+    ("store-tiered", "month"),
 ];
 
 fn folder(plugin: &str) -> PathBuf {

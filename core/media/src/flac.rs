@@ -46,7 +46,7 @@ pub fn stream_info(rate: u32, channels: u16) -> Option<[u8; 34]> {
 /// sample of all channels, more than [`MAX_BLOCK`], or a number of channels that there is not.
 pub(crate) fn frame(
     payload: &[u8],
-    channels: usize,
+    (rate, channels): (u32, usize),
     sample: u64,
     decode: impl Fn(u8) -> i16,
 ) -> Option<Bytes> {
@@ -58,7 +58,7 @@ pub(crate) fn frame(
         return None;
     }
     let mut w = BitWriter::with_capacity(24 + 2 * payload.len());
-    header(&mut w, count, channels, sample);
+    header(&mut w, count, (rate, channels), sample);
     w.checksum_8();
     let mut samples = Vec::with_capacity(count);
     for channel in 0..channels {
@@ -72,20 +72,38 @@ pub(crate) fn frame(
     Some(w.done())
 }
 
-/// Section 9.1.
-fn header(w: &mut BitWriter, count: usize, channels: usize, sample: u64) {
+/// Section 9.1. The rate is said again, although STREAMINFO has it: GStreamer's parser wants it.
+fn header(w: &mut BitWriter, count: usize, (rate, channels): (u32, usize), sample: u64) {
     // The sync code, and frames of different sizes.
     w.put(0b1111_1111_1111_1001, 16);
     let less_one = (count - 1) as u32;
     let short = less_one < 256;
-    // The size stands behind the number, in one byte or two; the rate in STREAMINFO.
+    // The size stands behind the number, in one byte or two.
     w.put(if short { 0b0110 } else { 0b0111 }, 4);
-    w.put(0, 4);
+    let (code, rate_behind) = rate_code(rate);
+    w.put(code, 4);
     w.put(channels as u32 - 1, 4);
     // 16 bits a sample.
     w.put(0b1000, 4);
     number(w, sample & ((1 << NUMBER_BITS) - 1));
     w.put(less_one, if short { 8 } else { 16 });
+    if let Some(rate) = rate_behind {
+        w.put(rate, 16);
+    }
+}
+
+/// The code of a rate (section 9.1.2), and what stands behind the size if the code does not say all.
+fn rate_code(rate: u32) -> (u32, Option<u32>) {
+    const HERTZ: u32 = 0b1101;
+    const IN_STREAMINFO: u32 = 0;
+    match rate {
+        8000 => (0b0100, None),
+        16_000 => (0b0101, None),
+        32_000 => (0b1000, None),
+        48_000 => (0b1010, None),
+        other if other <= 0xFFFF => (HERTZ, Some(other)),
+        _ => (IN_STREAMINFO, None),
+    }
 }
 
 /// A number as UTF-8 would write it, up to 36 bits (section 9.1.5).

@@ -71,7 +71,9 @@ pub fn flac(track: &AudioTrack, payload: &[u8], sample: u64) -> Option<Bytes> {
         AudioCodec::Aac { .. } | AudioCodec::Opus => return None,
     };
     let channels = usize::from(track.channels);
-    flac::frame(payload, channels, sample, |byte| table[usize::from(byte)])
+    flac::frame(payload, (track.rate, channels), sample, |byte| {
+        table[usize::from(byte)]
+    })
 }
 
 /// STREAMINFO for a track of G.711. `None`: FLAC has no such clock or number of channels.

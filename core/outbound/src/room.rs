@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use taimat_base::metrics::{Error, Registry};
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{ChannelId, CommuneId};
+use taimat_contract::Backends;
 use taimat_contract::channel::{Channels, Dispatch, MediaSource};
 use taimat_contract::message::Reply;
 use taimat_contract::place::{BlobStore, Places};
 use taimat_contract::push::{Push, Pushes};
-use taimat_contract::Backends;
 use tokio::sync::Semaphore;
 
 use crate::channel::{Channel, ChannelMap, ChannelStatus, Sender};

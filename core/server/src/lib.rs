@@ -7,12 +7,17 @@
 mod admin;
 pub mod check;
 pub mod config;
+#[cfg(feature = "evidence")]
+pub mod evidence;
+mod exports;
 mod house;
 pub mod probe;
-mod reload;
 mod recordings;
+mod reload;
 pub mod report;
 pub mod router;
+#[cfg(feature = "evidence")]
+mod sealing;
 #[cfg(feature = "tools")]
 pub mod simulate;
 

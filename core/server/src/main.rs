@@ -15,6 +15,8 @@ use taimat_base::units::ByteSize;
 use taimat_outbound::AllowedNetwork;
 use taimat_sandbox::compile::{self, Where};
 use taimat_server::check::plugins;
+#[cfg(feature = "evidence")]
+use taimat_server::evidence;
 use taimat_server::router::{ARCHIVE_FLOOR, rtc_addresses};
 #[cfg(feature = "tools")]
 use taimat_server::simulate::{self, SimulateArgs};
@@ -53,6 +55,10 @@ enum Command {
     Probe(Box<probe::ProbeArgs>),
     /// Write what is needed to understand a fault into one file, without secrets
     Report(report::ReportArgs),
+    /// Keys that sign exported clips, and checking what was signed
+    #[cfg(feature = "evidence")]
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Run a fleet of synthetic cameras
     #[cfg(feature = "tools")]
     Simulate(Box<SimulateArgs>),
@@ -208,6 +214,8 @@ fn main() -> ExitCode {
         Command::Check { folders } => runtime.block_on(check(&folders)),
         Command::Probe(args) => runtime.block_on(probe::run(*args)),
         Command::Report(args) => runtime.block_on(report::run(&args)),
+        #[cfg(feature = "evidence")]
+        Command::Evidence(command) => return on_evidence(&command),
         #[cfg(feature = "tools")]
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
         #[cfg(feature = "tools")]
@@ -227,6 +235,19 @@ fn main() -> ExitCode {
 fn fail(error: &anyhow::Error) -> ExitCode {
     let _written = writeln!(std::io::stderr(), "taimat: {error:#}");
     ExitCode::FAILURE
+}
+
+/// What could not be checked must not look like an outcome of checking.
+#[cfg(feature = "evidence")]
+fn on_evidence(command: &evidence::EvidenceCommand) -> ExitCode {
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    match evidence::run(command, now_ms, &mut std::io::stdout()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _failed = fail(&error);
+            ExitCode::from(evidence::NOT_CHECKED)
+        }
+    }
 }
 
 /// `TAIMAT_LOG` filters as `RUST_LOG` does elsewhere.

@@ -156,7 +156,9 @@ fn happened(told: &Told) -> Vec<Happened> {
         Happening::Ruled {
             severity, takes, ..
         } => {
-            let orders = takes.iter().filter_map(|take| order(event, take, told.entry.at));
+            let orders = takes
+                .iter()
+                .filter_map(|take| order(event, take, told.entry.at));
             let mark = mark.filter(|_| severity.is_some());
             mark.into_iter().chain(orders.map(Happened::Take)).collect()
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +27,11 @@ use taimat_sandbox::compile::Where;
 use taimat_sandbox::{Sandbox, SandboxConfig};
 use taimat_vision::Vision;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
+use crate::exports::{ExportDesk, Sealing};
 use crate::house::HouseConditions;
 use crate::recordings::{self, WatchedCameras};
 use crate::reload::Folders;
@@ -44,6 +46,9 @@ const MAX_RTSP_CONNECTIONS: usize = 512;
 
 /// Bytes of the disk that is recorded to that are left free.
 pub const ARCHIVE_FLOOR: u64 = 2 << 30;
+
+/// Pictures of recordings that are decoded at once: detectors need the cores, too.
+const STILLS: usize = 2;
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -196,6 +201,7 @@ pub struct Router {
     events_tasks: Tasks,
     archive: Arc<Archive>,
     archive_tasks: Tasks,
+    exports: ExportDesk,
     /// Where it is recorded to if nothing is kept between runs.
     _scratch: Option<tempfile::TempDir>,
     house: Arc<HouseConditions>,
@@ -267,6 +273,7 @@ impl Router {
             Arc::clone(&archive),
             options.data.clone(),
         ));
+        let exports = ExportDesk::new(Arc::clone(&archive), sealing(options.data.as_deref()));
         let state = ApiState {
             hub: Arc::clone(&hub),
             ingest: Arc::clone(&ingest),
@@ -275,6 +282,9 @@ impl Router {
             detections,
             events: Arc::clone(&events),
             archive: Arc::clone(&archive),
+            exports: Arc::new(exports.clone()),
+            still: taimat_vision::still,
+            stills: Arc::new(Semaphore::new(STILLS)),
             outbound: Arc::clone(&outbound),
             admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),
@@ -298,6 +308,7 @@ impl Router {
             events_tasks: Tasks::under(&stop),
             archive,
             archive_tasks: Tasks::under(&stop),
+            exports,
             _scratch: scratch,
             directory,
             metrics: config_metrics,
@@ -350,6 +361,7 @@ impl Router {
             watching: Arc::clone(&watching) as _,
             policies: Arc::clone(&self.sandbox) as _,
             storages: Arc::clone(&self.sandbox) as _,
+            places: Arc::clone(&self.outbound) as _,
         };
         self.archive
             .run(&self.archive_tasks, Arc::clone(&self.hub), around);
@@ -358,8 +370,9 @@ impl Router {
             .spawn("watched cameras", span, |stop| watching.follow(stop));
         let (archive, events) = (Arc::clone(&self.archive), Arc::clone(&self.events));
         let span = tracing::info_span!("marks");
-        self.archive_tasks
-            .spawn("marks", span, |stop| recordings::mark(archive, events, stop));
+        self.archive_tasks.spawn("marks", span, |stop| {
+            recordings::mark(archive, events, stop)
+        });
     }
 
     /// Where HTTP is served.
@@ -436,6 +449,7 @@ impl Router {
         let events = communes.iter().map(|c| c.events.events.clone());
         self.events.configure(events.collect());
         self.house.configure(&communes);
+        self.exports.configure(&communes);
         let recorded = communes.iter().map(|c| c.archive.clone());
         self.archive.configure(recorded.collect());
         let channels = communes.iter().map(|c| c.channels.clone());
@@ -574,6 +588,19 @@ impl DetectionSink for Sinks {
     fn publish(&self, detected: &Detected<'_>) {
         self.browsers.publish(detected);
         self.events.publish(detected);
+    }
+}
+
+/// What signs exports.
+fn sealing(data: Option<&Path>) -> Arc<dyn Sealing> {
+    #[cfg(feature = "evidence")]
+    return Arc::new(crate::sealing::KeySealing::new(data));
+    #[cfg(not(feature = "evidence"))]
+    {
+        let _unused = data;
+        Arc::new(crate::exports::Unsealed(
+            "this router was built without signing",
+        ))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The fuzz harnesses: each takes bytes and must neither panic nor grow. The same functions run in
 //! `core/fuzz` under a coverage-guided fuzzer and, with the kept corpus, as ordinary tests.
 
+mod recordings;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,11 +20,13 @@ use taimat_rtsp::{
     Address, Authenticator, Base, Credentials, Item, Limits, Method, ReadError, Reader, Response,
 };
 
+pub use recordings::recordings;
+
 /// A harness.
 pub type Harness = fn(&[u8]);
 
 /// All harnesses by the name of their corpus folder. `commune.toml` has its own in `server`.
-pub const HARNESSES: [(&str, Harness); 13] = [
+pub const HARNESSES: [(&str, Harness); 14] = [
     ("sdp_offer", sdp_offer),
     ("stun", stun),
     ("rtcp", rtcp_feedback),
@@ -36,6 +40,7 @@ pub const HARNESSES: [(&str, Harness); 13] = [
     ("sign_in", sign_in),
     ("addresses", addresses),
     ("redact", redact),
+    ("recordings", recordings),
 ];
 
 /// A viewer's offer and its candidates.

@@ -4,6 +4,7 @@
 //!
 //! A dev-dependency only. Everything runs on loopback.
 
+mod bad_store;
 pub mod clip;
 pub mod field;
 pub mod fuzz;
@@ -12,18 +13,22 @@ mod listening;
 pub mod lossy;
 pub mod pictures;
 pub mod plugins;
+pub mod python;
 pub mod relay;
+mod s3;
 pub mod vlc;
 pub mod wait;
 pub mod whep;
 pub mod yard;
 
+pub use bad_store::{BadStore, Badness};
 pub use clip::{Clip, ClipOptions};
 pub use field::FieldCamera;
 pub use gstreamer::{GstCamera, GstOptions};
 pub use lossy::LossyRelay;
 pub use pictures::Pictures;
 pub use relay::{Publisher, Relay};
+pub use s3::S3Server;
 pub use vlc::{AtTheEnd, VlcCamera};
 pub use wait::eventually;
 pub use whep::{ClientOptions, WhepClient};

@@ -68,7 +68,7 @@ fn part<'a>(plane: &'a [u8], size: (usize, usize), region: Region, shift: u32) -
     )
 }
 
-fn colours(picture: &Picture, region: Region, width: usize, height: usize) -> Vec<u8> {
+pub(crate) fn colours(picture: &Picture, region: Region, width: usize, height: usize) -> Vec<u8> {
     let luma = part(&picture.y, (picture.width, picture.height), region, 0);
     let chroma = |plane| part(plane, picture.chroma_size(), region, 1);
     let scaled = |source| kernels::scale(source, width, height);

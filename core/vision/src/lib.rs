@@ -16,6 +16,7 @@ mod pool;
 mod sampler;
 mod shrink;
 mod slot;
+mod still;
 mod subscription;
 mod watchers;
 
@@ -38,6 +39,7 @@ pub use history::{Frame, History};
 pub use picture::Picture;
 pub use sampler::Sampler;
 pub use shrink::shrink;
+pub use still::still;
 
 /// Decodes cameras that are watched.
 #[derive(Debug)]

@@ -16,6 +16,8 @@ enum Seen {
     File(&'static str),
     /// What reads C headers for us, whatever its version.
     Libclang,
+    /// What makes an environment of Python's, whatever its version.
+    Venv,
 }
 
 const fn program(name: &'static str, seen: &'static str) -> Package {
@@ -55,8 +57,17 @@ pub(crate) const LIBAVCODEC: [Package; 4] = [
     },
 ];
 
+/// For verifiers from PyPI, and to check signatures over folders.
+pub(crate) const PYTHON: [Package; 2] = [
+    Package {
+        name: "python3-venv",
+        seen: Seen::Venv,
+    },
+    program("openssl", "openssl"),
+];
+
 /// For all tests, beside those for libavcodec.
-pub(crate) const TESTS: [Package; 18] = [
+pub(crate) const TESTS: [Package; 20] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -67,6 +78,7 @@ pub(crate) const TESTS: [Package; 18] = [
         "girepository-1.0/GstRtspServer-1.0.typelib",
     ),
     file("gstreamer1.0-plugins-base", "gstreamer-1.0/libgstapp.so"),
+    program("gstreamer1.0-plugins-base-apps", "gst-discoverer-1.0"),
     file("gstreamer1.0-plugins-good", "gstreamer-1.0/libgstrtp.so"),
     file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
     file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),
@@ -81,6 +93,11 @@ pub(crate) const TESTS: [Package; 18] = [
     // A broker and a mail server, for channels.
     file("mosquitto", "/usr/sbin/mosquitto"),
     program("mosquitto-clients", "mosquitto_sub"),
+    // Servers from PyPI are in an environment of their own.
+    Package {
+        name: "python3-venv",
+        seen: Seen::Venv,
+    },
     file(
         "python3-aiosmtpd",
         "python3/dist-packages/aiosmtpd/__init__.py",
@@ -118,6 +135,11 @@ fn present(package: &Package) -> bool {
     match package.seen {
         Seen::Program(name) => exists(name),
         Seen::File(path) => folders.any(|folder| folder.join(path).exists()),
+        Seen::Venv => folders.any(|folder| {
+            let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            list.filter(|entry| entry.file_name().to_string_lossy().starts_with("python3."))
+                .any(|entry| entry.path().join("ensurepip/__init__.py").exists())
+        }),
         Seen::Libclang => folders.any(|folder| {
             let list = std::fs::read_dir(folder).into_iter().flatten().flatten();
             list.map(|entry| entry.file_name().to_string_lossy().into_owned())

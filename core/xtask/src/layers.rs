@@ -15,7 +15,7 @@ use crate::run::command;
 const FLOORS: [(u32, &[&str]); 8] = [
     (0, &["taimat-base", "taimat-console"]),
     (1, &["taimat-media"]),
-    (2, &["taimat-contract", "taimat-rtsp"]),
+    (2, &["taimat-audit", "taimat-contract", "taimat-rtsp"]),
     (3, &["taimat-hub"]),
     (
         4,
@@ -28,6 +28,7 @@ const FLOORS: [(u32, &[&str]); 8] = [
             "taimat-events",
             "taimat-outbound",
             "taimat-archive",
+            "taimat-evidence",
             "taimat-access",
         ],
     ),
@@ -45,7 +46,9 @@ const PLUGIN: &str = "plugin ";
 const SDK: &str = "taimat-sdk";
 
 /// Dependencies that only one room may know (and what stands outside the house).
-const DOORS: [(&str, &[&str]); 16] = [
+const DOORS: [(&str, &[&str]); 18] = [
+    ("c2pa", &["taimat-evidence"]),
+    ("cms", &["taimat-evidence"]),
     ("webrtc", &["taimat-testkit"]),
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),

@@ -6,6 +6,7 @@ mod debian;
 mod demo;
 mod files;
 mod layers;
+mod python;
 mod run;
 mod wit;
 
@@ -44,6 +45,8 @@ enum Chore {
     Wit,
     /// Build the web console
     Console,
+    /// Install the Python verifiers that exports are tested with
+    Python,
     /// Measure
     Bench {
         /// What: egress, ingest, plugins, vision
@@ -72,6 +75,10 @@ fn main() -> anyhow::Result<()> {
         Chore::Wit => wit::check(&root()?)
             .map(|n| say(&format!("wit: compatible with {n} released versions"))),
         Chore::Console => console::build(true),
+        Chore::Python => {
+            debian::need(&debian::PYTHON)?;
+            python::install()
+        }
         Chore::Bench {
             what,
             libavcodec,
@@ -81,7 +88,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Packages whose tests need no wasm, WebRTC, encoder or browser.
-const LIGHT: [&str; 6] = [
+const LIGHT: [&str; 7] = [
+    "taimat-audit",
     "taimat-base",
     "taimat-contract",
     "taimat-media",
@@ -98,6 +106,8 @@ fn test(light: bool) -> anyhow::Result<()> {
     }
     debian::need(&debian::TESTS)?;
     debian::need(&debian::LIBAVCODEC)?;
+    debian::need(&debian::PYTHON)?;
+    python::install()?;
     console::build(false)?;
     say("cargo test");
     cargo(&["build", "--workspace"])?;

@@ -51,12 +51,19 @@ fn memo(progress: &Progress) -> &str {
 }
 
 /// What is said when the steps are answered so, one after the other.
-fn conversation(dav: &mut WebDav, key: &str, operation: &Operation, answers: &[u16]) -> Vec<String> {
+fn conversation(
+    dav: &mut WebDav,
+    key: &str,
+    operation: &Operation,
+    answers: &[u16],
+) -> Vec<String> {
     let mut progress = dav.begin(key, operation).unwrap();
     let mut all = vec![said(&progress)];
     for status in answers {
         let memo = memo(&progress).to_owned();
-        progress = dav.next(key, operation, &memo, &answered(*status, "")).unwrap();
+        progress = dav
+            .next(key, operation, &memo, &answered(*status, ""))
+            .unwrap();
         all.push(said(&progress));
     }
     all
@@ -72,13 +79,23 @@ fn a_file_is_put_whole() {
         offset: 0,
         length: 10,
     };
-    assert!(matches!(body, Source::Object(span) if (span.offset, span.length) == (whole.offset, whole.length)));
-    assert_eq!(conversation(&mut dav(""), "a/b.mp4", &put(), &[201])[1], "usual");
+    assert!(
+        matches!(body, Source::Object(span) if (span.offset, span.length) == (whole.offset, whole.length))
+    );
+    assert_eq!(
+        conversation(&mut dav(""), "a/b.mp4", &put(), &[201])[1],
+        "usual"
+    );
 }
 
 #[test]
 fn folders_are_made_when_a_file_needs_them() {
-    let all = conversation(&mut dav("t"), "a/b/c.mp4", &put(), &[409, 409, 409, 201, 201, 201, 201]);
+    let all = conversation(
+        &mut dav("t"),
+        "a/b/c.mp4",
+        &put(),
+        &[409, 409, 409, 201, 201, 201, 201],
+    );
     let expected = [
         "PUT /t/a/b/c.mp4",
         "MKCOL /t/a/b/",
@@ -98,7 +115,9 @@ fn folders_are_made_when_a_file_needs_them() {
 #[test]
 fn folders_that_can_not_be_made_end_it() {
     let last = |key: &str, answers: &[u16]| {
-        conversation(&mut dav(""), key, &put(), answers).pop().unwrap()
+        conversation(&mut dav(""), key, &put(), answers)
+            .pop()
+            .unwrap()
     };
     assert!(last("b.mp4", &[409]).contains("refused: there is no folder"));
     assert!(last("a/b.mp4", &[409, 409]).contains("refused"));
@@ -187,10 +206,15 @@ fn listed(files: &[&str], prefix: &str) -> (Vec<String>, usize) {
 
 #[test]
 fn a_tree_is_listed_whole_and_each_file_once() {
-    let files = ["/a/1", "/a/b/2", "/a/b/c/3", "/a/d/4", "/e", "/f/g/5", "/f/h/6"];
+    let files = [
+        "/a/1", "/a/b/2", "/a/b/c/3", "/a/d/4", "/e", "/f/g/5", "/f/h/6",
+    ];
     let (mut keys, _) = listed(&files, "");
     keys.sort();
-    let expected: Vec<String> = files.iter().map(|f| f.trim_start_matches('/').into()).collect();
+    let expected: Vec<String> = files
+        .iter()
+        .map(|f| f.trim_start_matches('/').into())
+        .collect();
     assert_eq!(keys, expected);
     assert_eq!(listed(&files, "a/b").0, ["a/b/2", "a/b/c/3"]);
     assert_eq!(listed(&files, "f/").0, ["f/g/5", "f/h/6"]);
@@ -222,7 +246,10 @@ fn size_and_room() {
         "<resourcetype><collection/></resourcetype>",
         "<quota-available-bytes>70</quota-available-bytes><quota-used-bytes>30</quota-used-bytes>",
     );
-    assert_eq!(asked(&Operation::Space, &answered(207, &quota)), "room 30 Some(70)");
+    assert_eq!(
+        asked(&Operation::Space, &answered(207, &quota)),
+        "room 30 Some(70)"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod console;
 pub(crate) mod events;
+pub(crate) mod exports;
 pub(crate) mod ops;
 pub(crate) mod plugins;
 pub(crate) mod push;

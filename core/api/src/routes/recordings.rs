@@ -20,6 +20,8 @@ use crate::bytes::{self, Piece};
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
 
+/// Pictures are not wider than this.
+const MAX_WIDTH: u32 = 3840;
 /// Cameras of one answer at most.
 const MAX_CAMERAS: usize = 64;
 
@@ -52,6 +54,19 @@ struct SegmentQuery {
     profile: Option<String>,
 }
 
+/// Which picture.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct PictureQuery {
+    /// When it was shown, in microseconds since 1970.
+    at: i64,
+    /// Pixels that it is wide at most; 640 if it is missing.
+    width: Option<u32>,
+    /// `main` or `sub`; `main` if it is missing.
+    profile: Option<String>,
+    /// `false` takes the key frame before it, which costs less.
+    exact: Option<bool>,
+}
+
 /// What there is of a camera in an interval: what was recorded and what is missing are together all of it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CameraTimeline {
@@ -75,16 +90,18 @@ pub(crate) struct Timelines {
 
 /// What is described here.
 #[derive(OpenApi)]
-#[openapi(paths(timelines, playlist, movie, segment))]
+#[openapi(paths(timelines, playlist, movie, segment, picture))]
 pub(crate) struct Description;
 
 pub(crate) fn routes() -> Router<ApiState> {
-    let of = |what: &str| format!("/api/v1/communes/{{commune}}/cameras/{{camera}}/recordings/{what}");
+    let of =
+        |what: &str| format!("/api/v1/communes/{{commune}}/cameras/{{camera}}/recordings/{what}");
     Router::new()
         .route("/api/v1/communes/{commune}/recordings", get(timelines))
         .route(&of("playlist.m3u8"), get(playlist))
         .route(&of("movie.mp4"), get(movie))
         .route(&of("segments/{file}"), get(segment))
+        .route(&of("picture.jpg"), get(picture))
 }
 
 impl From<ArchiveError> for ProblemJson {
@@ -231,7 +248,10 @@ async fn playlist(
     let (from, to) = (UnixMicros(query.from), UnixMicros(query.to));
     let profile = key.profile;
     let name = move |id| format!("segments/{id}.mp4?profile={profile}");
-    let text = read(&state, move |archive| archive.playlist(&key, from, to, name)).await?;
+    let text = read(&state, move |archive| {
+        archive.playlist(&key, from, to, name)
+    })
+    .await?;
     let headers = [
         (header::CONTENT_TYPE, "application/vnd.apple.mpegurl"),
         (header::CACHE_CONTROL, "no-cache"),
@@ -275,7 +295,9 @@ pub(super) fn pieces(movie: &MovieFile) -> Vec<Piece> {
         offset: piece.offset,
         bytes: piece.bytes,
     });
-    std::iter::once(Piece::Memory(header.into())).chain(media).collect()
+    std::iter::once(Piece::Memory(header.into()))
+        .chain(media)
+        .collect()
 }
 
 /// A segment as it lies on the disk; ranges of it can be asked for
@@ -307,4 +329,39 @@ async fn segment(
         bytes: file.bytes,
     };
     bytes::ranged(&headers, "video/mp4", vec![whole])
+}
+
+/// What a camera showed at a moment, a JPEG
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/cameras/{camera}/recordings/picture.jpg",
+    operation_id = "recorded_picture",
+    params(PictureQuery),
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
+        (status = 404, body = ProblemJson)
+    )
+)]
+async fn picture(
+    State(state): State<ApiState>,
+    Path((commune, camera)): Path<(String, String)>,
+    Query(query): Query<PictureQuery>,
+) -> Result<Response, ProblemJson> {
+    let key = stream(&state, &commune, &camera, query.profile.as_deref())?;
+    let at = UnixMicros(query.at);
+    let width = query.width.unwrap_or(640).min(MAX_WIDTH);
+    let exact = query.exact.unwrap_or(true);
+    let still = state.still;
+    // It ends with the router only.
+    let _turn = state.stills.acquire().await.ok();
+    let made = read(&state, move |archive| {
+        let units = archive.still(&key, at, exact)?;
+        still(&units, width).ok_or(ArchiveError::Unknown)
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "image/jpeg"),
+        // What was recorded does not change.
+        (header::CACHE_CONTROL, "private, max-age=86400"),
+    ];
+    Ok((headers, made.await?).into_response())
 }

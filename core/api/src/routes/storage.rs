@@ -142,7 +142,9 @@ async fn release(
     Json(body): Json<ReleaseBody>,
 ) -> Result<StatusCode, ProblemJson> {
     let commune = commune(&state, &id)?;
-    let released = state.archive.release(&commune, number, &body.who, &body.why);
+    let released = state
+        .archive
+        .release(&commune, number, &body.who, &body.why);
     released.await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -57,7 +57,7 @@ const TABLES: &str = "
     CREATE INDEX segment_in_time ON segment (stream, start, end, state, bytes, key);
     CREATE INDEX segment_by_worth ON segment (worth, start) WHERE state = 1;
     CREATE INDEX segment_asks ON segment (asks, id) WHERE asks != 0 AND state IN (1, 3);
-    CREATE INDEX segment_due ON segment (until) WHERE state = 1;
+    CREATE INDEX segment_due ON segment (until) WHERE state IN (1, 3);
     CREATE INDEX segment_leaves ON segment (start) WHERE leaves = 1 AND state = 1;
     CREATE INDEX segment_unfinished ON segment (state) WHERE state IN (0, 2);
     CREATE TABLE part (

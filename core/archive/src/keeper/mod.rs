@@ -7,5 +7,5 @@ mod space;
 
 pub(crate) use remove::{Removal, remove};
 pub(crate) use review::review;
-pub(crate) use space::{Shortage, aged, make_room, shortages, used};
 pub use space::Space;
+pub(crate) use space::{Shortage, aged, make_room, shortages, used};

@@ -66,14 +66,15 @@ pub(crate) async fn remove(
     for one in &going {
         let labels = [one.key.camera.commune.as_str(), reason.as_str()];
         metrics.removed.with_label_values(&labels).inc();
-        metrics.removed_bytes.with_label_values(&labels).inc_by(one.bytes);
+        metrics
+            .removed_bytes
+            .with_label_values(&labels)
+            .inc_by(one.bytes);
         tracing::debug!(segment = one.id, stream = %one.key, start = one.start, reason = reason.as_str(), "removed");
     }
     let ids: Arc<[u64]> = going.iter().map(|one| one.id).collect();
     volume
-        .write(move |to| {
-            ids.iter().try_for_each(|id| gone(to, *id, reason, now))
-        })
+        .write(move |to| ids.iter().try_for_each(|id| gone(to, *id, reason, now)))
         .await?;
     Ok(bytes)
 }
@@ -101,7 +102,13 @@ fn mark(
     };
     let camera = &key.camera;
     // Somebody may have said so since it was looked.
-    if facts::is_held(to, &camera.commune, camera.camera.as_str(), (start, end), now)? {
+    if facts::is_held(
+        to,
+        &camera.commune,
+        camera.camera.as_str(),
+        (start, end),
+        now,
+    )? {
         return Ok(None);
     }
     to.prepare_cached("UPDATE segment SET state = 2 WHERE id = ?1")?
@@ -138,12 +145,7 @@ fn unlink(root: &Path, going: &[Going]) -> Result<(), ArchiveError> {
 }
 
 /// Its row goes, unless there are copies elsewhere.
-fn gone(
-    to: &Connection,
-    id: u64,
-    reason: GapReason,
-    now: UnixMicros,
-) -> Result<(), ArchiveError> {
+fn gone(to: &Connection, id: u64, reason: GapReason, now: UnixMicros) -> Result<(), ArchiveError> {
     if reason == GapReason::Aged {
         to.prepare_cached(
             "INSERT INTO flow (day, commune, aged) SELECT ?2 / 86400000000, commune, segment.bytes \

@@ -139,16 +139,17 @@ fn answered(to: &Connection, id: u64, asks: i64, now: UnixMicros) -> Result<(), 
 /// Has the copies be as it was said.
 fn place(to: &Connection, placement: &Placement) -> Result<(), ArchiveError> {
     let here = placement.copies.iter().find(|copy| copy.target == LOCAL);
+    // It is asked again when the first of them is due.
+    let until = placement.copies.iter().map(|copy| copy.until.0).min();
+    let until = until.unwrap_or(i64::MAX);
     match here {
         Some(copy) => to
-            .prepare_cached(
-                "UPDATE segment SET until = ?2, worth = ?3, leaves = 0 WHERE id = ?1",
-            )?
-            .execute(params![placement.id, copy.until.0, copy.worth])?,
+            .prepare_cached("UPDATE segment SET until = ?2, worth = ?3, leaves = 0 WHERE id = ?1")?
+            .execute(params![placement.id, until, copy.worth])?,
         // Once all others are there.
         None => to
-            .prepare_cached("UPDATE segment SET leaves = 1 WHERE id = ?1 AND state = 1")?
-            .execute([placement.id])?,
+            .prepare_cached("UPDATE segment SET until = ?2, leaves = 1 WHERE id = ?1")?
+            .execute(params![placement.id, until])?,
     };
     for copy in placement.copies.iter().filter(|c| c.target != LOCAL) {
         to.prepare_cached(
@@ -156,15 +157,11 @@ fn place(to: &Connection, placement: &Placement) -> Result<(), ArchiveError> {
              ON CONFLICT (segment, target) DO UPDATE SET until = ?3, worth = ?4, \
              state = CASE state WHEN 2 THEN 0 ELSE state END",
         )?
-        .execute(params![
-            placement.id,
-            copy.target,
-            copy.until.0,
-            copy.worth
-        ])?;
+        .execute(params![placement.id, copy.target, copy.until.0, copy.worth])?;
     }
     // What is not named goes once the others are there.
-    let mut there = to.prepare_cached("SELECT target FROM copy WHERE segment = ?1 AND state != 2")?;
+    let mut there =
+        to.prepare_cached("SELECT target FROM copy WHERE segment = ?1 AND state != 2")?;
     let there = there.query_map([placement.id], |row| row.get::<_, String>(0))?;
     let there: Vec<String> = there.collect::<Result<_, _>>()?;
     for target in there {

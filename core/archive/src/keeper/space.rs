@@ -27,7 +27,8 @@ impl Space {
     /// Of the file system that a folder is on.
     pub(crate) fn of(folder: &Path) -> Result<Self, ArchiveError> {
         let found = nix::sys::statvfs::statvfs(folder);
-        let found = found.map_err(|e| ArchiveError::disk("asking for the room of", folder)(e.into()))?;
+        let found =
+            found.map_err(|e| ArchiveError::disk("asking for the room of", folder)(e.into()))?;
         let unit = found.fragment_size();
         Ok(Self {
             total: found.blocks() * unit,

@@ -121,7 +121,9 @@ pub(crate) fn clip(
         let first = begin(&parts, start);
         parts.drain(..first);
         if parts.len() > MOST {
-            return Err(ArchiveError::Refused("too much is there: ask for less".into()));
+            return Err(ArchiveError::Refused(
+                "too much is there: ask for less".into(),
+            ));
         }
     }
     parts.retain(|part| part.row.start < end);

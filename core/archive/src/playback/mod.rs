@@ -5,10 +5,12 @@ mod clip;
 mod hls;
 mod movie;
 mod read;
+mod still;
 
-pub(crate) use clip::{Clip, ClipPart, clip};
-pub use movie::{MovieFile, MoviePiece};
-pub(crate) use movie::movie;
+pub(crate) use clip::clip;
 pub(crate) use hls::playlist;
-pub use read::{FileRange, SegmentFile};
+pub(crate) use movie::movie;
+pub use movie::{MovieFile, MoviePiece};
 pub(crate) use read::segment_file;
+pub use read::{FileRange, SegmentFile};
+pub(crate) use still::units;

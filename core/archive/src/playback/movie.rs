@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use taimat_audit::Link;
 use taimat_media::TrackKind;
 use taimat_media::mp4::{self, Movie, MoviePart, MovieRequest, MovieRun, Mp4Track};
 
@@ -29,6 +30,8 @@ pub struct MoviePiece {
     pub end: i64,
     /// What the camera's clock showed at its start.
     pub camera: Option<i64>,
+    /// The chain before it.
+    pub chain: [u8; 32],
 }
 
 /// A clip as one file.
@@ -40,12 +43,15 @@ pub struct MovieFile {
     pub pieces: Vec<MoviePiece>,
     /// What is missing of what was asked for.
     pub gaps: Vec<Gap>,
-    /// The chain before the first piece.
-    pub chain: [u8; 32],
-    /// The chain after the last one.
-    pub chain_after: [u8; 32],
     /// How the tracks are encoded (RFC 6381).
     pub codecs: Vec<String>,
+}
+
+impl MoviePiece {
+    /// What it adds to the chain.
+    pub fn link(&self) -> Link {
+        crate::chain::link_of(&self.hash, self.start, self.end)
+    }
 }
 
 impl MovieFile {
@@ -66,9 +72,9 @@ struct Mapped {
 
 /// Makes a movie of a clip.
 pub(crate) fn movie(root: &std::path::Path, clip: &Clip) -> Result<MovieFile, ArchiveError> {
-    let Some(first) = clip.parts.first() else {
+    if clip.parts.is_empty() {
         return Err(ArchiveError::Unknown);
-    };
+    }
     let mut tracks: Vec<Vec<Mp4Track>> = Vec::new();
     let mut mapped: Vec<Mapped> = Vec::new();
     let mut parts = Vec::with_capacity(clip.parts.len());
@@ -112,6 +118,7 @@ pub(crate) fn movie(root: &std::path::Path, clip: &Clip) -> Result<MovieFile, Ar
             start: row.start,
             end: row.end,
             camera: row.camera,
+            chain: part.chain,
         });
     }
     let request = MovieRequest {
@@ -122,24 +129,17 @@ pub(crate) fn movie(root: &std::path::Path, clip: &Clip) -> Result<MovieFile, Ar
         bridge: Duration::from_micros(JITTER.unsigned_abs()),
     };
     let movie = mp4::movie(request)?;
-    let last = clip.parts.last().unwrap_or(first);
     let codecs = tracks.iter().filter_map(|list| list.first());
     Ok(MovieFile {
         movie,
         pieces,
         gaps: clip.gaps.clone(),
-        chain: first.chain,
-        chain_after: crate::chain::after(&last.chain, &last.row),
         codecs: codecs.map(|track| track.codecs().to_owned()).collect(),
     })
 }
 
 /// Finds a format's tracks among those of the movie, or adds them. Pictures are the first track.
-fn map(
-    format: i64,
-    init: &[u8],
-    tracks: &mut Vec<Vec<Mp4Track>>,
-) -> Result<Mapped, ArchiveError> {
+fn map(format: i64, init: &[u8], tracks: &mut Vec<Vec<Mp4Track>>) -> Result<Mapped, ArchiveError> {
     let damaged = |_| ArchiveError::Damaged("what a segment begins with can not be read".into());
     let read = mp4::read_init(init).map_err(damaged)?;
     let mut own = Vec::new();
@@ -174,6 +174,9 @@ fn map(
         video: of(TrackKind::Video)
             .ok_or_else(|| ArchiveError::Damaged("a segment without pictures".into()))?,
         audio: of(TrackKind::Audio),
-        tracks: own.iter().map(|(track, description, _)| (*track, *description)).collect(),
+        tracks: own
+            .iter()
+            .map(|(track, description, _)| (*track, *description))
+            .collect(),
     })
 }

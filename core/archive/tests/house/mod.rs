@@ -18,13 +18,12 @@ use taimat_archive::{
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Tasks;
 use taimat_base::{CameraKey, CommuneId, PluginId, Profile, clock};
+use taimat_contract::place::{BlobStore, Places};
 use taimat_contract::policy::{Policies, Policy};
 use taimat_contract::storage::{Storage, Storages};
 use taimat_contract::{CommuneFacts, UnixMicros};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
-use taimat_media::{
-    AccessUnit, MediaTime, Start, StreamInfo, TrackKind, VideoCodec, VideoTrack,
-};
+use taimat_media::{AccessUnit, MediaTime, Start, StreamInfo, TrackKind, VideoCodec, VideoTrack};
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode};
 
 /// Pictures a second.
@@ -55,6 +54,12 @@ impl Watching for Around {
 #[async_trait]
 impl Policies for Around {
     fn policy(&self, _: &CommuneId, _: &PluginId) -> Option<Arc<dyn Policy>> {
+        None
+    }
+}
+
+impl Places for Around {
+    fn place(&self, _: &CommuneId, _: &str) -> Option<Arc<dyn BlobStore>> {
         None
     }
 }
@@ -179,6 +184,7 @@ impl House {
             watching: Arc::new(Around),
             policies: Arc::new(Around),
             storages: Arc::new(Around),
+            places: Arc::new(Around),
         };
         house
             .archive
@@ -250,7 +256,11 @@ pub fn pictures_in(file: &Path) -> u32 {
         .output()
         .expect("ffprobe, of Debian's package ffmpeg");
     let said = String::from_utf8_lossy(&out.stderr);
-    assert!(out.status.success() && said.is_empty(), "{}: {said}", file.display());
+    assert!(
+        out.status.success() && said.is_empty(),
+        "{}: {said}",
+        file.display()
+    );
     String::from_utf8_lossy(&out.stdout)
         .trim()
         .trim_end_matches(',')

@@ -231,7 +231,9 @@ fn cut(file: &mut File, length: u64, path: &Path) -> Result<Option<CutTail>, Aud
 fn read(file: &mut File, from: u64, to: u64) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(from))?;
-    std::io::Read::by_ref(file).take(to - from).read_to_end(&mut bytes)?;
+    std::io::Read::by_ref(file)
+        .take(to - from)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

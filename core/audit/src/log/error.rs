@@ -30,9 +30,9 @@ pub enum AuditError {
     #[error("the log ends with {found}, and it had {expected}: lines at its end are gone")]
     OtherHead {
         /// What it must have had.
-        expected: crate::Digest,
+        expected: crate::digest::Digest,
         /// What its last line is.
-        found: crate::Digest,
+        found: crate::digest::Digest,
     },
     /// More than a line may have.
     #[error("an entry has at most {MAX_LINE_BYTES} bytes, this one has {0}")]

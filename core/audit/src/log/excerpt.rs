@@ -52,11 +52,7 @@ const MOST_WORDS: usize = 1_000;
 
 /// Writes the lines from the entry `first` to the head; those named in `shown` with their words. Returns
 /// whether all that are to be shown were found. The whole log is read and found good on the way.
-pub fn write_excerpt(
-    folder: &Path,
-    shown: &[u64],
-    to: &mut dyn Write,
-) -> Result<bool, AuditError> {
+pub fn write_excerpt(folder: &Path, shown: &[u64], to: &mut dyn Write) -> Result<bool, AuditError> {
     let Some(first) = shown.iter().min().copied() else {
         return Ok(false);
     };

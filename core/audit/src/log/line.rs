@@ -66,7 +66,7 @@ pub(super) fn take_digest<'a>(text: &'a str, word: &str) -> Option<(Digest, &'a 
 
 /// Reads a line without its end. Its place among others is not looked at.
 pub(super) fn read(line: &[u8]) -> Result<Line<'_>, BadLine> {
-    let line = std::str::from_utf8(line).map_err(|_| BadLine::Form)?;
+    let line = std::str::from_utf8(line).map_err(|_why| BadLine::Form)?;
     let inner = line.strip_prefix(OPEN).ok_or(BadLine::Form)?;
     let at = inner.len().checked_sub(TAIL).ok_or(BadLine::Form)?;
     let (text, tail) = inner.split_at_checked(at).ok_or(BadLine::Form)?;
@@ -78,7 +78,7 @@ pub(super) fn read(line: &[u8]) -> Result<Line<'_>, BadLine> {
     if self::hash(&before, &Digest::of(&[text.as_bytes()])) != hash {
         return Err(BadLine::Changed);
     }
-    let entry = serde_json::from_str(text).map_err(|_| BadLine::Form)?;
+    let entry = serde_json::from_str(text).map_err(|_why| BadLine::Form)?;
     Ok(Line {
         text,
         entry,

@@ -85,11 +85,16 @@ fn decode(frame: &[u8]) -> (u64, Vec<Vec<i32>>) {
     let mut r = Reader(frame, 0);
     assert_eq!(r.u(16), 0xFFF9);
     let size = r.u(4);
-    assert_eq!(r.u(4), 0);
+    let rate = r.u(4);
     let channels = r.u(4) + 1;
     assert_eq!(r.u(4), 8);
     let number = r.number();
     let count = r.u(if size == 6 { 8 } else { 16 }) as usize + 1;
+    if rate == 13 {
+        assert_eq!(r.u(16), 11_025);
+    } else {
+        assert_eq!(rate, 4);
+    }
     r.u(8);
     let samples = (0..channels).map(|_| r.subframe(count)).collect();
     let end = r.1.div_ceil(8);
@@ -107,20 +112,23 @@ fn telephone_sound_becomes_smaller_than_its_samples() {
     let tone: Vec<u8> = (0..160)
         .map(|i| ((f64::from(i) / 9.0).sin() * 100.0) as i8 as u8)
         .collect();
-    let frame = frame(&tone, 1, 5, |byte| i16::from(byte.cast_signed()) * 4).unwrap();
+    let frame = frame(&tone, (8000, 1), 5, |byte| {
+        i16::from(byte.cast_signed()) * 4
+    })
+    .unwrap();
     assert!(frame.len() < 130, "{}", frame.len());
-    let silence = super::frame(&[7; 160], 1, 5, |_| 8).unwrap();
+    let silence = super::frame(&[7; 160], (8000, 1), 5, |_| 8).unwrap();
     assert!(silence.len() < 15, "{}", silence.len());
 }
 
 #[test]
 fn what_is_no_frame_is_none() {
-    assert_eq!(frame(&[], 1, 0, wide), None);
-    assert_eq!(frame(&[1], 2, 0, wide), None);
-    assert_eq!(frame(&[1], 0, 0, wide), None);
-    assert_eq!(frame(&[1; 20], 9, 0, wide), None);
-    assert_eq!(frame(&vec![1; MAX_BLOCK + 1], 1, 0, wide), None);
-    assert!(frame(&vec![1; MAX_BLOCK], 1, 0, wide).is_some());
+    assert_eq!(frame(&[], (8000, 1), 0, wide), None);
+    assert_eq!(frame(&[1], (8000, 2), 0, wide), None);
+    assert_eq!(frame(&[1], (8000, 0), 0, wide), None);
+    assert_eq!(frame(&[1; 20], (8000, 9), 0, wide), None);
+    assert_eq!(frame(&vec![1; MAX_BLOCK + 1], (8000, 1), 0, wide), None);
+    assert!(frame(&vec![1; MAX_BLOCK], (8000, 1), 0, wide).is_some());
     assert_eq!(stream_info(0, 1), None);
     assert_eq!(stream_info(8000, 0), None);
     assert_eq!(stream_info(8000, 9), None);
@@ -133,9 +141,10 @@ proptest! {
         channels in 1_usize..3,
         sample: u64,
         quiet in 0_u32..8,
+        rate in prop::sample::select(vec![8000, 11_025]),
     ) {
         let decode_byte = |byte: u8| wide(byte) >> quiet << 2.min(quiet);
-        let Some(bytes) = frame(&payload, channels, sample, decode_byte) else {
+        let Some(bytes) = frame(&payload, (rate, channels), sample, decode_byte) else {
             prop_assert!(payload.len() < channels);
             return Ok(());
         };

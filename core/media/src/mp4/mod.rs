@@ -24,6 +24,7 @@ mod part;
 mod read_init;
 mod read_part;
 mod sample;
+mod sets;
 mod track;
 mod trak;
 

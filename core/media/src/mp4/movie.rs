@@ -61,13 +61,17 @@ pub fn movie(request: MovieRequest<'_>) -> Result<Movie, Mp4Error> {
     }
     let (shown, covered) = timeline.cut.shown()?;
     let duration = edits::movie_ticks(shown.end - shown.start, timeline.cut.scale());
+    let scale = timeline.cut.scale();
+    for (list, tables) in request.tracks.iter().zip(&mut timeline.tables) {
+        tables.end_at(edits::end_of(&shown, scale, list));
+    }
     let mut offsets = Vec::new();
     let samples: usize = timeline.tables.iter().map(Tables::len).sum();
     let mut b = Boxes::with_capacity(4096 + 6 * samples);
     b.put(*b"moov", |b| {
         movie_header(b, duration, request.tracks.len());
         for (place, (list, tables)) in request.tracks.iter().zip(&timeline.tables).enumerate() {
-            let edits = edits::of_track(&shown, timeline.cut.scale(), tables, list);
+            let edits = edits::of_track(&shown, scale, tables, list);
             let durations = Durations {
                 shown: edits.iter().map(|edit| edit.duration).sum(),
                 media: tables.duration(),

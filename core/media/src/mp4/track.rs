@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::error::{Mp4Error, ReadError};
-use super::{codecs, entry};
+use super::{codecs, entry, sets};
 use crate::access_unit::TrackKind;
 use crate::codec::{AudioTrack, VIDEO_CLOCK, VideoParams};
 
@@ -60,6 +60,14 @@ impl Mp4Track {
     /// Ticks a second: 90000 for pictures, the sample rate for sound.
     pub fn timescale(&self) -> u32 {
         self.timescale
+    }
+
+    /// The parameter sets that its pictures were written with.
+    ///
+    /// # Errors
+    /// If it is no track of pictures, or they can not be read.
+    pub fn params(&self) -> Result<VideoParams, ReadError> {
+        sets::read(&self.entry)
     }
 
     /// Its name for `codecs` in playlists and media types (RFC 6381). Opus and FLAC in small letters:

@@ -8,8 +8,8 @@ use std::time::Duration;
 use taimat_archive::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
 use taimat_base::units::ByteSize;
 use taimat_base::{CameraKey, CommuneId, PluginId, Profile};
-use taimat_contract::{CommuneFacts, Severity};
 use taimat_contract::hours::Hours;
+use taimat_contract::{CommuneFacts, Severity};
 use toml_edit::Item;
 
 use super::alerts::{read_days, span};
@@ -204,18 +204,18 @@ fn schedule<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Vec<Scheduled> {
     all
 }
 
-fn plugin<'a>(
-    reader: &mut Reader<'a>,
-    at: &Section<'a>,
-    plugins: &[PluginId],
-) -> Option<PluginId> {
+fn plugin<'a>(reader: &mut Reader<'a>, at: &Section<'a>, plugins: &[PluginId]) -> Option<PluginId> {
     let named = reader.text(at, "storage")?;
     let found = plugins.iter().find(|plugin| plugin.as_str() == named);
     if found.is_none() {
         let span = at.table.get("storage").and_then(Item::span);
         let shown = taimat_base::text::line(named, 64);
         let message = format!("`storage` of {}: there is no [plugin.{shown}]", at.name);
-        reader.problem(span, message, "name a plugin of this file that decides about storage");
+        reader.problem(
+            span,
+            message,
+            "name a plugin of this file that decides about storage",
+        );
     }
     found.cloned()
 }
@@ -242,7 +242,18 @@ fn stores<'a>(reader: &mut Reader<'a>, root: &Section<'a>) -> Vec<StoreSpec> {
         let Some(at) = reader.section(&section, name, format!("[store.{name}]")) else {
             continue;
         };
-        reader.only(&at, &["folder", "channel", "backend", "bucket", "prefix", "lock-days", "quota"]);
+        reader.only(
+            &at,
+            &[
+                "folder",
+                "channel",
+                "backend",
+                "bucket",
+                "prefix",
+                "lock-days",
+                "quota",
+            ],
+        );
         let quota = quota(reader, &at);
         let kind = match reader.text(&at, "folder") {
             Some(folder) => folder_store(reader, &at, folder),
@@ -263,11 +274,7 @@ fn stores<'a>(reader: &mut Reader<'a>, root: &Section<'a>) -> Vec<StoreSpec> {
     all
 }
 
-fn folder_store<'a>(
-    reader: &mut Reader<'a>,
-    at: &Section<'a>,
-    folder: &str,
-) -> Option<StoreKind> {
+fn folder_store<'a>(reader: &mut Reader<'a>, at: &Section<'a>, folder: &str) -> Option<StoreKind> {
     let path = PathBuf::from(folder);
     if path.is_absolute() {
         return Some(StoreKind::Folder(path));
@@ -302,7 +309,12 @@ mod tests {
     fn nothing_is_recorded_unless_it_is_said() {
         let archive = archive("").unwrap();
         assert_eq!(archive.cameras.len(), 2);
-        assert!(archive.cameras.iter().all(|camera| camera.mode == Mode::Off));
+        assert!(
+            archive
+                .cameras
+                .iter()
+                .all(|camera| camera.mode == Mode::Off)
+        );
     }
 
     #[test]
@@ -324,7 +336,10 @@ mod tests {
         assert_eq!(cho.keep.usual, Duration::from_secs(7 * 86_400));
         assert_eq!(cho.keep.before, Duration::from_secs(5));
         assert_eq!(cho.schedule.len(), 1);
-        assert_eq!((cho.quota, cau.quota, archive.quota), (Some(1 << 30), None, Some(10 << 30)));
+        assert_eq!(
+            (cho.quota, cau.quota, archive.quota),
+            (Some(1 << 30), None, Some(10 << 30))
+        );
         assert_eq!(archive.storage.unwrap().as_str(), "tiers");
         assert_eq!(archive.stores[0].kind, StoreKind::Folder("/mnt/usb".into()));
     }
@@ -332,13 +347,28 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_what_would_be_right() {
         for (text, expected) in [
-            ("[archive]\nmode = \"always\"\n", "`mode` of [archive] can not be \"always\""),
-            ("[archive]\nprofiles = []\n", "`profiles` of [archive] names none"),
+            (
+                "[archive]\nmode = \"always\"\n",
+                "`mode` of [archive] can not be \"always\"",
+            ),
+            (
+                "[archive]\nprofiles = []\n",
+                "`profiles` of [archive] names none",
+            ),
             ("[archive]\nquota = \"5TB\"\n", "B, KiB, MiB, GiB"),
-            ("[archive]\nstorage = \"nobody\"\n", "there is no [plugin.nobody]"),
+            (
+                "[archive]\nstorage = \"nobody\"\n",
+                "there is no [plugin.nobody]",
+            ),
             ("[camera.cho.archive]\nstorage = \"tiers\"\n", "storage"),
-            ("[[archive.schedule]]\nhours = \"22:00\"\nmode = \"off\"\n", "22:00-05:30"),
-            ("[store.local]\nfolder = \"/mnt\"\n", "can not be called \"local\""),
+            (
+                "[[archive.schedule]]\nhours = \"22:00\"\nmode = \"off\"\n",
+                "22:00-05:30",
+            ),
+            (
+                "[store.local]\nfolder = \"/mnt\"\n",
+                "can not be called \"local\"",
+            ),
             ("[store.usb]\n", "does not say where it is"),
             ("[store.usb]\nfolder = \"mnt\"\n", "has to begin with /"),
         ] {

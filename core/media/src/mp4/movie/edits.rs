@@ -24,21 +24,19 @@ struct Shown {
 /// Finds the first and the last picture of an interval.
 #[derive(Debug)]
 pub(super) struct Cut {
-    /// The track whose pictures count: the first one of pictures, else the first one.
+    /// The track that counts: the first one of pictures, else the first one that has samples.
     track: usize,
     scale: u32,
     from: i64,
     to: i64,
     /// When its first sample is decoded.
     origin: Option<i64>,
-    /// The last one that begins at `from` or before.
-    at_from: Option<Shown>,
-    /// The first one behind that.
-    behind_from: Option<Shown>,
-    /// The last one that begins before `to`.
-    before_to: Option<Shown>,
-    /// The first one that does not.
-    at_to: Option<Shown>,
+    /// The first one in the movie that was to be seen at `from` or later.
+    first: Option<Shown>,
+    /// The last one in the movie that begins before `to`.
+    last: Option<Shown>,
+    /// The one that follows that.
+    next: Option<Shown>,
 }
 
 impl Cut {
@@ -46,11 +44,17 @@ impl Cut {
         if request.from >= request.to {
             return Err(Mp4Error::Mismatch("the interval"));
         }
-        let pictures = |list: &Vec<Mp4Track>| {
-            let first = list.first();
+        let there = |track: &usize| {
+            let mut runs = request.parts.iter().flat_map(|part| &part.runs);
+            runs.any(|run| run.track == *track && !run.samples.is_empty())
+        };
+        let pictures = |track: &usize| {
+            let first = request.tracks.get(*track).and_then(|list| list.first());
             first.is_some_and(|track| track.kind() == TrackKind::Video)
         };
-        let track = request.tracks.iter().position(pictures).unwrap_or(0);
+        let mut tracks = (0..request.tracks.len()).filter(there);
+        let track = tracks.clone().find(pictures).or_else(|| tracks.next());
+        let track = track.ok_or(Mp4Error::Missing("sample in the interval"))?;
         let list = request.tracks.get(track);
         let scale = list
             .and_then(|list| list.first())
@@ -68,10 +72,9 @@ impl Cut {
             from: ticks(request.from)?,
             to: ticks(request.to)?,
             origin: None,
-            at_from: None,
-            behind_from: None,
-            before_to: None,
-            at_to: None,
+            first: None,
+            last: None,
+            next: None,
         })
     }
 
@@ -85,16 +88,6 @@ impl Cut {
             return;
         }
         self.origin.get_or_insert(begin);
-        let later = |one: &mut Option<Shown>, new: Shown| {
-            if one.is_none_or(|old| old.time <= new.time) {
-                *one = Some(new);
-            }
-        };
-        let earlier = |one: &mut Option<Shown>, new: Shown| {
-            if one.is_none_or(|old| old.time > new.time) {
-                *one = Some(new);
-            }
-        };
         let mut time = i64::try_from(run.decode_time).unwrap_or(i64::MAX / 2);
         let mut at = begin;
         for sample in run.samples {
@@ -104,35 +97,39 @@ impl Cut {
                 at: at.saturating_add(sample.shift.into()),
                 duration,
             };
-            if shown.time <= self.from {
-                later(&mut self.at_from, shown);
-            } else {
-                earlier(&mut self.behind_from, shown);
-            }
-            if shown.time < self.to {
-                later(&mut self.before_to, shown);
-            } else {
-                earlier(&mut self.at_to, shown);
-            }
+            self.look(shown);
             time = time.saturating_add(duration);
             at = at.saturating_add(duration);
+        }
+    }
+
+    /// What counts is the place in the movie: the clock may have gone back in between.
+    fn look(&mut self, new: Shown) {
+        let before = |one: Option<Shown>| one.is_none_or(|one| new.at < one.at);
+        if new.time.saturating_add(new.duration) > self.from && before(self.first) {
+            self.first = Some(new);
+        }
+        if new.time >= self.to {
+            if !before(self.last) && before(self.next) || self.last.is_none() {
+                self.next = Some(new);
+            }
+        } else if self.last.is_none_or(|last| new.at >= last.at) {
+            self.last = Some(new);
+            self.next = self.next.filter(|next| next.at > new.at);
         }
     }
 
     /// What is shown, in ticks of the movie, and when that was, in µs.
     pub(super) fn shown(&self) -> Result<(Range<i64>, Range<i64>), Mp4Error> {
         let none = Mp4Error::Missing("picture in the interval");
-        // A picture that had ended before is not what there was to see.
-        let seen = |shown: &Shown| shown.time.saturating_add(shown.duration) > self.from;
-        let first = self.at_from.filter(seen).or(self.behind_from);
-        let (Some(first), Some(last)) = (first.or(self.at_from), self.before_to) else {
+        let (Some(first), Some(last)) = (self.first, self.last) else {
             return Err(none);
         };
         // An edit can not begin before the first sample is decoded.
         let start = first.at.max(self.origin.unwrap_or(first.at));
         let end = last.at.saturating_add(last.duration);
         // The picture that follows says better when the last one ends.
-        let end = self.at_to.map_or(end, |next| next.at.max(last.at + 1));
+        let end = self.next.map_or(end, |next| next.at.max(last.at + 1));
         if end <= start {
             return Err(none);
         }
@@ -163,6 +160,12 @@ fn convert(ticks: i64, from: u32, to: u32) -> i64 {
     let (from, to) = (i128::from(from), i128::from(to));
     let ticks = (i128::from(ticks) * to * 2 + from).div_euclid(from * 2);
     i64::try_from(ticks).unwrap_or(i64::MAX)
+}
+
+/// When the shown part of the movie ends, in ticks of a track.
+pub(super) fn end_of(shown: &Range<i64>, scale: u32, list: &[Mp4Track]) -> i64 {
+    let own = list.first().map_or(1, Mp4Track::timescale);
+    convert(shown.end, scale, own)
 }
 
 /// The edits of a track when `shown` (in ticks of `scale`) of the movie is shown.

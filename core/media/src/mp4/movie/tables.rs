@@ -19,6 +19,10 @@ impl<T: PartialEq + Copy> Runs<T> {
         }
     }
 
+    fn last(&self) -> Option<T> {
+        self.0.last().map(|(_, value)| *value)
+    }
+
     /// Takes the newest value back.
     fn pop(&mut self) -> Option<T> {
         let (count, value) = self.0.last_mut()?;
@@ -42,22 +46,24 @@ pub(super) struct Tables {
     shifts: Runs<i32>,
     shifted: bool,
     sizes: Vec<u32>,
-    sync: Vec<u32>,
+    /// The numbers of the sync samples, counted from one, if not all are.
+    sync: Option<Vec<u32>>,
     /// Samples of each chunk, and their description, counted from one.
     chunks: Runs<(u32, u32)>,
     offsets: Vec<u64>,
 }
 
 impl Tables {
-    pub(super) fn new() -> Self {
+    /// For so many samples.
+    pub(super) fn with_capacity(samples: usize) -> Self {
         Self {
             start: None,
             end: 0,
             durations: Runs(Vec::new()),
             shifts: Runs(Vec::new()),
             shifted: false,
-            sizes: Vec::new(),
-            sync: Vec::new(),
+            sizes: Vec::with_capacity(samples),
+            sync: None,
             chunks: Runs(Vec::new()),
             offsets: Vec::new(),
         }
@@ -116,11 +122,13 @@ impl Tables {
         };
         self.chunks.push((length, description));
         self.offsets.push(offset);
-        self.sizes.reserve(samples.len());
         for sample in samples {
+            let before = self.sizes.len() as u32;
             self.sizes.push(sample.size);
-            if sample.sync {
-                self.sync.push(self.sizes.len() as u32);
+            match &mut self.sync {
+                Some(sync) if sample.sync => sync.push(before + 1),
+                None if !sample.sync => self.sync = Some((1..=before).collect()),
+                _ => {}
             }
             self.durations.push(sample.duration);
             self.shifts.push(sample.shift);
@@ -128,6 +136,31 @@ impl Tables {
             self.end += i64::from(sample.duration);
         }
         Ok(())
+    }
+
+    /// Leaves the newest samples out, as long as they are shown at `end` or later: there are players,
+    /// Chromium for one, that do not end where an edit list does. Their bytes stay.
+    pub(super) fn end_at(&mut self, end: i64) {
+        while self.len() > 1 {
+            let (duration, shift) = (self.durations.last(), self.shifts.last());
+            let begin = self.end - i64::from(duration.unwrap_or(0));
+            if begin + i64::from(shift.unwrap_or(0)) < end {
+                return;
+            }
+            self.end = begin;
+            self.durations.pop();
+            self.shifts.pop();
+            self.sizes.pop();
+            let length = self.sizes.len();
+            let sync = self.sync.as_mut();
+            sync.and_then(|sync| sync.pop_if(|number| *number as usize > length));
+            match self.chunks.pop() {
+                Some((samples, description)) if samples > 1 => {
+                    self.chunks.push((samples - 1, description));
+                }
+                _ => drop(self.offsets.pop()),
+            }
+        }
     }
 
     /// Writes them; returns where the offsets of the chunks are.
@@ -150,10 +183,10 @@ impl Tables {
             });
         }
         // Without this table all are sync samples.
-        if self.sync.len() < self.len() {
+        if let Some(sync) = &self.sync {
             b.full(*b"stss", 0, 0, |b| {
-                b.count(self.sync.len());
-                for number in &self.sync {
+                b.count(sync.len());
+                for number in sync {
                     b.u32(*number);
                 }
             });

@@ -145,8 +145,13 @@ fn shows_whole_pictures_from_the_one_at_the_start() {
     assert_eq!(movie.duration(), Duration::from_millis(4960));
     let start = DAY * 1_000_000;
     assert_eq!(movie.covered(), start + 40_000..start + 5_000_000);
-    assert_eq!(numbers(&stbl(&movie, 0, b"stts")), [250, 3600]);
+    // What comes behind the end is not in the tables, though its bytes are in the file.
+    assert_eq!(numbers(&stbl(&movie, 0, b"stts")), [125, 3600]);
     assert_eq!(numbers(&stbl(&movie, 0, b"stsc")), [1, 25, 1]);
+    assert_eq!(numbers(&stbl(&movie, 0, b"stsz"))[0], 125);
+    assert_eq!(numbers(&stbl(&movie, 1, b"stts")), [250, 160]);
+    let whole: u64 = parts.iter().map(|part| part.payload_len).sum();
+    assert_eq!(movie.payload_len(), whole);
     assert_eq!(stbl(&movie, 0, b"ctts"), [0; 0]);
     assert_eq!(numbers(&stbl(&movie, 0, b"stss"))[..2], [1, 26]);
     assert_eq!(stbl(&movie, 1, b"stss"), [0; 0]);
@@ -192,7 +197,7 @@ fn what_was_not_recorded_is_left_out_of_all_tracks_alike() {
     // The sample before the gap lasts 20 ms longer: sound is as late as it was recorded.
     assert_eq!(
         numbers(&stbl(&movie, 1, b"stts")),
-        [99, 160, 1, 320, 100, 160]
+        [99, 160, 1, 320, 98, 160]
     );
     // 30 ms of nothing; and sound ends with the pictures.
     assert_eq!(edits(&movie, 1), [(2700, -1), (4 * 90_000 - 2700, 0)]);
@@ -206,10 +211,17 @@ fn a_short_hole_stays_and_an_overlap_is_taken_from_the_sample_before() {
     let movie = make(&[vec![pictures(704)]], &parts, 0, 4000).unwrap();
     let expected = [24, 3600, 1, 3600 + 7200, 24, 3600, 1, 3600 - 900, 25, 3600];
     assert_eq!(numbers(&stbl(&movie, 0, b"stts")), expected);
-    // The clock went back by a second: nothing is lost, the movie goes on.
+    // The clock went back by a second: nothing is lost, the movie goes on, and what was recorded twice
+    // is shown twice.
     let parts = [at(0), at(0), at(1000)];
     let movie = make(&[vec![pictures(704)]], &parts, 0, 4000).unwrap();
     assert_eq!(numbers(&stbl(&movie, 0, b"stts")), [75, 3600]);
+    let movie = make(&[vec![pictures(704)]], &parts, 0, 1000).unwrap();
+    assert_eq!(edits(&movie, 0), [(50 * 3600, 0)]);
+    // Back by ten minutes at the end of the interval.
+    let parts = [at(600_000), at(601_000), at(0)];
+    let movie = make(&[vec![pictures(704)]], &parts, 0, 700_000).unwrap();
+    assert_eq!(edits(&movie, 0), [(75 * 3600, 0)]);
 }
 
 #[test]
@@ -226,6 +238,17 @@ fn a_changed_resolution_is_a_second_description() {
     let movie = make(&tracks, &parts, 0, 4000).unwrap();
     assert_eq!(numbers(&stbl(&movie, 0, b"stsc")), [1, 25, 1, 3, 25, 2]);
     assert_eq!(stbl(&movie, 0, b"stsd")[4..8], [0, 0, 0, 2]);
+}
+
+#[test]
+fn sound_alone_is_a_movie_too() {
+    let sounds = sounds();
+    let parts = [0, 1000].map(|ms| part(vec![run(1, ticks(ms, 8000), &sounds)]));
+    let tracks = [vec![pictures(704)], vec![sound()]];
+    let movie = make(&tracks, &parts, 50, 1990).unwrap();
+    // In the third packet, and in the last one.
+    assert_eq!(edits(&movie, 1), [(98 * 1800, 320)]);
+    assert_eq!(movie.duration(), Duration::from_millis(98 * 20));
 }
 
 #[test]

@@ -22,10 +22,18 @@ pub(super) struct Timeline<'a> {
 
 impl<'a> Timeline<'a> {
     pub(super) fn new(request: MovieRequest<'a>, cut: Cut) -> Self {
+        let samples = |track| {
+            let runs = request.parts.iter().flat_map(|part| &part.runs);
+            let own = runs.filter(|run| run.track == track);
+            own.map(|run| run.samples.len()).sum()
+        };
+        let places = 0..request.tracks.len();
         Self {
             request,
             cut,
-            tables: request.tracks.iter().map(|_| Tables::new()).collect(),
+            tables: places
+                .map(|track| Tables::with_capacity(samples(track)))
+                .collect(),
             left_out: None,
         }
     }

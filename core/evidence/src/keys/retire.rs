@@ -1,0 +1,114 @@
+//! Ending a key's time: the next is made by the root's key, the former is gone.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+use der::Decode as _;
+use der::asn1::PrintableStringRef;
+use der::asn1::Utf8StringRef;
+use der::oid::ObjectIdentifier;
+use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
+
+use crate::time::utc;
+use crate::x509::{self, Retired, SIGNING_MS, X509Error};
+
+use super::error::KeyError;
+use super::init::{next_key, pem, put};
+use super::names::{RETIRED, ROOT, SIGNING};
+use super::signing::{certificate, text};
+use super::stick;
+
+/// Why a key is retired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// Its year is over, or it is changed before: what it signed stays good.
+    Over,
+    /// Somebody else may have had it: nothing that it signed is proof any more, since whoever has it
+    /// can write any date.
+    Compromised,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// The serial of the key that is gone.
+    pub former: String,
+    /// Until when the next one signs.
+    pub signs_until: String,
+}
+
+/// Makes the next key and deletes the former. Its certificate stays: what it signed can be checked.
+pub fn retire(
+    folder: &Path,
+    root_key_file: &Path,
+    passphrase: &str,
+    because: Because,
+    now_ms: i64,
+) -> Result<Retirement, KeyError> {
+    let (root_file, file, list_file) = (
+        folder.join(ROOT),
+        folder.join(SIGNING),
+        folder.join(RETIRED),
+    );
+    if !root_file.exists() {
+        return Err(KeyError::Missing(root_file));
+    }
+    let root = certificate(&root_file, &text(&root_file)?)?;
+    let root_key = stick::read(root_key_file, passphrase)?;
+    let public = root_key.verifying_key().to_encoded_point(false);
+    let info = &root.tbs_certificate.subject_public_key_info;
+    if info.subject_public_key.raw_bytes() != public.as_bytes() {
+        return Err(KeyError::OtherRoot(root_key_file.to_owned()));
+    }
+    let both = text(&file)?;
+    let at = both.find("-----BEGIN CERTIFICATE").unwrap_or(0);
+    let former = certificate(&file, both.get(at..).unwrap_or_default())?;
+    let serial = former.tbs_certificate.serial_number;
+    let mut retired = read_list(&list_file)?;
+    retired.retain(|one| one.serial != serial);
+    retired.push(Retired {
+        serial: serial.clone(),
+        at_ms: now_ms,
+        compromised: because == Because::Compromised,
+    });
+    // First the list: what is interrupted behind it is done again, and retires the same key.
+    let list = x509::list(&retired, &root_key, &root, now_ms)?;
+    put(folder, RETIRED, &pem(&list)?)?;
+    let at_file = || KeyError::at(&file);
+    let behind = File::options().write(true).open(&file).map_err(at_file())?;
+    let organization = organization(&root);
+    next_key(folder, &root_key, &root, &organization, now_ms)?;
+    overwrite(behind, both.len()).map_err(at_file())?;
+    Ok(Retirement {
+        former: serial.to_string(),
+        signs_until: utc(now_ms + SIGNING_MS),
+    })
+}
+
+/// Over the former key, which has no name any more: on many disks its bytes would stay for long.
+fn overwrite(mut out: File, length: usize) -> std::io::Result<()> {
+    out.write_all(&vec![0; length])?;
+    out.sync_all()
+}
+
+fn read_list(file: &Path) -> Result<Vec<Retired>, KeyError> {
+    let block = pem::parse(text(file)?).map_err(|error| KeyError::content(file, error))?;
+    let list = CertificateList::from_der(block.contents()).map_err(X509Error::from)?;
+    Ok(x509::retired(&list))
+}
+
+/// Whose root it is.
+fn organization(root: &Certificate) -> String {
+    const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+    let mut names = root.tbs_certificate.subject.0.iter();
+    let found = names.find_map(|set| set.0.iter().find(|one| one.oid == ORGANIZATION));
+    let text = found.and_then(|one| {
+        let short = one.value.decode_as::<PrintableStringRef<'_>>();
+        let long = one.value.decode_as::<Utf8StringRef<'_>>();
+        let text = long.map(|t| t.as_str().to_owned());
+        text.or(short.map(|t| t.as_str().to_owned())).ok()
+    });
+    text.unwrap_or_default()
+}
