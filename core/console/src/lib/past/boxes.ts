@@ -135,6 +135,9 @@ export function picturesOf(bytes: Uint8Array, tracks: readonly Track[]): number[
   return times.sort((a, b) => a - b);
 }
 
+/** Of one run: a piece lasts some seconds. */
+const MOST_PICTURES = 20_000;
+
 function picturesOfRun(view: DataView, traf: Box, tracks: readonly Track[], times: number[]): void {
   const [tfhd, tfdt] = ['tfhd', 'tfdt'].map((kind) => first(view, traf, kind));
   if (!tfhd || !tfdt) return;
@@ -150,7 +153,7 @@ function picturesOfRun(view: DataView, traf: Box, tracks: readonly Track[], time
   let ticks = Number(base);
   for (const trun of all(view, traf.from, traf.to, 'trun')) {
     const flags = view.getUint32(trun.from) & 0xffffff;
-    const count = view.getUint32(trun.from + 4);
+    const count = Math.min(MOST_PICTURES, view.getUint32(trun.from + 4));
     let row = trun.from + 8 + (flags & 0x1 ? 4 : 0) + (flags & 0x4 ? 4 : 0);
     for (let n = 0; n < count; n += 1) {
       const length = flags & 0x100 ? view.getUint32(row) : usual;

@@ -8,17 +8,13 @@ import { parsePlaylist } from './playlist';
 export type Hold = components['schemas']['Hold'];
 
 /** What came of an export. */
-export interface Exported {
-  id: string;
-  files: { name: string; bytes: number; url: string }[];
-  signed: boolean;
-  gaps: { camera?: string; start: number; end: number; reason: string }[];
-}
+export type Exported = components['schemas']['ExportView'];
 
 export interface ExportWish {
   cameras: string[];
   from: number;
   to: number;
+  profile: 'main' | 'sub';
   who: string;
   why: string;
   case_number: string;
@@ -95,9 +91,10 @@ export class Holds {
 export async function sizeOf(
   commune: string,
   camera: string,
+  profile: 'main' | 'sub',
   cut: { from: number; to: number },
 ): Promise<number | null> {
-  const range = `from=${micros(cut.from)}&to=${micros(cut.to)}`;
+  const range = `from=${micros(cut.from)}&to=${micros(cut.to)}&profile=${profile}`;
   const path = `/api/v1/communes/${commune}/cameras/${camera}/recordings/playlist.m3u8?${range}`;
   const response = await get(path);
   const text = response?.ok ? await response.text().catch(() => null) : null;
