@@ -4,7 +4,7 @@ import { neighbour, pictureAt, picturesOf, tracksOf, typeOf } from './boxes';
 const bytes = (...parts: (number | number[] | string)[]): number[] =>
   parts.flatMap((part) =>
     typeof part === 'string'
-      ? [...part].map((c) => c.charCodeAt(0))
+      ? Array.from(part, (c) => c.charCodeAt(0))
       : typeof part === 'number'
         ? [part]
         : part,

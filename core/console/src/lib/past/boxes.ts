@@ -48,7 +48,8 @@ function* all(view: DataView, from: number, to: number, kind: string): Generator
 }
 
 function first(view: DataView, { from, to }: Box, kind: string): Box | undefined {
-  return all(view, from, to, kind).next().value ?? undefined;
+  for (const box of all(view, from, to, kind)) return box;
+  return undefined;
 }
 
 const hex = (byte: number): string => byte.toString(16).toUpperCase().padStart(2, '0');
@@ -58,7 +59,7 @@ const VISUAL = 78;
 const SOUND = 28;
 
 function codecOf(view: DataView, stsd: Box): { codec: string; video: boolean } | null {
-  const entry = boxes(view, stsd.from + 8, stsd.to).next().value;
+  const [entry] = boxes(view, stsd.from + 8, stsd.to);
   if (!entry) return null;
   const { kind } = entry;
   const inner = (skip: number): Box[] => [...boxes(view, entry.from + skip, entry.to)];

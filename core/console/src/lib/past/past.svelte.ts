@@ -22,6 +22,9 @@ const SHOWN_MS = 80;
 const LIVE_MS = 250;
 
 export class Past {
+  /** The router's clock, in ms since 1970. */
+  static now = (): number => Date.now() + overview.ahead * 1000;
+
   /** It is now that is seen. */
   live = $state(true);
   moment = $state(Past.now());
@@ -33,6 +36,8 @@ export class Past {
   there: There;
 
   #clock: PastClock = { moment: Past.now(), since: 0, speed: 1, playing: false };
+  /** Nothing that is shown follows from who is there. */
+  // eslint-disable-next-line svelte/prefer-svelte-reactivity
   #reels = new Map<string, Reel>();
   #waits: number | null = null;
   #missing: number | null = null;
@@ -49,11 +54,6 @@ export class Past {
     private readonly small: (camera: string) => boolean,
   ) {
     this.there = new There(commune, cameras);
-  }
-
-  /** The router's clock, in ms since 1970. */
-  static now(): number {
-    return Date.now() + overview.ahead * 1000;
   }
 
   /** The newest moment that can be had. */

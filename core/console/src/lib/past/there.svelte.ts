@@ -28,7 +28,7 @@ interface Loaded {
 
 export class There {
   /** By camera, then by profile. */
-  spans = $state.raw(new Map<string, Record<Profile, Spans>>());
+  spans = $state.raw<Record<string, Record<Profile, Spans> | undefined>>({});
   events = $state.raw<RouterEvent[]>([]);
   /** Whether an answer has come at all. */
   known = $state(false);
@@ -58,13 +58,13 @@ export class There {
 
   /** What was recorded in one profile or another. */
   recorded(camera: string): Recorded[] {
-    const own = this.spans.get(camera);
+    const own = this.spans[camera];
     return own ? union(own.main.recorded, own.sub.recorded) : [];
   }
 
   /** What is missing: what is not there in any profile, with the reason of the full picture. */
   gaps(camera: string): Gap[] {
-    const own = this.spans.get(camera);
+    const own = this.spans[camera];
     if (!own) return [];
     const other = own.main.recorded.length === 0 && own.sub.recorded.length > 0 ? own.sub : own.main;
     return other.gaps;
@@ -75,7 +75,7 @@ export class There {
   }
 
   at(camera: string, moment: number): Known {
-    const own = this.spans.get(camera);
+    const own = this.spans[camera];
     if (!own || !this.knows(moment)) return 'unknown';
     const found = at(own.main.recorded, moment) ?? at(own.sub.recorded, moment);
     if (found) return found.elsewhere ? 'elsewhere' : 'recorded';
@@ -91,7 +91,7 @@ export class There {
 
   /** Which one is to be played. */
   profile(camera: string, moment: number, small: (camera: string) => boolean): Profile {
-    const own = this.spans.get(camera);
+    const own = this.spans[camera];
     const [first, second]: Profile[] = small(camera) ? ['sub', 'main'] : ['main', 'sub'];
     if (!own || !first || !second) return first ?? 'main';
     if (at(own[first].recorded, moment)) return first;
@@ -134,11 +134,10 @@ export class There {
       const own = answer?.cameras.find((one) => one.camera === camera);
       return own ? spansOf(own) : NOTHING;
     };
-    this.spans = new Map(
+    this.spans = Object.fromEntries(
       this.cameras.map((camera) => [camera, { main: of(main, camera), sub: of(sub, camera) }]),
     );
-    const shown = new Set(this.cameras);
-    if (page) this.events = page.events.filter((event) => event.camera !== null && shown.has(event.camera));
+    if (page) this.events = page.events.filter(({ camera }) => camera !== null && this.cameras.includes(camera));
     this.#loaded = { from, to, span: axis.span };
     this.known = true;
   }
