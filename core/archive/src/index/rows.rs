@@ -221,7 +221,7 @@ impl Change {
                     .execute([id])?;
                 to.prepare_cached(
                     "UPDATE stream SET chain = ?2, \
-                     bytes = bytes + (SELECT bytes FROM segment WHERE id = ?3) WHERE number = ?1",
+                     stored = stored + (SELECT bytes FROM segment WHERE id = ?3) WHERE number = ?1",
                 )?
                 .execute(params![stream, chain, id])?;
                 to.prepare_cached(
@@ -270,7 +270,7 @@ impl Change {
 /// A segment's file is not here any more: it does not count.
 pub(crate) fn forget_bytes(to: &Connection, id: u64) -> Result<(), ArchiveError> {
     to.prepare_cached(
-        "UPDATE stream SET bytes = max(0, bytes - (SELECT bytes FROM segment WHERE id = ?1)) \
+        "UPDATE stream SET stored = max(0, stored - (SELECT bytes FROM segment WHERE id = ?1)) \
          WHERE number = (SELECT stream FROM segment WHERE id = ?1)",
     )?
     .execute([id])?;

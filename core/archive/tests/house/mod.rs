@@ -261,9 +261,9 @@ pub fn pictures_in(file: &Path) -> u32 {
         "{}: {said}",
         file.display()
     );
-    String::from_utf8_lossy(&out.stdout)
-        .trim()
-        .trim_end_matches(',')
+    let counted = String::from_utf8_lossy(&out.stdout);
+    let counted = counted.trim().trim_end_matches(',');
+    counted
         .parse()
-        .unwrap()
+        .unwrap_or_else(|_| panic!("{}: {counted:?}", file.display()))
 }
