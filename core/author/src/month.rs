@@ -197,11 +197,15 @@ impl WrittenMonth {
                 name: place.name,
             })
         };
-        let places: anyhow::Result<Vec<WrittenPlace>> = month.place.into_iter().map(place).collect();
+        let places: anyhow::Result<Vec<WrittenPlace>> =
+            month.place.into_iter().map(place).collect();
         let places = places?;
         let named: std::collections::BTreeSet<&str> =
             places.iter().map(|place| place.name.as_str()).collect();
-        anyhow::ensure!(named.len() == places.len(), "two [[place]]s have the same name");
+        anyhow::ensure!(
+            named.len() == places.len(),
+            "two [[place]]s have the same name"
+        );
         let mut events = Vec::new();
         for event in &month.event {
             let camera = index(&event.camera)?;
@@ -267,7 +271,10 @@ mod tests {
     #[test]
     fn a_month_is_days_with_what_happens_on_each() {
         let month = WrittenMonth::read(MONTH, 1).unwrap();
-        assert_eq!(month.when.1.since(month.when.0), Duration::from_secs(10 * 86_400));
+        assert_eq!(
+            month.when.1.since(month.when.0),
+            Duration::from_secs(10 * 86_400)
+        );
         // On the first, the fifth and the ninth day.
         assert_eq!(month.events.len(), 6);
         assert_eq!(month.places[0].quota, Some(100 << 30));

@@ -161,9 +161,7 @@ pub(crate) fn command(args: &NewArgs) -> anyhow::Result<()> {
     let (what, first) = args.kind.words();
     say(&format!("{} is {what} that works; next:", folder.display()))?;
     say(&format!("  cd {}", folder.display()))?;
-    say(&format!(
-        "  rustup target add wasm32-wasip2\n  {first}"
-    ))
+    say(&format!("  rustup target add wasm32-wasip2\n  {first}"))
 }
 
 fn text<E: RustEmbed>(name: &str) -> anyhow::Result<String> {

@@ -34,7 +34,9 @@ pub(crate) async fn run(
     let mut archive = VirtualArchive::new(month);
     let mut report = Report::default();
     while let Some(fresh) = archive.hour() {
-        keeping.ask(&mut archive, ReviewCause::Fresh, &fresh).await?;
+        keeping
+            .ask(&mut archive, ReviewCause::Fresh, &fresh)
+            .await?;
         let due = archive.due();
         keeping.ask(&mut archive, ReviewCause::Due, &due).await?;
         archive.evict();
@@ -125,7 +127,11 @@ fn day(month: &WrittenMonth, archive: &VirtualArchive<'_>) -> String {
                 evicted => format!(", {evicted} evicted so far"),
             };
             let count = archive.count(index);
-            format!("{} {count} segments, {}{evicted}", place.name, size(at.used))
+            format!(
+                "{} {count} segments, {}{evicted}",
+                place.name,
+                size(at.used)
+            )
         })
         .collect();
     format!("{date}  {}; {} let go", places.join("; "), archive.gone)
@@ -137,7 +143,9 @@ fn end(month: &WrittenMonth, archive: &VirtualArchive<'_>) -> Vec<String> {
     let mut rows = Vec::new();
     for (index, place) in month.places.iter().enumerate() {
         let used = archive.places.get(index).map_or(0, |at| at.used);
-        let of = place.quota.map_or(String::new(), |quota| format!(" of {}", size(quota)));
+        let of = place
+            .quota
+            .map_or(String::new(), |quota| format!(" of {}", size(quota)));
         rows.push(format!("{}: {}{of}", place.name, size(used)));
         for (worth, of) in archive.by_worth(index).into_iter().rev() {
             let OfAWorth {

@@ -118,7 +118,10 @@ impl<'m> VirtualArchive<'m> {
         }
         // What began long ago is over.
         let events = &self.month.events;
-        while events.get(self.next_event).is_some_and(|e| e.when.1 <= begin) {
+        while events
+            .get(self.next_event)
+            .is_some_and(|e| e.when.1 <= begin)
+        {
             self.next_event += 1;
         }
         self.come_back();
@@ -205,7 +208,10 @@ impl<'m> VirtualArchive<'m> {
             duration_ms: u32::try_from(self.month.segment.as_millis()).unwrap_or(u32::MAX),
             size: self.month.size,
             watched: kept.watched,
-            kinds: kinds.take(Segment::MAX_KINDS).map(|kind| (*kind).to_owned()).collect(),
+            kinds: kinds
+                .take(Segment::MAX_KINDS)
+                .map(|kind| (*kind).to_owned())
+                .collect(),
             highest: kept.highest,
             held: kept.held,
             keep_until: None,
@@ -230,7 +236,9 @@ impl<'m> VirtualArchive<'m> {
 
     fn ask_again(&mut self, number: usize, at: UnixMicros) {
         // In the hour after it is over.
-        let hour = (at.0 + LOOKS - 1).div_euclid(LOOKS).max(self.now.0 / LOOKS + 1);
+        let hour = (at.0 + LOOKS - 1)
+            .div_euclid(LOOKS)
+            .max(self.now.0 / LOOKS + 1);
         self.due.entry(hour).or_default().push(number);
     }
 
@@ -324,7 +332,10 @@ impl<'m> VirtualArchive<'m> {
             if !self.is_healthy(place) {
                 continue;
             }
-            let waiting = self.places.get_mut(place).map(|at| std::mem::take(&mut at.waiting));
+            let waiting = self
+                .places
+                .get_mut(place)
+                .map(|at| std::mem::take(&mut at.waiting));
             for number in waiting.unwrap_or_default() {
                 let (Some(kept), Some(at)) =
                     (self.segments.get_mut(number), self.places.get_mut(place))

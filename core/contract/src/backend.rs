@@ -196,7 +196,11 @@ impl Errand {
         };
         match keyed {
             true => holds(is_key(&self.key), "a key", KEY),
-            false => holds(self.key.is_empty(), "the key", "empty: it is about no object"),
+            false => holds(
+                self.key.is_empty(),
+                "the key",
+                "empty: it is about no object",
+            ),
         }
     }
 
@@ -335,7 +339,9 @@ mod tests {
             assert!(is_key(good), "{good}");
             assert_eq!(errand(good, Operation::Stat).checked(), Ok(()));
         }
-        for bad in ["", "/", "/a", "a/", "a//b", "a/../b", ".", "A", "a b", "a?b", "ấ", "a%2e"] {
+        for bad in [
+            "", "/", "/a", "a/", "a//b", "a/../b", ".", "A", "a b", "a?b", "ấ", "a%2e",
+        ] {
             assert!(!is_key(bad), "{bad}");
             assert!(errand(bad, Operation::Stat).checked().is_err(), "{bad}");
         }
@@ -402,6 +408,10 @@ mod tests {
             used: 1,
             free: Some(1 << 53),
         };
-        assert!(errand("", Operation::Space).answered(Progress::Room(room)).is_err());
+        assert!(
+            errand("", Operation::Space)
+                .answered(Progress::Room(room))
+                .is_err()
+        );
     }
 }

@@ -128,7 +128,11 @@ impl Review {
         for segment in &self.segments {
             whole("the id of a segment", segment.id)?;
             whole("the size of a segment", segment.size)?;
-            most("kinds of a segment", segment.kinds.len(), Segment::MAX_KINDS)?;
+            most(
+                "kinds of a segment",
+                segment.kinds.len(),
+                Segment::MAX_KINDS,
+            )?;
             copies(&segment.copies)?;
         }
         Ok(())

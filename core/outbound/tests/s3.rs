@@ -7,14 +7,18 @@
 
 mod common;
 
+use std::net::Ipv4Addr;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::Bench;
 use common::places::{NoBackends, behaves, bytes, content, fetched, listed, place, s3};
+use common::{Bench, free_port, listening, start};
 use taimat_contract::place::{BlobStore, PlaceError};
 use taimat_outbound::{LockMode, ObjectLock, OutboundConfig, PlaceWay, S3Spec};
-use taimat_testkit::{BadStore, Badness, S3Server};
+use taimat_testkit::{BadStore, Badness, S3Server, python};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 fn bucket(bench: &Bench, spec: S3Spec) -> Arc<dyn BlobStore> {
     place(bench, PlaceWay::S3(Box::new(spec)), Arc::new(NoBackends))
@@ -30,8 +34,13 @@ async fn a_bucket_keeps_what_is_put() {
     // 20 MiB go in three parts.
     let large = bytes(20 << 20);
     place.put("gate/large.mp4", content(&large)).await.unwrap();
-    assert_eq!(place.digest("gate/large.mp4", 20 << 20).await.unwrap(), content(&large).sha256);
-    let end = fetched(&*place, "gate/large.mp4", (20 << 20) - 5, 5).await.unwrap();
+    assert_eq!(
+        place.digest("gate/large.mp4", 20 << 20).await.unwrap(),
+        content(&large).sha256
+    );
+    let end = fetched(&*place, "gate/large.mp4", (20 << 20) - 5, 5)
+        .await
+        .unwrap();
     assert_eq!(end, large[(20 << 20) - 5..]);
     // What has changed since is not completed.
     let mut changed = content(&large);
@@ -42,8 +51,14 @@ async fn a_bucket_keeps_what_is_put() {
     let put = "taimat_place_operations_total{commune=\"thu\",operation=\"put\",place=\"copies\"";
     let line = |result: &str| format!("{put},result=\"{result}\"}} ");
     let metrics = bench.metrics();
-    assert!(metrics.contains(&format!("{}2\n", line("source"))), "{metrics}");
-    assert!(!metrics.contains(&format!("{}0\n", line("done"))), "{metrics}");
+    assert!(
+        metrics.contains(&format!("{}2\n", line("source"))),
+        "{metrics}"
+    );
+    assert!(
+        !metrics.contains(&format!("{}0\n", line("done"))),
+        "{metrics}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,10 +87,15 @@ async fn who_does_not_sign_rightly_is_told_so_and_no_secret_is_seen() {
     let place = bucket(&bench, spec);
     let error = place.put("a", content(&bytes(10))).await.unwrap_err();
     assert!(matches!(error, PlaceError::Refused(_)), "{error:?}");
-    assert!(!format!("{error} {place:?}").contains("not-the-one"), "{error} {place:?}");
+    assert!(
+        !format!("{error} {place:?}").contains("not-the-one"),
+        "{error} {place:?}"
+    );
     let mut elsewhere = s3(&server.endpoint());
     elsewhere.bucket = "nobodys".into();
-    let error = bucket(&bench, elsewhere).put("a", content(&bytes(10))).await;
+    let error = bucket(&bench, elsewhere)
+        .put("a", content(&bytes(10)))
+        .await;
     assert!(error.is_err());
 }
 
@@ -90,7 +110,14 @@ async fn a_server_where_channels_may_not_lead_is_not_reached() {
     assert_eq!(server.asked(), [""; 0]);
     let mut spec = s3("ftp://example.org");
     spec.secret_key = taimat_base::Secret::new("x");
-    assert!(bucket(&bench, spec).stat("a").await.unwrap_err().to_string().contains("endpoint"));
+    assert!(
+        bucket(&bench, spec)
+            .stat("a")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("endpoint")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,10 +134,19 @@ async fn what_is_locked_says_until_when_in_what_is_signed() {
     let asked = server.asked();
     let put = asked.iter().find(|head| head.starts_with("PUT ")).unwrap();
     assert!(put.contains("x-amz-object-lock-mode: COMPLIANCE"), "{put}");
-    assert!(put.contains("x-amz-object-lock-retain-until-date: 2"), "{put}");
+    assert!(
+        put.contains("x-amz-object-lock-retain-until-date: 2"),
+        "{put}"
+    );
     assert!(put.contains("x-amz-checksum-sha256: "), "{put}");
-    let signed = put.lines().find(|line| line.starts_with("authorization: ")).unwrap();
-    assert!(signed.contains("x-amz-object-lock-mode;x-amz-object-lock-retain-until-date"), "{signed}");
+    let signed = put
+        .lines()
+        .find(|line| line.starts_with("authorization: "))
+        .unwrap();
+    assert!(
+        signed.contains("x-amz-object-lock-mode;x-amz-object-lock-retain-until-date"),
+        "{signed}"
+    );
     let head = asked.iter().find(|head| head.starts_with("HEAD ")).unwrap();
     assert!(!head.contains("object-lock"), "{head}");
     // A server that holds the signature against the request takes it.
@@ -124,6 +160,52 @@ async fn what_is_locked_says_until_when_in_what_is_signed() {
     let place = bucket(&bench, spec);
     place.put("a", content(&bytes(10))).await.unwrap();
     place.put("large", content(&bytes(9 << 20))).await.unwrap();
+}
+
+/// One request, unsigned, and what comes back.
+async fn plain(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .unwrap();
+    let head = format!("{request}host: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// A server that knows locks, and no signatures.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_locked_is_locked_there() {
+    let (bench, port) = (Bench::new(), free_port());
+    let program = python::programs().unwrap().join("moto_server");
+    let _server = start(Command::new(program).args(["-p", &port.to_string()]));
+    listening(port).await;
+    let bucket_made = plain(
+        port,
+        "PUT /copies HTTP/1.1\r\ncontent-length: 0\r\nx-amz-bucket-object-lock-enabled: true\r\n",
+    );
+    let bucket_made = bucket_made.await;
+    assert!(bucket_made.starts_with("HTTP/1.1 200"), "{bucket_made}");
+    let mut spec = s3(&format!("http://127.0.0.1:{port}"));
+    spec.lock = Some(ObjectLock {
+        mode: LockMode::Compliance,
+        keep: Duration::from_secs(86_400),
+    });
+    let place = bucket(&bench, spec);
+    for (key, length) in [("small", 1000), ("large", 9 << 20)] {
+        place.put(key, content(&bytes(length))).await.unwrap();
+        let asked = format!("GET /copies/taimat/thu/{key}?retention HTTP/1.1\r\n");
+        let retention = plain(port, &asked).await;
+        assert!(
+            retention.contains("<Mode>COMPLIANCE</Mode>"),
+            "{key}: {retention}"
+        );
+        assert!(
+            retention.contains("<RetainUntilDate>2"),
+            "{key}: {retention}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,22 +230,37 @@ async fn a_server_that_lies_or_breaks_is_seen_through() {
     let forgotten = put(Badness::Forgets).await;
     assert!(matches!(forgotten, PlaceError::Differs(_)), "{forgotten:?}");
     let half = put(Badness::KeepsHalf).await;
-    assert_eq!(half, PlaceError::Differs("500 bytes are there of 1000".into()));
+    assert_eq!(
+        half,
+        PlaceError::Differs("500 bytes are there of 1000".into())
+    );
     let broken = put(Badness::Broken).await;
     assert!(broken.passes(), "{broken:?}");
     let redirected = put(Badness::Redirects).await;
-    assert!(!matches!(redirected, PlaceError::Source(_)), "{redirected:?}");
+    assert!(
+        !matches!(redirected, PlaceError::Source(_)),
+        "{redirected:?}"
+    );
     let garbage = put(Badness::Garbage).await;
-    assert!(matches!(garbage, PlaceError::Differs(_) | PlaceError::Later { .. }), "{garbage:?}");
+    assert!(
+        matches!(garbage, PlaceError::Differs(_) | PlaceError::Later { .. }),
+        "{garbage:?}"
+    );
     // Of the same length: only who reads it again can know.
     server.does(Badness::KeepsOther);
     place.put("other", content(&bytes(1000))).await.unwrap();
-    assert_ne!(place.digest("other", 1000).await.unwrap(), content(&bytes(1000)).sha256);
+    assert_ne!(
+        place.digest("other", 1000).await.unwrap(),
+        content(&bytes(1000)).sha256
+    );
     server.does(Badness::Truncates);
     let truncated = fetched(&*place, "good", 0, 1000).await.unwrap_err();
     assert!(truncated.passes(), "{truncated:?}");
     server.does(Badness::OtherPart);
     assert!(fetched(&*place, "good", 500, 100).await.is_err());
     server.does(Badness::None);
-    assert_eq!(fetched(&*place, "good", 500, 100).await.unwrap(), bytes(1000)[500..600]);
+    assert_eq!(
+        fetched(&*place, "good", 500, 100).await.unwrap(),
+        bytes(1000)[500..600]
+    );
 }

@@ -20,9 +20,7 @@ use common::{Bench, Program, free_port, http_channel, listening, start};
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, Secret};
-use taimat_contract::backend::{
-    Backend, Errand, Operation, Progress, Source, Span, Step,
-};
+use taimat_contract::backend::{Backend, Errand, Operation, Progress, Source, Span, Step};
 use taimat_contract::message::{HttpResponse, RequestHead};
 use taimat_contract::place::{BlobStore, PlaceError};
 use taimat_contract::{
@@ -123,7 +121,11 @@ async fn a_webdav_server_keeps_what_is_put() {
     let (_server, url) = wsgidav(folder.path()).await;
     nas(&bench, &url, "a password").await;
     let sandbox = component(folder.path()).await;
-    let store = place(&bench, by_backend(), Arc::clone(&sandbox) as Arc<dyn Backends>);
+    let store = place(
+        &bench,
+        by_backend(),
+        Arc::clone(&sandbox) as Arc<dyn Backends>,
+    );
     behaves(&*store).await;
     // Each file where its key says.
     let there = folder.path().join("files/hoa-lac/deep/e/f/g/h");
@@ -133,10 +135,16 @@ async fn a_webdav_server_keeps_what_is_put() {
     assert!(space.is_none_or(|space| space.free.is_some()));
     let large = bytes(20 << 20);
     store.put("gate/large.mp4", content(&large)).await.unwrap();
-    assert_eq!(store.digest("gate/large.mp4", 20 << 20).await.unwrap(), content(&large).sha256);
+    assert_eq!(
+        store.digest("gate/large.mp4", 20 << 20).await.unwrap(),
+        content(&large).sha256
+    );
     nas(&bench, &url, "another password").await;
     let refused = store.stat("gate/large.mp4").await.unwrap_err();
-    assert_eq!(refused, PlaceError::Refused("the server answers 401".into()));
+    assert_eq!(
+        refused,
+        PlaceError::Refused("the server answers 401".into())
+    );
     bench.configure(Vec::new()).await;
     let gone = store.stat("gate/large.mp4").await.unwrap_err();
     assert_eq!(gone, PlaceError::Refused("there is no channel nas".into()));
@@ -157,26 +165,46 @@ async fn a_server_that_lies_or_breaks_is_seen_through() {
     let forgotten = put(Badness::Forgets).await;
     assert!(matches!(forgotten, PlaceError::Differs(_)), "{forgotten:?}");
     let half = put(Badness::KeepsHalf).await;
-    assert_eq!(half, PlaceError::Differs("500 bytes are there of 1000".into()));
+    assert_eq!(
+        half,
+        PlaceError::Differs("500 bytes are there of 1000".into())
+    );
     let broken = put(Badness::Broken).await;
     assert_eq!(broken, PlaceError::later("the server answers 500"));
     let garbage = put(Badness::Garbage).await;
     assert!(garbage.passes(), "{garbage:?}");
     let redirected = put(Badness::Redirects).await;
-    assert_eq!(redirected, PlaceError::Refused("the server answers 302".into()));
+    assert_eq!(
+        redirected,
+        PlaceError::Refused("the server answers 302".into())
+    );
     server.does(Badness::KeepsOther);
     store.put("other", content(&bytes(1000))).await.unwrap();
-    assert_ne!(store.digest("other", 1000).await.unwrap(), content(&bytes(1000)).sha256);
+    assert_ne!(
+        store.digest("other", 1000).await.unwrap(),
+        content(&bytes(1000)).sha256
+    );
     server.does(Badness::Truncates);
-    assert!(fetched(&*store, "good", 0, 1000).await.unwrap_err().passes());
+    assert!(
+        fetched(&*store, "good", 0, 1000)
+            .await
+            .unwrap_err()
+            .passes()
+    );
     server.does(Badness::OtherPart);
     let other = fetched(&*store, "good", 500, 100).await.unwrap_err();
     assert!(matches!(other, PlaceError::Differs(_)), "{other:?}");
     server.does(Badness::Endless);
     let endless = store.list("", None).await.unwrap_err();
-    assert!(endless.to_string().contains("longer than 1 MiB"), "{endless}");
+    assert!(
+        endless.to_string().contains("longer than 1 MiB"),
+        "{endless}"
+    );
     server.does(Badness::None);
-    assert_eq!(fetched(&*store, "good", 500, 100).await.unwrap(), bytes(1000)[500..600]);
+    assert_eq!(
+        fetched(&*store, "good", 500, 100).await.unwrap(),
+        bytes(1000)[500..600]
+    );
 }
 
 /// A backend that answers what a function says.
@@ -231,7 +259,10 @@ async fn a_backend_that_never_ends_is_ended_and_named() {
     let (_bench, server, store) = scripted(|_, _| step("GET", nothing())).await;
     let error = store.stat("a").await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("the backend webdav wants more than 200 requests"), "{text}");
+    assert!(
+        text.contains("the backend webdav wants more than 200 requests"),
+        "{text}"
+    );
     assert_eq!(server.asked().len(), 200);
 }
 
@@ -243,7 +274,11 @@ async fn a_backend_that_answers_something_else_is_named() {
         let text = error.to_string();
         assert!(text.contains(what), "{what}: {text}");
     };
-    named(|_, _| Progress::Usual, "the backend webdav begins without a request").await;
+    named(
+        |_, _| Progress::Usual,
+        "the backend webdav begins without a request",
+    )
+    .await;
     named(|_, _| Progress::Again(1), "begins without a request").await;
     named(|_, _| Progress::Done, "does not say how large it is").await;
     let whole = |_: &Errand, _: Option<&HttpResponse>| {
@@ -254,20 +289,25 @@ async fn a_backend_that_answers_something_else_is_named() {
         step("PUT", Source::Object(span))
     };
     named(whole, "sends an object where there is none").await;
-    named(|_, _| step("CONNECT", nothing()), "the method CONNECT is not sent").await;
+    named(
+        |_, _| step("CONNECT", nothing()),
+        "the method CONNECT is not sent",
+    )
+    .await;
 }
 
 /// It says that it has put what it never sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_puts_nothing_is_seen_through() {
-    let (_bench, _server, store) = scripted(|errand, response| {
-        match (&errand.operation, response.map(|r| r.status)) {
-            (Operation::Put(_), _) => Progress::Done,
-            (_, None) => step("HEAD", nothing()),
-            (_, Some(_)) => Progress::Usual,
-        }
-    })
-    .await;
+    let (_bench, _server, store) =
+        scripted(
+            |errand, response| match (&errand.operation, response.map(|r| r.status)) {
+                (Operation::Put(_), _) => Progress::Done,
+                (_, None) => step("HEAD", nothing()),
+                (_, Some(_)) => Progress::Usual,
+            },
+        )
+        .await;
     let error = store.put("a", content(&bytes(10))).await.unwrap_err();
     assert!(matches!(error, PlaceError::Differs(_)), "{error:?}");
 }

@@ -13,9 +13,7 @@ use std::sync::Arc;
 use common::Bench;
 use taimat_contract::backend::{Content, Errand, ObjectFacts, Operation, Progress, Source, Span};
 use taimat_contract::message::HttpResponse;
-use taimat_contract::{
-    Attribute, Backend, Backends, Cause, Failure, PluginError, Unanswered,
-};
+use taimat_contract::{Attribute, Backend, Backends, Cause, Failure, PluginError, Unanswered};
 use taimat_sandbox::{Grant, PluginSpec, PluginStatus, RunState};
 use taimat_testkit::plugins;
 
@@ -67,11 +65,7 @@ async fn runs(bench: &Bench, generation: u64) {
     bench.until("dav", "in its commune", there).await;
 }
 
-async fn started(
-    package: &str,
-    settings: &str,
-    channels: &[&str],
-) -> (Bench, Arc<dyn Backend>) {
+async fn started(package: &str, settings: &str, channels: &[&str]) -> (Bench, Arc<dyn Backend>) {
     let bench = Bench::start();
     bench.put("dav.wasm", &plugins::package(package).unwrap());
     bench.run(spec(&bench, settings, channels));
@@ -88,7 +82,10 @@ async fn a_backend_says_which_requests_an_operation_takes() {
     let Progress::Step(step) = backend.begin(&put()).await.unwrap() else {
         panic!("no step");
     };
-    assert_eq!((&*step.head.method, &*step.head.path), ("PUT", "/hoa-lac/gate/2027-03-01.mp4"));
+    assert_eq!(
+        (&*step.head.method, &*step.head.path),
+        ("PUT", "/hoa-lac/gate/2027-03-01.mp4")
+    );
     let whole = Span {
         offset: 0,
         length: 10,
@@ -98,29 +95,42 @@ async fn a_backend_says_which_requests_an_operation_takes() {
     let Progress::Step(step) = no_folder.unwrap() else {
         panic!("no step");
     };
-    assert_eq!((&*step.head.method, &*step.head.path), ("MKCOL", "/hoa-lac/gate/"));
+    assert_eq!(
+        (&*step.head.method, &*step.head.path),
+        ("MKCOL", "/hoa-lac/gate/")
+    );
     // A list of a megabyte is read within the limits.
     let one = "<response><href>/dav/hoa-lac/gate/NAME.mp4</href><propstat><prop>\
         <getcontentlength>9</getcontentlength></prop></propstat></response>";
     let own = "<response><href>/dav/hoa-lac/gate/</href><propstat><prop><resourcetype>\
         <collection/></resourcetype></prop></propstat></response>";
-    let all: String = (0..7000).map(|n| one.replace("NAME", &format!("{n:05}"))).collect();
+    let all: String = (0..7000)
+        .map(|n| one.replace("NAME", &format!("{n:05}")))
+        .collect();
     let body = format!("<multistatus xmlns=\"DAV:\">{own}{all}</multistatus>");
     assert!((900_000..1 << 20).contains(&body.len()), "{}", body.len());
-    let entries = errand("", Operation::Entries(taimat_contract::backend::Page {
-        prefix: "gate/".into(),
-        cursor: String::new(),
-    }));
+    let entries = errand(
+        "",
+        Operation::Entries(taimat_contract::backend::Page {
+            prefix: "gate/".into(),
+            cursor: String::new(),
+        }),
+    );
     let Progress::Step(step) = backend.begin(&entries).await.unwrap() else {
         panic!("no step");
     };
     let began = std::time::Instant::now();
-    let listed = backend.next(&entries, &step.memo, &answered(207, body.as_bytes())).await;
+    let listed = backend
+        .next(&entries, &step.memo, &answered(207, body.as_bytes()))
+        .await;
     println!("a list of {} bytes took {:?}", body.len(), began.elapsed());
     let Progress::Listed(listing) = listed.unwrap() else {
         panic!("no list");
     };
-    assert_eq!((listing.entries.len(), listing.cursor.is_empty()), (1000, false));
+    assert_eq!(
+        (listing.entries.len(), listing.cursor.is_empty()),
+        (1000, false)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

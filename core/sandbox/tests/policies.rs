@@ -14,8 +14,8 @@ use common::Bench;
 use taimat_contract::event::Phase;
 use taimat_contract::policy::{RecordingMode, Why};
 use taimat_contract::{
-    Cause, CommuneFacts, Detection, Event, Package, Policies, Policy, Severity, Situation, Unanswered,
-    UnixMicros,
+    Cause, CommuneFacts, Detection, Event, Package, Policies, Policy, Severity, Situation,
+    Unanswered, UnixMicros,
 };
 use taimat_sandbox::{PluginSpec, PluginStatus, RunState};
 use taimat_testkit::plugins;

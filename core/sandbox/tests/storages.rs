@@ -113,7 +113,8 @@ async fn an_answer_against_the_contract_is_refused_with_its_reason() {
         ("elsewhere", "the target of a copy is not one that there is"),
         ("too-much", "copies of a segment: 9, at most 8"),
     ] {
-        let (_bench, storage) = started("example-keeper", &format!(r#"{{ "does": "{does}" }}"#)).await;
+        let (_bench, storage) =
+            started("example-keeper", &format!(r#"{{ "does": "{does}" }}"#)).await;
         let Err(Unanswered::Failed(failure)) = storage.review(&review(2, 0)).await else {
             panic!("{does}");
         };

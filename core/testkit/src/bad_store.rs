@@ -208,7 +208,8 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
 }
 
 async fn endless(stream: &mut TcpStream) {
-    let begin = "HTTP/1.1 207 Multi-Status\r\nconnection: close\r\n\r\n<multistatus xmlns=\"DAV:\">";
+    let begin =
+        "HTTP/1.1 207 Multi-Status\r\nconnection: close\r\n\r\n<multistatus xmlns=\"DAV:\">";
     let mut going = stream.write_all(begin.as_bytes()).await;
     while going.is_ok() {
         going = stream.write_all(&[b' '; 64 << 10]).await;
@@ -239,12 +240,15 @@ fn answer(asked: &Asked, badness: Badness, objects: &mut Objects) -> Vec<u8> {
             None => head("404 Not Found", "", 0),
         },
         "PROPFIND" => match objects.get(path) {
-            Some(bytes) => said("207 Multi-Status", &format!(
-                "<multistatus xmlns=\"DAV:\"><response><href>{path}</href><propstat><prop>\
+            Some(bytes) => said(
+                "207 Multi-Status",
+                &format!(
+                    "<multistatus xmlns=\"DAV:\"><response><href>{path}</href><propstat><prop>\
                  <getcontentlength>{}</getcontentlength></prop></propstat></response>\
                  </multistatus>",
-                bytes.len()
-            )),
+                    bytes.len()
+                ),
+            ),
             None => said("404 Not Found", ""),
         },
         "GET" => match objects.get(path) {
@@ -260,7 +264,9 @@ fn about() -> String {
 }
 
 fn fetched(asked: &Asked, badness: Badness, bytes: &[u8]) -> Vec<u8> {
-    let range = asked.header("range").and_then(|range| range.strip_prefix("bytes="));
+    let range = asked
+        .header("range")
+        .and_then(|range| range.strip_prefix("bytes="));
     let range = range.and_then(|range| range.split_once('-'));
     let number = |text: &str| text.parse::<usize>().ok();
     let (first, last) = match range {

@@ -24,7 +24,8 @@ pub fn programs() -> anyhow::Result<PathBuf> {
     }
     let run = |command: &mut Command| {
         let output = command.output();
-        let output = output.with_context(|| format!("{command:?} (Debian package python3-venv)"))?;
+        let output =
+            output.with_context(|| format!("{command:?} (Debian package python3-venv)"))?;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "{command:?}: {said}");
         anyhow::Ok(())

@@ -125,9 +125,7 @@ impl WebDav {
             Putting::FolderUp(parts) | Putting::FolderDown(parts) => match status {
                 // 405 is that there is one already: somebody else was faster.
                 200..=299 | 405 if parts >= folders => self.put(key, content, Putting::Again),
-                200..=299 | 405 => {
-                    self.make_folder(key, Putting::FolderDown(parts + 1), parts + 1)
-                }
+                200..=299 | 405 => self.make_folder(key, Putting::FolderDown(parts + 1), parts + 1),
                 404 | 409 => Progress::Refused("a folder can not be made".into()),
                 _ => Progress::Usual,
             },
@@ -182,7 +180,11 @@ impl WebDav {
                 let entry = |(key, size)| Entry { key, size };
                 Progress::Listed(Listing {
                     entries: files.into_iter().map(entry).collect(),
-                    cursor: if over { String::new() } else { next.to_string() },
+                    cursor: if over {
+                        String::new()
+                    } else {
+                        next.to_string()
+                    },
                 })
             }
             Stand::After(folder) => {
@@ -218,7 +220,9 @@ fn other(status: u16) -> Progress {
 fn single(response: &Response) -> Result<Option<Resource>, Progress> {
     match response.status {
         207 => {
-            let mut resources = multistatus::read(&response.body).map_err(unread)?.into_iter();
+            let mut resources = multistatus::read(&response.body)
+                .map_err(unread)?
+                .into_iter();
             match (resources.next(), resources.next()) {
                 (Some(one), None) => Ok(Some(one).filter(|one| !one.is_missing)),
                 _ => Err(Progress::Refused("an answer that is not about one".into())),
@@ -231,7 +235,10 @@ fn single(response: &Response) -> Result<Option<Resource>, Progress> {
 
 fn found(response: &Response) -> Progress {
     match single(response) {
-        Ok(Some(Resource { is_folder: true, .. })) | Ok(None) => Progress::Missing,
+        Ok(Some(Resource {
+            is_folder: true, ..
+        }))
+        | Ok(None) => Progress::Missing,
         Ok(Some(one)) => match one.size {
             Some(size) => Progress::Found(Facts { size, sha256: None }),
             None => Progress::Refused("the server does not say how large it is".into()),

@@ -116,7 +116,14 @@ impl Reading {
                 self.found = Resource::default();
                 self.status = None;
             }
-            [Multistatus, Response, Propstat, Prop, ResourceType, Collection] => {
+            [
+                Multistatus,
+                Response,
+                Propstat,
+                Prop,
+                ResourceType,
+                Collection,
+            ] => {
                 self.found.is_folder = true;
             }
             _ => {}

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use taimat_sdk::backend::{Source, Span, Step};
 
 use super::*;
@@ -51,12 +52,19 @@ fn memo(progress: &Progress) -> &str {
 }
 
 /// What is said when the steps are answered so, one after the other.
-fn conversation(dav: &mut WebDav, key: &str, operation: &Operation, answers: &[u16]) -> Vec<String> {
+fn conversation(
+    dav: &mut WebDav,
+    key: &str,
+    operation: &Operation,
+    answers: &[u16],
+) -> Vec<String> {
     let mut progress = dav.begin(key, operation).unwrap();
     let mut all = vec![said(&progress)];
     for status in answers {
         let memo = memo(&progress).to_owned();
-        progress = dav.next(key, operation, &memo, &answered(*status, "")).unwrap();
+        progress = dav
+            .next(key, operation, &memo, &answered(*status, ""))
+            .unwrap();
         all.push(said(&progress));
     }
     all
@@ -72,13 +80,23 @@ fn a_file_is_put_whole() {
         offset: 0,
         length: 10,
     };
-    assert!(matches!(body, Source::Object(span) if (span.offset, span.length) == (whole.offset, whole.length)));
-    assert_eq!(conversation(&mut dav(""), "a/b.mp4", &put(), &[201])[1], "usual");
+    assert!(
+        matches!(body, Source::Object(span) if (span.offset, span.length) == (whole.offset, whole.length))
+    );
+    assert_eq!(
+        conversation(&mut dav(""), "a/b.mp4", &put(), &[201])[1],
+        "usual"
+    );
 }
 
 #[test]
 fn folders_are_made_when_a_file_needs_them() {
-    let all = conversation(&mut dav("t"), "a/b/c.mp4", &put(), &[409, 409, 409, 201, 201, 201, 201]);
+    let all = conversation(
+        &mut dav("t"),
+        "a/b/c.mp4",
+        &put(),
+        &[409, 409, 409, 201, 201, 201, 201],
+    );
     let expected = [
         "PUT /t/a/b/c.mp4",
         "MKCOL /t/a/b/",
@@ -98,7 +116,9 @@ fn folders_are_made_when_a_file_needs_them() {
 #[test]
 fn folders_that_can_not_be_made_end_it() {
     let last = |key: &str, answers: &[u16]| {
-        conversation(&mut dav(""), key, &put(), answers).pop().unwrap()
+        conversation(&mut dav(""), key, &put(), answers)
+            .pop()
+            .unwrap()
     };
     assert!(last("b.mp4", &[409]).contains("refused: there is no folder"));
     assert!(last("a/b.mp4", &[409, 409]).contains("refused"));
@@ -187,10 +207,15 @@ fn listed(files: &[&str], prefix: &str) -> (Vec<String>, usize) {
 
 #[test]
 fn a_tree_is_listed_whole_and_each_file_once() {
-    let files = ["/a/1", "/a/b/2", "/a/b/c/3", "/a/d/4", "/e", "/f/g/5", "/f/h/6"];
+    let files = [
+        "/a/1", "/a/b/2", "/a/b/c/3", "/a/d/4", "/e", "/f/g/5", "/f/h/6",
+    ];
     let (mut keys, _) = listed(&files, "");
     keys.sort();
-    let expected: Vec<String> = files.iter().map(|f| f.trim_start_matches('/').into()).collect();
+    let expected: Vec<String> = files
+        .iter()
+        .map(|f| f.trim_start_matches('/').into())
+        .collect();
     assert_eq!(keys, expected);
     assert_eq!(listed(&files, "a/b").0, ["a/b/2", "a/b/c/3"]);
     assert_eq!(listed(&files, "f/").0, ["f/g/5", "f/h/6"]);
@@ -222,7 +247,10 @@ fn size_and_room() {
         "<resourcetype><collection/></resourcetype>",
         "<quota-available-bytes>70</quota-available-bytes><quota-used-bytes>30</quota-used-bytes>",
     );
-    assert_eq!(asked(&Operation::Space, &answered(207, &quota)), "room 30 Some(70)");
+    assert_eq!(
+        asked(&Operation::Space, &answered(207, &quota)),
+        "room 30 Some(70)"
+    );
 }
 
 #[test]
@@ -238,5 +266,59 @@ fn memos_and_cursors_of_others_are_refused() {
     for bad in ["..", "a b", "a//b", "ü"] {
         let folder = bad.to_owned();
         assert!(WebDav::new(Settings { folder }).is_err(), "{bad}");
+    }
+}
+
+fn keys_are_keys(listing: &Listing, prefix: &str) {
+    for entry in &listing.entries {
+        assert!(
+            entry.key.starts_with(prefix) && entry.key.len() <= 512,
+            "{}",
+            entry.key
+        );
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_./".contains(c);
+        assert!(entry.key.chars().all(plain), "{}", entry.key);
+        assert!(
+            entry
+                .key
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."))
+        );
+    }
+    assert!(listing.entries.len() <= 1000 && listing.cursor.len() <= 1024);
+}
+
+proptest! {
+    /// Whatever a server says, nothing breaks, and what is listed has keys that are keys.
+    #[test]
+    fn any_answer_is_read_or_refused(
+        body in prop::collection::vec(any::<u8>(), 0..300),
+        cut in 0_usize..2000,
+        at in 0_usize..2000,
+        with in prop::collection::vec(any::<u8>(), 0..8),
+    ) {
+        let _read_or_not = multistatus::read(&body);
+        let good = multistatus(&[
+            ("/a/", None),
+            ("/a/1.mp4", Some(5)),
+            ("/a/%2e%2e/etc", Some(5)),
+            ("/a/..", None),
+            ("/a/b/", None),
+        ]);
+        let mut bytes = good.into_bytes();
+        let at = at.min(bytes.len());
+        let end = (at + with.len()).min(bytes.len());
+        bytes.splice(at..end, with);
+        bytes.truncate(cut.max(1));
+        let operation = Operation::Entries(Page {
+            prefix: "a/".into(),
+            cursor: String::new(),
+        });
+        let response = Response { status: 207, headers: Vec::new(), body: bytes };
+        for memo in ["list a ", "after a/1", "list a/b c"] {
+            if let Progress::Listed(listing) = dav("").next("", &operation, memo, &response).unwrap() {
+                keys_are_keys(&listing, "a/");
+            }
+        }
     }
 }

@@ -201,7 +201,10 @@ mod tests {
             })
             .collect();
         let (first, stand) = page("a/", "a", "", &own);
-        assert_eq!((first.len(), stand), (1000, Stand::List("a".into(), "0999".into())));
+        assert_eq!(
+            (first.len(), stand),
+            (1000, Stand::List("a".into(), "0999".into()))
+        );
         let (last, stand) = page("a/", "a", "1999", &own);
         assert_eq!((last.len(), last[0].0.as_str()), (500, "a/2000"));
         assert_eq!(stand, Stand::After("a".into()));

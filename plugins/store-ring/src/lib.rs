@@ -91,6 +91,12 @@ mod tests {
         let ordered = |s: &mut Segment| s.keep_until = Some(50 * DAY);
         assert_eq!(placed(ordered, 40), [("local".into(), 50)]);
         assert_eq!(placed(ordered, 50), []);
-        assert!(Ring::new(Settings { days: 0, ..Settings::default() }).is_err());
+        assert!(
+            Ring::new(Settings {
+                days: 0,
+                ..Settings::default()
+            })
+            .is_err()
+        );
     }
 }

@@ -247,9 +247,8 @@ mod tests {
     fn a_place_that_works_and_has_room_comes_first_and_copies_do_not_wander() {
         let mut all = places(&["local", "nas", "ward"]);
         let both = || settings(&["nas", "ward"]);
-        let where_to = |all: &[Target], change: fn(&mut Segment)| {
-            placed(both(), all, 14, change).concat()
-        };
+        let where_to =
+            |all: &[Target], change: fn(&mut Segment)| placed(both(), all, 14, change).concat();
         assert_eq!(where_to(&all, alarm), "nas 180 200");
         all[1].healthy = false;
         assert_eq!(where_to(&all, alarm), "ward 180 200");

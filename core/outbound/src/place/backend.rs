@@ -69,7 +69,10 @@ impl BlobStore for BackendPlace {
             sha256: content.sha256,
             content_type: content.content_type.clone(),
         });
-        match runner.run(&self.errand(key, operation), Some(&content)).await? {
+        match runner
+            .run(&self.errand(key, operation), Some(&content))
+            .await?
+        {
             Ended::Done => {}
             Ended::Missing => {
                 return Err(PlaceError::Refused("there is no such folder".into()));
@@ -88,7 +91,9 @@ impl BlobStore for BackendPlace {
         };
         if there.size != content.size {
             let (has, sent) = (there.size, content.size);
-            return Err(PlaceError::Differs(format!("{has} bytes are there of {sent}")));
+            return Err(PlaceError::Differs(format!(
+                "{has} bytes are there of {sent}"
+            )));
         }
         match there.sha256 {
             Some(digest) if digest != content.sha256 => {

@@ -94,7 +94,10 @@ impl HttpService for Shared {
 /// Whether a request makes an object: a whole one, or one of parts.
 fn makes(request: &HttpRequest) -> bool {
     let query = request.uri().query().unwrap_or("");
-    let keys: Vec<&str> = query.split('&').map(|p| p.split('=').next().unwrap_or("")).collect();
+    let keys: Vec<&str> = query
+        .split('&')
+        .map(|p| p.split('=').next().unwrap_or(""))
+        .collect();
     match request.method().as_str() {
         "PUT" => !keys.contains(&"uploadId"),
         "POST" => keys.contains(&"uploads"),
@@ -158,9 +161,14 @@ impl GuardedService {
         let url = Url::parse(&head.uri.to_string());
         let url = url.map_err(|_no| told(Outcome::Unfit, "an address that is none"))?;
         if !self.is_ours(&url) {
-            return Err(told(Outcome::Guarded, "an address that is not the endpoint's"));
+            return Err(told(
+                Outcome::Guarded,
+                "an address that is not the endpoint's",
+            ));
         }
-        let is_list = url.query().is_some_and(|query| query.contains("list-type="));
+        let is_list = url
+            .query()
+            .is_some_and(|query| query.contains("list-type="));
         let is_object = head.method == hyper::Method::GET && !is_list;
         let patience = Patience::of(body.content_length() as u64);
         let call = Call {
@@ -175,9 +183,18 @@ impl GuardedService {
         };
         match response.status().as_u16() {
             200 | 206 if is_object => Ok(response.map(|body| held(body, driven))),
-            400 | 402 | 405..=407 | 410 | 411 | 413..=415 | 417..=424 | 426..=428 | 430..=499 => {
-                Err(Told(refusal(response).await))
-            }
+            // Nothing is followed.
+            300..=303
+            | 305..=399
+            | 400
+            | 402
+            | 405..=407
+            | 410
+            | 411
+            | 413..=415
+            | 417..=424
+            | 426..=428
+            | 430..=499 => Err(Told(refusal(response).await)),
             // What the client itself knows.
             _ => read(response, driven).await,
         }
@@ -187,7 +204,9 @@ impl GuardedService {
 /// What the client says, without what is the connection's.
 fn headers(all: &HeaderMap) -> Vec<(String, String)> {
     let ours = ["host", "content-length", "user-agent", "connection"];
-    let said = all.iter().filter(|(name, _)| !ours.contains(&name.as_str()));
+    let said = all
+        .iter()
+        .filter(|(name, _)| !ours.contains(&name.as_str()));
     let said = said.map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)
@@ -236,14 +255,19 @@ async fn refusal(response: Response<Incoming>) -> Failure {
     let mut body = response.into_body();
     let bytes = collect(&mut body, MAX_REFUSAL).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let code = text
+        .split_once("<Code>")
+        .and_then(|(_, rest)| rest.split_once("</Code>"));
     let word = |code: &&str| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric());
     let code = code.map(|(code, _)| code).filter(word).unwrap_or("");
     let text = format!("the server answers {status} {code}");
     match code {
         // What came there is not what was sent.
-        "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch"
-        | "IncompleteBody" | "InvalidDigest" => Failure::new(Outcome::Garbage, text),
+        "BadDigest"
+        | "XAmzContentSHA256Mismatch"
+        | "XAmzContentChecksumMismatch"
+        | "IncompleteBody"
+        | "InvalidDigest" => Failure::new(Outcome::Garbage, text),
         _ => Failure::new(Outcome::Refused, text.trim_end()),
     }
 }
@@ -341,7 +365,10 @@ mod tests {
         let at = "http://s3.example/bucket/key";
         assert!(makes(&request("PUT", at)));
         assert!(makes(&request("POST", &format!("{at}?uploads="))));
-        assert!(!makes(&request("PUT", &format!("{at}?partNumber=1&uploadId=x"))));
+        assert!(!makes(&request(
+            "PUT",
+            &format!("{at}?partNumber=1&uploadId=x")
+        )));
         assert!(!makes(&request("POST", &format!("{at}?uploadId=x"))));
         assert!(!makes(&request("GET", at)));
         assert!(!makes(&request("DELETE", at)));

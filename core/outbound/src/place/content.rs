@@ -49,7 +49,9 @@ impl ContentBody {
             digest.update(&part);
             let other = self.left == 0 && digest.clone().finalize().as_slice() != said;
             if other {
-                return Err(io::Error::other("it is not what it was: its digest differs"));
+                return Err(io::Error::other(
+                    "it is not what it was: its digest differs",
+                ));
             }
         }
         Ok(part)
@@ -116,7 +118,10 @@ mod tests {
         assert_eq!(sent(b"abcd", 4, b"abcd", span(0, 4)).await.unwrap(), "abcd");
         assert_eq!(sent(b"abcd", 4, b"abcd", span(1, 2)).await.unwrap(), "bc");
         // What has grown since is what it was.
-        assert_eq!(sent(b"abcdef", 4, b"abcd", span(0, 4)).await.unwrap(), "abcd");
+        assert_eq!(
+            sent(b"abcdef", 4, b"abcd", span(0, 4)).await.unwrap(),
+            "abcd"
+        );
         let changed = sent(b"abcx", 4, b"abcd", span(0, 4)).await.unwrap_err();
         assert!(changed.to_string().contains("digest"));
         let shorter = sent(b"ab", 4, b"abcd", span(0, 4)).await.unwrap_err();

@@ -86,7 +86,8 @@ impl BlobStore for Counted {
     }
 
     async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<BlobPage, PlaceError> {
-        self.counted(Doing::List, self.inner.list(prefix, cursor)).await
+        self.counted(Doing::List, self.inner.list(prefix, cursor))
+            .await
     }
 
     async fn space(&self) -> Result<Option<PlaceSpace>, PlaceError> {

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use hyper::body::Incoming;
 use taimat_base::{PluginId, clock};
-use taimat_contract::backend::{
-    Errand, Listing, ObjectFacts, Operation, Progress, Room, Step,
-};
+use taimat_contract::backend::{Errand, Listing, ObjectFacts, Operation, Progress, Room, Step};
 use taimat_contract::message::HttpResponse;
 use taimat_contract::place::{PlaceError, PutContent};
 use taimat_contract::{Backend, Failure, PluginError, Unanswered};
@@ -113,7 +111,9 @@ impl Runner {
                 (next, _) => next,
             };
         }
-        Err(self.wrong(&format!("wants more than {most} requests for one operation")))
+        Err(self.wrong(&format!(
+            "wants more than {most} requests for one operation"
+        )))
     }
 
     async fn next(

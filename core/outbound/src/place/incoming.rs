@@ -102,7 +102,9 @@ where
                     return Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, why)));
                 }
             };
-            let pass = usize::try_from(self.skip).unwrap_or(usize::MAX).min(part.len());
+            let pass = usize::try_from(self.skip)
+                .unwrap_or(usize::MAX)
+                .min(part.len());
             self.skip -= pass as u64;
             let mut part = part.split_off(pass);
             part.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use taimat_base::CommuneId;
-use taimat_base::metrics::{
-    Error, HistogramVec, IntCounterVec, Owner, Owners, Register, Registry,
-};
+use taimat_base::metrics::{Error, HistogramVec, IntCounterVec, Owner, Owners, Register, Registry};
 use taimat_contract::place::PlaceError;
 
 /// Whose series.

@@ -161,7 +161,10 @@ impl S3Place {
             attributes: attributes(content),
             ..PutOptions::default()
         };
-        let put = self.client.put_opts(path, PutPayload::from(bytes), options).await;
+        let put = self
+            .client
+            .put_opts(path, PutPayload::from(bytes), options)
+            .await;
         put.map(|_put| ()).map_err(|error| self.explain(&error))
     }
 
@@ -193,7 +196,9 @@ impl S3Place {
             put.map_err(|error| self.explain(&error))?;
         }
         let complete = upload.complete().await;
-        complete.map(|_put| ()).map_err(|error| self.explain(&error))
+        complete
+            .map(|_put| ())
+            .map_err(|error| self.explain(&error))
     }
 }
 
@@ -274,7 +279,9 @@ impl BlobStore for S3Place {
             Some(there) if there.size == content.size => Ok(()),
             Some(there) => {
                 let (has, sent) = (there.size, content.size);
-                Err(PlaceError::Differs(format!("{has} bytes are there of {sent}")))
+                Err(PlaceError::Differs(format!(
+                    "{has} bytes are there of {sent}"
+                )))
             }
             None => {
                 let why = "the server said that it has it, and does not";

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
+use taimat_base::{CommuneId, PluginId, Secret};
 use taimat_contract::place::{BlobStore, PlaceError, Places, PutContent};
 use taimat_contract::{Backend, Backends};
-use taimat_base::{CommuneId, PluginId, Secret};
 use taimat_outbound::{CommunePlaces, PlaceSpec, PlaceWay, S3Spec, Trust};
 use taimat_testkit::S3Server;
 
@@ -72,7 +72,9 @@ pub fn s3(endpoint: &str) -> S3Spec {
 
 /// So many bytes that are not all the same.
 pub fn bytes(length: usize) -> Bytes {
-    let bytes: Vec<u8> = (0..length).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes: Vec<u8> = (0..length)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     bytes.into()
 }
 
@@ -117,9 +119,15 @@ pub async fn listed(place: &dyn BlobStore, prefix: &str) -> Vec<(String, u64)> {
 pub async fn behaves(place: &dyn BlobStore) {
     let minute = bytes(300_000);
     assert_eq!(place.stat("gate/1.mp4").await.unwrap(), None);
-    assert_eq!(fetched(place, "gate/1.mp4", 0, 1).await, Err(PlaceError::Missing));
+    assert_eq!(
+        fetched(place, "gate/1.mp4", 0, 1).await,
+        Err(PlaceError::Missing)
+    );
     place.put("gate/1.mp4", content(&minute)).await.unwrap();
-    assert_eq!(place.stat("gate/1.mp4").await.unwrap().unwrap().size, 300_000);
+    assert_eq!(
+        place.stat("gate/1.mp4").await.unwrap().unwrap().size,
+        300_000
+    );
     let part = fetched(place, "gate/1.mp4", 1234, 56_789).await.unwrap();
     assert_eq!(part, minute[1234..1234 + 56_789]);
     let digest = place.digest("gate/1.mp4", 300_000).await.unwrap();
@@ -133,17 +141,32 @@ pub async fn behaves(place: &dyn BlobStore) {
     assert!(fetched(place, "gate/1.mp4", 5000, 10).await.is_err());
     let empty = Bytes::new();
     place.put("gate/empty", content(&empty)).await.unwrap();
-    for key in ["gate/day/a", "gate/day/b", "gate/night/c", "gatehouse/d", "deep/e/f/g/h"] {
+    for key in [
+        "gate/day/a",
+        "gate/day/b",
+        "gate/night/c",
+        "gatehouse/d",
+        "deep/e/f/g/h",
+    ] {
         place.put(key, content(&bytes(10))).await.unwrap();
     }
     let keys = |listed: Vec<(String, u64)>| -> Vec<String> {
         listed.into_iter().map(|(key, _)| key).collect()
     };
     let all = listed(place, "gate/").await;
-    let expected = ["gate/1.mp4", "gate/day/a", "gate/day/b", "gate/empty", "gate/night/c"];
+    let expected = [
+        "gate/1.mp4",
+        "gate/day/a",
+        "gate/day/b",
+        "gate/empty",
+        "gate/night/c",
+    ];
     assert_eq!(all[0], ("gate/1.mp4".into(), 1000));
     assert_eq!(keys(all), expected);
-    assert_eq!(keys(listed(place, "gate/d").await), ["gate/day/a", "gate/day/b"]);
+    assert_eq!(
+        keys(listed(place, "gate/d").await),
+        ["gate/day/a", "gate/day/b"]
+    );
     assert_eq!(keys(listed(place, "").await).len(), 7);
     assert_eq!(keys(listed(place, "nowhere/").await), [""; 0]);
     place.delete("gate/1.mp4").await.unwrap();
@@ -156,6 +179,9 @@ pub async fn behaves(place: &dyn BlobStore) {
     assert!(matches!(error, PlaceError::Source(_)), "{error:?}");
     assert_eq!(place.stat("gate/2.mp4").await.unwrap(), None);
     for bad in ["", "../x", "/x", "x/", "X"] {
-        assert!(matches!(place.stat(bad).await, Err(PlaceError::Refused(_))), "{bad}");
+        assert!(
+            matches!(place.stat(bad).await, Err(PlaceError::Refused(_))),
+            "{bad}"
+        );
     }
 }
