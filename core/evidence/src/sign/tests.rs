@@ -69,6 +69,9 @@ fn parts_that_do_not_fit_the_chain_are_refused() {
     ));
 }
 
+/// Lays the rest of a header out, given its `meta`.
+type Layout = dyn Fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn a_header_that_is_laid_out_otherwise_is_refused() {
     let good = parts(&payloads());
@@ -80,7 +83,7 @@ fn a_header_that_is_laid_out_otherwise_is_refused() {
     let moov = boxed(*b"moov", b"");
     let free = boxed(*b"free", b"");
     let make = |parts: &[&[u8]]| parts.concat();
-    let layouts: [&dyn Fn(&[u8]) -> Vec<u8>; 6] = [
+    let layouts: [&Layout; 6] = [
         &|_| Vec::new(),
         &|meta| make(&[&moov, meta]),
         &|meta| make(&[&moov, &free, meta, &right]),
