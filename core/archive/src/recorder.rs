@@ -191,6 +191,7 @@ impl Recorder {
                 source.recording.close(&mut steps);
             }
             source.recording.because(Some(why));
+            self.show(source.recording.key(), false);
             let quiet = now.saturating_duration_since(source.heard);
             source.recording.idle(quiet, wall.0, why, &mut steps);
             return self.run(source, steps);
@@ -203,6 +204,7 @@ impl Recorder {
         let parts = self.parts(source, now);
         if !parts.is_empty() {
             source.heard = now;
+            self.show(source.recording.key(), true);
         }
         for part in parts {
             self.keep(source, part, wanted.mode, &mut steps);
@@ -216,6 +218,13 @@ impl Recorder {
         let quiet = now.saturating_duration_since(source.heard);
         source.recording.idle(quiet, wall.0, why, &mut steps);
         self.run(source, steps);
+    }
+
+    /// Shows whether it is recorded.
+    fn show(&self, key: &ChannelKey, recorded: bool) {
+        let recording = &self.metrics.recording;
+        let recording = recording.with_label_values(&key.label_values());
+        recording.set(i64::from(recorded));
     }
 
     fn join(&self, key: &ChannelKey, end: Option<i64>) -> Option<Joined> {

@@ -7,35 +7,20 @@ use crate::chain;
 use crate::error::ArchiveError;
 use crate::layout;
 
-/// How it stands with a segment's file here.
+/// What a run of the router may have left undone with a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SegmentState {
     /// Being written.
     Open,
-    /// There.
-    Closed,
     /// About to be removed.
     Going,
-    /// Not here any more: there are copies elsewhere.
-    Elsewhere,
 }
 
 impl SegmentState {
     pub(crate) const fn code(self) -> i64 {
         match self {
             Self::Open => 0,
-            Self::Closed => 1,
             Self::Going => 2,
-            Self::Elsewhere => 3,
-        }
-    }
-
-    pub(crate) const fn of(code: i64) -> Self {
-        match code {
-            0 => Self::Open,
-            2 => Self::Going,
-            3 => Self::Elsewhere,
-            _ => Self::Closed,
         }
     }
 }

@@ -70,7 +70,7 @@ fn parts_that_do_not_fit_the_chain_are_refused() {
 }
 
 /// Lays the rest of a header out, given its `meta`.
-type Layout = dyn Fn(&[u8]) -> Vec<u8>;
+type Layout<'a> = dyn Fn(&[u8]) -> Vec<u8> + 'a;
 
 #[test]
 fn a_header_that_is_laid_out_otherwise_is_refused() {
@@ -83,7 +83,7 @@ fn a_header_that_is_laid_out_otherwise_is_refused() {
     let moov = boxed(*b"moov", b"");
     let free = boxed(*b"free", b"");
     let make = |parts: &[&[u8]]| parts.concat();
-    let layouts: [&Layout; 6] = [
+    let layouts: [&Layout<'_>; 6] = [
         &|_| Vec::new(),
         &|meta| make(&[&moov, meta]),
         &|meta| make(&[&moov, &free, meta, &right]),

@@ -16,14 +16,14 @@ use crate::places::{ACCESS_KEY, SECRET_KEY};
 
 /// A running one, with its objects in a folder.
 #[derive(Debug)]
-pub struct S3Server {
+pub(crate) struct S3Server {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl S3Server {
     /// Starts with one bucket.
-    pub async fn start(folder: &Path, bucket: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(folder: &Path, bucket: &str) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder.join(bucket))?;
         let files = FileSystem::new(folder).map_err(|e| anyhow::anyhow!("{e:?}"))?;
         let mut builder = S3ServiceBuilder::new(files);
@@ -46,7 +46,7 @@ impl S3Server {
     }
 
     /// Where it is, for a place of S3 with the bucket in the path.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 }
