@@ -70,7 +70,8 @@ pub fn retire(
     retired.retain(|one| one.serial != serial);
     retired.push(Retired {
         serial: serial.clone(),
-        at_ms: now_ms,
+        // The list has whole seconds: what was signed in this one before, was signed before.
+        at_ms: now_ms + 999,
         compromised: because == Because::Compromised,
     });
     // First the list: what is interrupted behind it is done again, and retires the same key.
