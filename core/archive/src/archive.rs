@@ -27,8 +27,6 @@ use crate::volume::{Syncing, Volume};
 
 /// Damaged files that are said at most.
 const MAX_DAMAGED: usize = 100;
-/// The log of what people did, within the archive's folder.
-const AUDIT: &str = "audit";
 
 pub(crate) type Configured = BTreeMap<CommuneId, Arc<CommuneArchive>>;
 
@@ -65,7 +63,7 @@ impl Archive {
             .map_err(|error| ArchiveError::Refused(error.to_string()))?;
         std::fs::create_dir_all(root).map_err(ArchiveError::disk("making", root))?;
         let lock = lock(root)?;
-        let opened = AuditLog::open(&root.join(AUDIT), now().0 / 1000)?;
+        let opened = AuditLog::open(&root.join(holds::FOLDER), now().0 / 1000)?;
         if let Some(cut) = &opened.cut {
             tracing::warn!(file = %cut.file.display(), after = cut.after, "half a line was cut off the log");
         }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use taimat_contract::Severity;
 use taimat_contract::storage::{Placed, Segment};
-use taimat_contract::{Severity, UnixMicros};
 
 use crate::config::Keep;
 use crate::facts::LOCAL;
@@ -42,6 +42,8 @@ fn worth(severity: Severity) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use taimat_contract::UnixMicros;
+
     use super::*;
 
     const START: UnixMicros = UnixMicros(1_800_000_000_000_000);

@@ -1,12 +1,13 @@
 //! What people hold: nothing removes it, neither age nor quota, until somebody releases it. Who held and who
 //! released, and why, goes into the log that can not be changed unseen, before it is so.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use taimat_audit::{AuditLog, Deed, Done, Receipt};
+use taimat_audit::{AuditLog, Deed, Done, Entry, Receipt};
 use taimat_base::{CameraId, CameraKey, CommuneId, text};
 use taimat_contract::UnixMicros;
 use utoipa::ToSchema;
@@ -14,6 +15,8 @@ use utoipa::ToSchema;
 use crate::error::ArchiveError;
 use crate::marks::ask_again;
 
+/// The log of what people did, within the archive's folder.
+pub(crate) const FOLDER: &str = "audit";
 /// Bytes of a name, and of what somebody writes.
 const MAX_NAME: usize = 100;
 const MAX_TEXT: usize = 1000;
@@ -180,6 +183,61 @@ pub(crate) fn release(
         case: hold.case_number,
     };
     write_down(log, deed, now).map(drop)
+}
+
+/// Writes the holds that the log of what people did knows of: where the index was lost, that has not.
+pub(crate) fn replay(to: &Connection, folder: &Path) -> Result<(), ArchiveError> {
+    let mut failed = None;
+    let read = taimat_audit::replay(folder, |entry| {
+        if failed.is_none() {
+            failed = again(to, entry).err();
+        }
+    });
+    match (read, failed) {
+        (_, Some(error)) => Err(error),
+        (Err(error), None) => Err(error.into()),
+        (Ok(()), None) => Ok(()),
+    }
+}
+
+fn again(to: &Connection, entry: &Entry) -> Result<(), ArchiveError> {
+    let deed = &entry.deed;
+    let number = |name: &str| deed.what.get(name).and_then(Value::as_i64);
+    let text = |name: &str| deed.what.get(name).and_then(Value::as_str);
+    let at = entry.at_ms.saturating_mul(1000);
+    let Some(hold) = number("hold") else {
+        return Ok(());
+    };
+    match deed.done {
+        Done::Hold => {
+            to.execute(
+                "INSERT OR IGNORE INTO hold \
+                 (number, commune, camera, start, end, until, who, why, case_number, made) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    hold,
+                    text("commune").unwrap_or_default(),
+                    text("camera").unwrap_or_default(),
+                    number("start-us").unwrap_or(0),
+                    number("end-us").unwrap_or(i64::MAX),
+                    number("until-us"),
+                    deed.by,
+                    deed.why,
+                    deed.case,
+                    at
+                ],
+            )?;
+        }
+        Done::Release => {
+            to.execute(
+                "UPDATE hold SET released = ?2, released_by = ?3, released_why = ?4 \
+                 WHERE number = ?1",
+                params![hold, at, deed.by, deed.why],
+            )?;
+        }
+        Done::Export | Done::Delete | Done::Key => {}
+    }
+    Ok(())
 }
 
 /// Notes what somebody did, in the log.

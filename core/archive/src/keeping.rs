@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_base::clock;
 use taimat_base::tasks::Stop;
+use taimat_base::{CommuneId, clock};
 use taimat_contract::UnixMicros;
+use taimat_contract::storage::StorageTarget;
 use tokio::sync::watch;
 
 use crate::archive::{Archive, Configured, now};
@@ -15,11 +16,16 @@ use crate::keeper::{self, Removal, Shortage, Space};
 use crate::marks;
 use crate::modes::Refusals;
 use crate::reason::GapReason;
+use crate::standing::StoreStanding;
 use crate::trouble::{Trouble, TroubleKind};
 use crate::watching::ArchiveSurroundings;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it is shown how it stands.
+const GAUGES: u32 = 10;
+/// So long nothing got to the disk: that is an event.
+const BEHIND: Duration = Duration::from_secs(10);
 /// How often what nobody needs any more is let go.
 const TIDY: u32 = 600;
 /// Questions about one commune in a row.
@@ -37,6 +43,8 @@ pub(crate) struct Keeper {
     written: u64,
     /// Bytes a second, slowly following.
     rate: u64,
+    /// What is the matter, as the index knows it.
+    known: Vec<Trouble>,
 }
 
 impl Keeper {
@@ -51,6 +59,7 @@ impl Keeper {
             refuse,
             written: 0,
             rate: 0,
+            known: Vec::new(),
         }
     }
 
@@ -65,6 +74,11 @@ impl Keeper {
             }
             self.measure();
             looks = looks.wrapping_add(1);
+            if looks % GAUGES == 1
+                && let Err(error) = self.gauge().await
+            {
+                tracing::warn!(%error, "it can not be told how it stands with recordings");
+            }
             if let Err(error) = self.look(looks.is_multiple_of(TIDY)).await {
                 tracing::warn!(%error, "recordings can not be kept in order; it is tried again");
             }
@@ -91,7 +105,9 @@ impl Keeper {
             self.review(commune, now).await?;
         }
         self.age(now).await?;
-        let troubles = self.make_room(&configured, now).await?;
+        let mut troubles = self.make_room(&configured, now).await?;
+        troubles.extend(self.known.iter().cloned());
+        troubles.extend(self.failing(&configured));
         self.archive.set_troubles(troubles);
         if tidy {
             let tidied = self
@@ -100,6 +116,40 @@ impl Keeper {
                 .write(move |to| marks::let_go(to, now));
             tidied.await?;
         }
+        Ok(())
+    }
+
+    /// What the disk does not keep up with.
+    fn failing(&self, configured: &Configured) -> Vec<Trouble> {
+        let behind = self.archive.volume().behind();
+        if behind < BEHIND {
+            return Vec::new();
+        }
+        let text = format!("nothing got to the disk for {} s", behind.as_secs());
+        let failing = |commune: &CommuneId| Trouble {
+            kind: TroubleKind::Failing,
+            commune: commune.clone(),
+            camera: None,
+            about: String::new(),
+            text: text.clone(),
+        };
+        configured.keys().map(failing).collect()
+    }
+
+    /// Shows how it stands.
+    async fn gauge(&mut self) -> Result<(), ArchiveError> {
+        let (archive, now) = (Arc::clone(&self.archive), now());
+        let found = tokio::task::spawn_blocking(move || {
+            let configured = archive.configured();
+            let communes: Vec<&CommuneArchive> = configured.values().map(|c| &**c).collect();
+            let space = Space::of(archive.root())?;
+            let found = archive
+                .index()
+                .read(|index| keeper::gauges(index, &communes, space, archive.floor(), now))?;
+            found.show(archive.metrics(), now);
+            Ok::<_, ArchiveError>(found.troubles)
+        });
+        self.known = found.await.map_err(|_ended| ArchiveError::Stopped)??;
         Ok(())
     }
 
@@ -118,12 +168,27 @@ impl Keeper {
                     found => found,
                 },
             };
-            let targets = Vec::new();
+            let targets = self.targets(commune)?;
             if !keeper::review(index, volume, commune, storage, targets, now).await? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// The places that a storage plugin may name.
+    fn targets(&self, commune: &CommuneArchive) -> Result<Vec<StorageTarget>, ArchiveError> {
+        if commune.storage.is_none() {
+            return Ok(Vec::new());
+        }
+        let standing = self.archive.standing(&commune.commune)?;
+        let target = |store: StoreStanding| StorageTarget {
+            healthy: store.error.is_none(),
+            name: store.name,
+            used: store.used,
+            quota: store.quota,
+        };
+        Ok(standing.stores.into_iter().map(target).collect())
     }
 
     /// Takes what is due and may go off the disk.

@@ -49,7 +49,7 @@ pub use facts::LOCAL;
 pub use holds::{Hold, NewHold};
 pub use keeper::Space;
 pub use marks::{Happened, Mark, TakeOrder};
-pub use playback::{FileRange, MovieFile, MoviePiece, SegmentFile};
+pub use playback::{MovieFile, MoviePiece, SegmentFile};
 pub use reason::GapReason;
 pub use standing::{CameraStanding, StorageStanding, StoreStanding};
 pub use timeline::{Gap, Recorded, Timeline};

@@ -20,7 +20,7 @@ pub(crate) struct ArchiveMetrics {
     pub(crate) held: IntGaugeVec,
     pub(crate) recording: IntGaugeVec,
     pub(crate) free: IntGauge,
-    pub(crate) days_left: Gauge,
+    pub(crate) short: Gauge,
     pub(crate) queue: IntGauge,
     pub(crate) behind: Gauge,
     pub(crate) copies: IntGaugeVec,
@@ -91,7 +91,7 @@ impl ArchiveMetrics {
                 "taimat_archive_free_bytes",
                 "Free bytes on the disk that is recorded to.",
             )?,
-            days_left: r.gauge(
+            short: r.gauge(
                 "taimat_archive_space_short_seconds",
                 "Seconds until room is short, at the rate of the last week; +Inf if it never is.",
             )?,

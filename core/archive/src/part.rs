@@ -52,11 +52,6 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Bytes of the samples.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.payload.iter().map(|unit| unit.len() as u64).sum()
-    }
-
     /// Whether one can begin with it.
     pub(crate) fn begins_with_key(&self) -> bool {
         self.video.samples.first().is_some_and(|first| first.sync)

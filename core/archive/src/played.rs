@@ -4,12 +4,16 @@ use taimat_contract::UnixMicros;
 use taimat_hub::ChannelKey;
 use taimat_media::AccessUnit;
 
-use crate::archive::{Archive, now};
+use crate::archive::{Archive, Configured, now};
 use crate::error::ArchiveError;
-use crate::playback::{self, MovieFile, SegmentFile};
+use crate::playback::{self, MovieFile, SegmentFile, Shelves};
 use crate::timeline::{self, Timeline};
 
 impl Archive {
+    fn shelves<'a>(&'a self, configured: &'a Configured, key: &ChannelKey) -> Shelves<'a> {
+        Shelves::of(self.root(), configured, &key.camera.commune)
+    }
+
     /// What there is of a stream between two moments, and what there is not.
     ///
     /// # Errors
@@ -38,7 +42,7 @@ impl Archive {
         let clip = self
             .index()
             .read(|index| playback::clip(index, key, from, to, now()))?;
-        playback::movie(self.root(), &clip)
+        playback::movie(&self.shelves(&self.configured(), key), &clip)
     }
 
     /// What there is between two moments as a playlist; `name` gives a segment's address by its number.
@@ -67,8 +71,10 @@ impl Archive {
     /// # Errors
     /// If there is none of that stream here, or the index can not be read.
     pub fn segment(&self, key: &ChannelKey, id: u64) -> Result<SegmentFile, ArchiveError> {
+        let configured = self.configured();
+        let shelves = self.shelves(&configured, key);
         self.index()
-            .read(|index| playback::segment_file(index, self.root(), key, id))
+            .read(|index| playback::segment_file(index, &shelves, key, id))
     }
 
     /// What has to be decoded to see what was shown at a moment; if it need not be exact, the key frame before
@@ -86,6 +92,6 @@ impl Archive {
         let clip = self
             .index()
             .read(|index| playback::clip(index, key, at, to, now()))?;
-        playback::units(self.root(), &clip, exact)
+        playback::units(&self.shelves(&self.configured(), key), &clip, exact)
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::ArchiveError;
+use crate::holds;
 use crate::index::{rows, schema};
 use crate::layout;
 use crate::reason::GapReason;
@@ -110,6 +111,13 @@ pub(crate) fn from_files(root: &Path, index: &mut Connection) -> Result<Found, A
         }
     }
     note_gaps(&all)?;
+    // What people hold stays held.
+    let log = root.join(holds::FOLDER);
+    if log.is_dir()
+        && let Err(error) = holds::replay(&all, &log)
+    {
+        tracing::error!(%error, "what people hold is not known wholly");
+    }
     all.commit()?;
     Ok(found)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use taimat_base::clock;
 use taimat_contract::UnixMicros;
 use taimat_hub::{Channel, ChannelKey, Cursor, Hub, Read, Reader, SourceState};
 use taimat_media::{AccessUnit, TrackKind};
@@ -52,6 +53,8 @@ struct Source {
     assembler: Assembler,
     joined: Option<Joined>,
     load: StreamLoad,
+    /// When something came.
+    heard: Instant,
 }
 
 /// The streams that are recorded.
@@ -100,6 +103,7 @@ impl Recorder {
             assembler: Assembler::default(),
             joined: None,
             load: self.load.stream(),
+            heard: clock::now(),
         };
         self.sources.insert(key, source);
     }
@@ -187,7 +191,9 @@ impl Recorder {
                 source.recording.close(&mut steps);
             }
             source.recording.because(Some(why));
-            source.recording.idle(wall.0, why, &mut steps);
+            self.show(source.recording.key(), false);
+            let quiet = now.saturating_duration_since(source.heard);
+            source.recording.idle(quiet, wall.0, why, &mut steps);
             return self.run(source, steps);
         }
         if source.joined.is_none() {
@@ -196,6 +202,10 @@ impl Recorder {
         let watched = self.watching.is_watched(&source.recording.key().camera);
         source.recording.watched(watched);
         let parts = self.parts(source, now);
+        if !parts.is_empty() {
+            source.heard = now;
+            self.show(source.recording.key(), true);
+        }
         for part in parts {
             self.keep(source, part, wanted.mode, &mut steps);
             // One after the other: the load of each is known before the next.
@@ -205,8 +215,16 @@ impl Recorder {
             Some(SourceState::Live) => GapReason::PicturesMissing,
             _ => GapReason::CameraLost,
         };
-        source.recording.idle(wall.0, why, &mut steps);
+        let quiet = now.saturating_duration_since(source.heard);
+        source.recording.idle(quiet, wall.0, why, &mut steps);
         self.run(source, steps);
+    }
+
+    /// Shows whether it is recorded.
+    fn show(&self, key: &ChannelKey, recorded: bool) {
+        let recording = &self.metrics.recording;
+        let recording = recording.with_label_values(&key.label_values());
+        recording.set(i64::from(recorded));
     }
 
     fn join(&self, key: &ChannelKey, end: Option<i64>) -> Option<Joined> {

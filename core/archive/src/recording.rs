@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use taimat_hub::ChannelKey;
 use taimat_media::mp4::{self, Mp4Track, PartTimes, PartTrack};
@@ -28,7 +29,7 @@ const MAX_PARTS: u32 = 3000;
 /// What is missing between two parts is noted if it is more than this: less is the network's jitter.
 const JITTER: i64 = 300_000;
 /// Nothing has come for so long: it is noted that nothing is there.
-const MISSING: i64 = 3_000_000;
+const MISSING: Duration = Duration::from_secs(3);
 
 /// What is to be done with the disk.
 #[derive(Debug)]
@@ -140,9 +141,16 @@ impl Recording {
         }
     }
 
-    /// It is so late, and nothing came: that is noted, if it is not yet.
-    pub(crate) fn idle(&mut self, now: i64, why: GapReason, steps: &mut Vec<Step>) {
-        let Some(end) = self.end.filter(|end| now - end > MISSING) else {
+    /// Nothing came for so long, by our own clock, whatever the stream's line says: that is noted, if it is not
+    /// yet.
+    pub(crate) fn idle(
+        &mut self,
+        quiet: Duration,
+        now: i64,
+        why: GapReason,
+        steps: &mut Vec<Step>,
+    ) {
+        let Some(end) = self.end.filter(|_| quiet > MISSING) else {
             return;
         };
         let why = self.why.unwrap_or(why);

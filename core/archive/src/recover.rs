@@ -204,7 +204,7 @@ fn finish(
         params![segment.id, packed, bytes, last.end],
     )?;
     index.execute(
-        "UPDATE stream SET chain = ?2, bytes = bytes + ?3 WHERE number = ?1",
+        "UPDATE stream SET chain = ?2, stored = stored + ?3 WHERE number = ?1",
         params![segment.stream, chain, bytes],
     )?;
     Ok(())

@@ -149,7 +149,7 @@ fn cameras(
         let names = params![commune.commune.as_str(), own.camera.camera.as_str()];
         let (used, oldest, newest): (u64, Option<i64>, Option<i64>) = index
             .prepare_cached(
-                "SELECT coalesce(sum(bytes), 0), \
+                "SELECT coalesce(sum(stored), 0), \
                  min((SELECT min(start) FROM segment WHERE segment.stream = number)), \
                  max((SELECT end FROM segment WHERE segment.stream = number \
                       ORDER BY start DESC LIMIT 1)) \
@@ -176,7 +176,7 @@ fn stores(
     commune: &CommuneArchive,
 ) -> Result<Vec<StoreStanding>, ArchiveError> {
     let used: u64 = index
-        .prepare_cached("SELECT coalesce(sum(bytes), 0) FROM stream WHERE commune = ?1")?
+        .prepare_cached("SELECT coalesce(sum(stored), 0) FROM stream WHERE commune = ?1")?
         .query_row([commune.commune.as_str()], |row| row.get(0))?;
     let mut all = vec![StoreStanding {
         name: LOCAL.into(),

@@ -12,5 +12,5 @@ pub use chain::{Link, after, beginning};
 pub use digest::{BadDigest, Digest};
 pub use log::{
     AuditError, AuditLog, CutTail, Deed, Done, Entry, Excerpt, ExcerptError, MAX_LINE_BYTES,
-    Opened, Receipt, Tail, Verified, read_excerpt, verify, write_excerpt,
+    Opened, Receipt, Tail, Verified, read_excerpt, replay, verify, write_excerpt,
 };

@@ -21,4 +21,4 @@ pub use deed::{Deed, Done, Entry};
 pub use error::AuditError;
 pub use excerpt::{Excerpt, ExcerptError, read_excerpt, write_excerpt};
 pub use line::MAX_LINE_BYTES;
-pub use verify::{Tail, Verified, verify};
+pub use verify::{Tail, Verified, replay, verify};

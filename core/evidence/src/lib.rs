@@ -4,6 +4,7 @@
 //! index's parts, and a header to sign. Cost: no byte of media is read to sign; checking reads each once.
 //! Not here: where recordings are, what a header looks like inside, who may export.
 
+mod armor;
 mod assertion;
 mod boxes;
 mod claim_signer;

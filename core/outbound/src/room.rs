@@ -28,7 +28,7 @@ use crate::metrics::{ChannelMetrics, Kept};
 use crate::mqtt::Mqtt;
 use crate::oauth::Grant;
 use crate::place::spec::{CommunePlaces, PlaceSpec, PlaceWay};
-use crate::place::{BackendPlace, Counted, PlaceMetrics, S3Place, Unready};
+use crate::place::{AllPlaces, BackendPlace, S3Place, Unready};
 use crate::push::WebPush;
 use crate::rate::{OF_A_COMMUNE, Turns};
 use crate::signature;
@@ -62,14 +62,6 @@ impl Default for OutboundConfig {
 }
 
 type Key = (CommuneId, ChannelId);
-type PlaceKey = (CommuneId, String);
-
-/// A place as it was configured.
-#[derive(Debug)]
-struct PlaceHere {
-    spec: PlaceSpec,
-    store: Arc<Counted>,
-}
 
 /// The channels of all communes.
 #[derive(Debug)]
@@ -84,8 +76,7 @@ pub struct Outbound {
     /// By commune, as long as it has channels.
     turns: RwLock<BTreeMap<CommuneId, Arc<Semaphore>>>,
     channels: ChannelMap,
-    place_metrics: PlaceMetrics,
-    places: RwLock<BTreeMap<PlaceKey, Arc<PlaceHere>>>,
+    places: AllPlaces,
     /// One change at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -110,8 +101,7 @@ impl Outbound {
             connections: Arc::default(),
             turns: RwLock::default(),
             channels: ChannelMap::default(),
-            place_metrics: PlaceMetrics::register(registry)?,
-            places: RwLock::default(),
+            places: AllPlaces::register(registry)?,
             changing: tokio::sync::Mutex::default(),
         })
     }
@@ -158,29 +148,9 @@ impl Outbound {
     /// Makes the places what they are to be; `backends` knows the plugins that reach some of them. What is
     /// equal is not touched, and what is under way goes on at the place as it was.
     pub fn configure_places(&self, communes: Vec<CommunePlaces>, backends: &Arc<dyn Backends>) {
-        let mut places = self.places.write().unwrap_or_else(|e| e.into_inner());
-        let mut wanted = BTreeMap::new();
-        for commune in communes {
-            for spec in commune.places {
-                wanted.insert((commune.commune.clone(), spec.name.clone()), spec);
-            }
-        }
-        places.retain(|key, place| {
-            let stays = wanted.get(key) == Some(&place.spec);
-            if !stays {
-                place.store.metrics.end();
-            }
-            stays
+        self.places.configure(communes, |commune, spec| {
+            self.store(commune, spec, backends)
         });
-        for ((commune, name), spec) in wanted {
-            let metrics = || self.place_metrics.of(&commune, &name);
-            let key = (commune.clone(), name.clone());
-            places.entry(key).or_insert_with(|| {
-                let store = self.store(&commune, &spec, backends);
-                let store = Arc::new(Counted::new(store, metrics()));
-                Arc::new(PlaceHere { spec, store })
-            });
-        }
     }
 
     fn store(
@@ -378,9 +348,7 @@ impl Pushes for Outbound {
 
 impl Places for Outbound {
     fn place(&self, commune: &CommuneId, name: &str) -> Option<Arc<dyn BlobStore>> {
-        let places = self.places.read().unwrap_or_else(|e| e.into_inner());
-        let place = places.get(&(commune.clone(), name.to_owned()))?;
-        Some(Arc::clone(&place.store) as Arc<dyn BlobStore>)
+        self.places.get(commune, name)
     }
 }
 

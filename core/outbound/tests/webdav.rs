@@ -7,6 +7,7 @@
 )]
 
 mod common;
+mod places;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::places::{One, behaves, by_backend, bytes, content, fetched, place};
 use common::{Bench, Program, free_port, http_channel, listening, start};
+use places::{One, behaves, by_backend, bytes, content, fetched, place};
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Stop;
 use taimat_base::{CameraKey, Secret};

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use taimat_sdk::backend::{Source, Span, Step};
 
 use super::*;
@@ -265,5 +266,59 @@ fn memos_and_cursors_of_others_are_refused() {
     for bad in ["..", "a b", "a//b", "ü"] {
         let folder = bad.to_owned();
         assert!(WebDav::new(Settings { folder }).is_err(), "{bad}");
+    }
+}
+
+fn keys_are_keys(listing: &Listing, prefix: &str) {
+    for entry in &listing.entries {
+        assert!(
+            entry.key.starts_with(prefix) && entry.key.len() <= 512,
+            "{}",
+            entry.key
+        );
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_./".contains(c);
+        assert!(entry.key.chars().all(plain), "{}", entry.key);
+        assert!(
+            entry
+                .key
+                .split('/')
+                .all(|part| !matches!(part, "" | "." | ".."))
+        );
+    }
+    assert!(listing.entries.len() <= 1000 && listing.cursor.len() <= 1024);
+}
+
+proptest! {
+    /// Whatever a server says, nothing breaks, and what is listed has keys that are keys.
+    #[test]
+    fn any_answer_is_read_or_refused(
+        body in prop::collection::vec(any::<u8>(), 0..300),
+        cut in 0_usize..2000,
+        at in 0_usize..2000,
+        with in prop::collection::vec(any::<u8>(), 0..8),
+    ) {
+        let _read_or_not = multistatus::read(&body);
+        let good = multistatus(&[
+            ("/a/", None),
+            ("/a/1.mp4", Some(5)),
+            ("/a/%2e%2e/etc", Some(5)),
+            ("/a/..", None),
+            ("/a/b/", None),
+        ]);
+        let mut bytes = good.into_bytes();
+        let at = at.min(bytes.len());
+        let end = (at + with.len()).min(bytes.len());
+        bytes.splice(at..end, with);
+        bytes.truncate(cut.max(1));
+        let operation = Operation::Entries(Page {
+            prefix: "a/".into(),
+            cursor: String::new(),
+        });
+        let response = Response { status: 207, headers: Vec::new(), body: bytes };
+        for memo in ["list a ", "after a/1", "list a/b c"] {
+            if let Progress::Listed(listing) = dav("").next("", &operation, memo, &response).unwrap() {
+                keys_are_keys(&listing, "a/");
+            }
+        }
     }
 }

@@ -44,7 +44,9 @@ struct Tiered(Settings);
 impl Tiered {
     fn is_important(&self, segment: &Segment) -> bool {
         let severe = Severity::from(self.0.important_severity);
-        let named = |kind: &String| rules::fits_any(&self.0.important_kinds, kind);
+        // No names are none, and not all.
+        let names = &self.0.important_kinds;
+        let named = |kind: &String| !names.is_empty() && rules::fits_any(names, kind);
         segment.highest.is_some_and(|highest| highest >= severe) || segment.kinds.iter().any(named)
     }
 
@@ -217,7 +219,10 @@ mod tests {
         assert_eq!(at(7, |_| {}), [""; 0]);
         // The detector was down: nothing seen does not mean that nothing was there.
         assert_eq!(at(7, |s| s.watched = false), ["local 14 40"]);
-        let notice: fn(&mut Segment) = |s| s.highest = Some(Severity::Notice);
+        let notice: fn(&mut Segment) = |s| {
+            s.highest = Some(Severity::Notice);
+            s.kinds = vec!["motion".into()];
+        };
         assert_eq!(at(7, notice), ["local 14 90"]);
         assert_eq!(at(14, notice), [""; 0]);
     }

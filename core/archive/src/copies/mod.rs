@@ -5,4 +5,3 @@ mod folder;
 mod work;
 
 pub(crate) use copier::Copier;
-pub(crate) use folder::Folder;

@@ -7,35 +7,20 @@ use crate::chain;
 use crate::error::ArchiveError;
 use crate::layout;
 
-/// How it stands with a segment's file here.
+/// What a run of the router may have left undone with a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SegmentState {
     /// Being written.
     Open,
-    /// There.
-    Closed,
     /// About to be removed.
     Going,
-    /// Not here any more: there are copies elsewhere.
-    Elsewhere,
 }
 
 impl SegmentState {
     pub(crate) const fn code(self) -> i64 {
         match self {
             Self::Open => 0,
-            Self::Closed => 1,
             Self::Going => 2,
-            Self::Elsewhere => 3,
-        }
-    }
-
-    pub(crate) const fn of(code: i64) -> Self {
-        match code {
-            0 => Self::Open,
-            2 => Self::Going,
-            3 => Self::Elsewhere,
-            _ => Self::Closed,
         }
     }
 }
@@ -221,7 +206,7 @@ impl Change {
                     .execute([id])?;
                 to.prepare_cached(
                     "UPDATE stream SET chain = ?2, \
-                     bytes = bytes + (SELECT bytes FROM segment WHERE id = ?3) WHERE number = ?1",
+                     stored = stored + (SELECT bytes FROM segment WHERE id = ?3) WHERE number = ?1",
                 )?
                 .execute(params![stream, chain, id])?;
                 to.prepare_cached(
@@ -270,7 +255,7 @@ impl Change {
 /// A segment's file is not here any more: it does not count.
 pub(crate) fn forget_bytes(to: &Connection, id: u64) -> Result<(), ArchiveError> {
     to.prepare_cached(
-        "UPDATE stream SET bytes = max(0, bytes - (SELECT bytes FROM segment WHERE id = ?1)) \
+        "UPDATE stream SET stored = max(0, stored - (SELECT bytes FROM segment WHERE id = ?1)) \
          WHERE number = (SELECT stream FROM segment WHERE id = ?1)",
     )?
     .execute([id])?;

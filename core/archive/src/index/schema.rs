@@ -18,7 +18,7 @@ const TABLES: &str = "
         -- After the newest segment that is closed.
         chain BLOB NOT NULL,
         -- Of its segments here that are closed.
-        bytes INTEGER NOT NULL DEFAULT 0,
+        stored INTEGER NOT NULL DEFAULT 0,
         UNIQUE (commune, camera, profile)
     );
     -- What segments begin with: most of a camera's begin with the same.

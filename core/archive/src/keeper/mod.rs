@@ -1,11 +1,13 @@
 //! Decides what becomes of segments, and does it: asks storage, removes what may go, makes room before there
 //! is none.
 
+mod gauges;
 mod remove;
 mod review;
 mod space;
 
+pub(crate) use gauges::gauges;
 pub(crate) use remove::{Removal, remove};
 pub(crate) use review::review;
 pub use space::Space;
-pub(crate) use space::{Shortage, aged, make_room, shortages, used};
+pub(crate) use space::{Shortage, aged, make_room, shortages};

@@ -98,7 +98,7 @@ pub(crate) fn used(
     commune: &CommuneId,
 ) -> Result<Vec<(String, u64)>, ArchiveError> {
     let mut all = index.prepare_cached(
-        "SELECT camera, sum(bytes) FROM stream WHERE commune = ?1 GROUP BY camera",
+        "SELECT camera, sum(stored) FROM stream WHERE commune = ?1 GROUP BY camera",
     )?;
     let all = all.query_map([commune.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(all.collect::<Result<_, _>>()?)

@@ -49,8 +49,8 @@ pub(crate) struct ClipSegment {
     pub(crate) format: i64,
     /// What the file begins with, as players want it.
     pub(crate) init: Arc<Vec<u8>>,
-    /// It is not here.
-    pub(crate) elsewhere: bool,
+    /// Where copies are, if it is not here.
+    pub(crate) elsewhere: Vec<String>,
 }
 
 /// What there is between two moments.
@@ -179,7 +179,11 @@ fn take(
         path: layout::segment(key, row.start, row.id),
         format: row.format,
         init,
-        elsewhere: row.state == 3,
+        elsewhere: if row.state == 3 {
+            copies(index, row.id)?
+        } else {
+            Vec::new()
+        },
     });
     let mut chain = row.chain;
     for own in PartRow::unpack_all(&packed)? {
@@ -194,4 +198,12 @@ fn take(
         offset += bytes;
     }
     Ok(())
+}
+
+/// Where copies of a segment are.
+pub(super) fn copies(index: &Connection, segment: u64) -> Result<Vec<String>, ArchiveError> {
+    let mut all =
+        index.prepare_cached("SELECT target FROM copy WHERE segment = ?1 AND state = 1")?;
+    let all = all.query_map([segment], |row| row.get(0))?;
+    Ok(all.collect::<Result<_, _>>()?)
 }

@@ -5,12 +5,14 @@ mod clip;
 mod hls;
 mod movie;
 mod read;
+mod shelves;
 mod still;
 
 pub(crate) use clip::clip;
 pub(crate) use hls::playlist;
 pub(crate) use movie::movie;
 pub use movie::{MovieFile, MoviePiece};
+pub use read::SegmentFile;
 pub(crate) use read::segment_file;
-pub use read::{FileRange, SegmentFile};
+pub(crate) use shelves::Shelves;
 pub(crate) use still::units;

@@ -10,6 +10,7 @@ use taimat_media::TrackKind;
 use taimat_media::mp4::{self, Movie, MoviePart, MovieRequest, MovieRun, Mp4Track};
 
 use super::clip::Clip;
+use super::shelves::Shelves;
 use crate::error::ArchiveError;
 use crate::timeline::{Gap, JITTER};
 
@@ -71,7 +72,7 @@ struct Mapped {
 }
 
 /// Makes a movie of a clip.
-pub(crate) fn movie(root: &std::path::Path, clip: &Clip) -> Result<MovieFile, ArchiveError> {
+pub(crate) fn movie(shelves: &Shelves<'_>, clip: &Clip) -> Result<MovieFile, ArchiveError> {
     if clip.parts.is_empty() {
         return Err(ArchiveError::Unknown);
     }
@@ -111,7 +112,7 @@ pub(crate) fn movie(root: &std::path::Path, clip: &Clip) -> Result<MovieFile, Ar
             payload_len: row.payload(),
         });
         pieces.push(MoviePiece {
-            path: root.join(&segment.path),
+            path: shelves.find(&segment.path, &segment.elsewhere)?,
             offset: part.payload_offset(),
             bytes: row.payload(),
             hash: row.hash,

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +11,7 @@ use taimat_media::mp4;
 use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoParams};
 
 use super::clip::{Clip, ClipPart};
+use super::shelves::Shelves;
 use crate::error::ArchiveError;
 use crate::ticks;
 
@@ -23,7 +23,7 @@ const MOST_BYTES: u64 = 128 << 20;
 /// What has to be decoded to see what was shown at the clip's beginning: from the key frame before on, or, if
 /// it need not be exact, that key frame only. Reads it.
 pub(crate) fn units(
-    root: &Path,
+    shelves: &Shelves<'_>,
     clip: &Clip,
     exact: bool,
 ) -> Result<Vec<AccessUnit>, ArchiveError> {
@@ -40,7 +40,7 @@ pub(crate) fn units(
         }
         let mut at = part.row.video.time;
         let mut offset = part.payload_offset();
-        let path = root.join(&part.segment.path);
+        let path = shelves.find(&part.segment.path, &part.segment.elsewhere)?;
         let file = File::open(&path).map_err(ArchiveError::disk("reading", &path))?;
         for sample in &part.row.video.samples {
             let shown = at.saturating_add_signed(sample.shift.into());

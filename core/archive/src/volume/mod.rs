@@ -7,4 +7,4 @@ mod thread;
 
 pub(crate) use appending::{Appended, Beginning};
 pub(crate) use sync::Syncing;
-pub(crate) use thread::{Failure, Volume, VolumeMetrics};
+pub(crate) use thread::{Volume, VolumeMetrics};

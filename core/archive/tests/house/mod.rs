@@ -27,10 +27,10 @@ use taimat_media::{AccessUnit, MediaTime, Start, StreamInfo, TrackKind, VideoCod
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode};
 
 /// Pictures a second.
-pub const RATE: u32 = 10;
+pub(crate) const RATE: u32 = 10;
 
 /// Three seconds, a key frame each second, small.
-pub static PICTURES: LazyLock<Vec<Encoded>> = LazyLock::new(|| {
+pub(crate) static PICTURES: LazyLock<Vec<Encoded>> = LazyLock::new(|| {
     let scene = Scene::new(SceneKind::Street, 1, 3 * RATE, RATE);
     let encoding = Encoding {
         width: 160,
@@ -43,7 +43,7 @@ pub static PICTURES: LazyLock<Vec<Encoded>> = LazyLock::new(|| {
 
 /// Everything around the archive.
 #[derive(Debug)]
-pub struct Around;
+pub(crate) struct Around;
 
 impl Watching for Around {
     fn is_watched(&self, _camera: &CameraKey) -> bool {
@@ -71,16 +71,16 @@ impl Storages for Around {
 }
 
 /// A camera whose pictures are pushed by the test.
-pub struct Camera {
-    pub channel: Arc<Channel>,
+pub(crate) struct Camera {
+    pub(crate) channel: Arc<Channel>,
     sent: u64,
     /// When the next picture is captured.
-    pub at: SystemTime,
+    pub(crate) at: SystemTime,
 }
 
 impl Camera {
     /// Sends what it captures in some time, much faster than that.
-    pub async fn film(&mut self, span: Duration) {
+    pub(crate) async fn film(&mut self, span: Duration) {
         let count = span.as_millis() * u128::from(RATE) / 1000;
         let first = self.sent == 0;
         for n in 0..count {
@@ -96,7 +96,7 @@ impl Camera {
     }
 
     /// Sends a picture.
-    pub fn picture(&mut self) {
+    pub(crate) fn picture(&mut self) {
         let place = usize::try_from(self.sent).unwrap() % PICTURES.len();
         let picture = &PICTURES[place];
         self.channel.publish(AccessUnit {
@@ -117,30 +117,30 @@ impl Camera {
     }
 
     /// Nothing comes for some time.
-    pub fn pause(&mut self, span: Duration) {
+    pub(crate) fn pause(&mut self, span: Duration) {
         self.at += span;
     }
 }
 
 /// An archive that records.
-pub struct House {
-    pub archive: Arc<Archive>,
-    pub hub: Arc<Hub>,
-    pub tasks: Tasks,
-    pub registry: Registry,
+pub(crate) struct House {
+    pub(crate) archive: Arc<Archive>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) tasks: Tasks,
+    pub(crate) registry: Registry,
 }
 
-pub fn commune() -> CommuneId {
+pub(crate) fn commune() -> CommuneId {
     "hoa-lac".parse().unwrap()
 }
 
-pub fn key(camera: &str) -> ChannelKey {
+pub(crate) fn key(camera: &str) -> ChannelKey {
     let camera = CameraKey::new(commune(), camera.parse().unwrap());
     ChannelKey::new(camera, Profile::Main)
 }
 
 /// How a camera is recorded if nothing else is said.
-pub fn recorded(camera: &str) -> CameraArchive {
+pub(crate) fn recorded(camera: &str) -> CameraArchive {
     CameraArchive {
         camera: key(camera).camera,
         profiles: vec![Profile::Main],
@@ -152,7 +152,7 @@ pub fn recorded(camera: &str) -> CameraArchive {
 }
 
 /// A commune whose cameras are recorded.
-pub fn file(cameras: Vec<CameraArchive>) -> CommuneArchive {
+pub(crate) fn file(cameras: Vec<CameraArchive>) -> CommuneArchive {
     CommuneArchive {
         commune: commune(),
         cameras,
@@ -166,11 +166,11 @@ pub fn file(cameras: Vec<CameraArchive>) -> CommuneArchive {
 
 impl House {
     /// Opens the archive in a folder and records these cameras.
-    pub fn open(folder: &Path, cameras: Vec<CameraArchive>) -> Self {
+    pub(crate) fn open(folder: &Path, cameras: Vec<CameraArchive>) -> Self {
         Self::with(folder, file(cameras))
     }
 
-    pub fn with(folder: &Path, commune: CommuneArchive) -> Self {
+    pub(crate) fn with(folder: &Path, commune: CommuneArchive) -> Self {
         let registry = Registry::new();
         let archive = Arc::new(Archive::open(folder, 0, &registry).unwrap());
         let house = Self {
@@ -193,7 +193,7 @@ impl House {
     }
 
     /// A camera whose first picture is captured at a time.
-    pub fn camera(&self, name: &str, at: SystemTime) -> Camera {
+    pub(crate) fn camera(&self, name: &str, at: SystemTime) -> Camera {
         let channel = self.hub.ensure(&key(name), Limits::default());
         channel.set_info(StreamInfo {
             video: Some(VideoTrack {
@@ -211,13 +211,13 @@ impl House {
     }
 
     /// Ends as the router does: what there is is written.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.tasks.stop(Duration::from_secs(5)).await;
     }
 }
 
 /// Waits until something is so.
-pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if so() {
             return;
@@ -228,12 +228,12 @@ pub async fn until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 /// Microseconds since 1970.
-pub fn micros(at: SystemTime) -> UnixMicros {
+pub(crate) fn micros(at: SystemTime) -> UnixMicros {
     UnixMicros::from(at)
 }
 
 /// All files of recordings below a folder.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -248,7 +248,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// How many pictures ffprobe finds in a file; it may have nothing to complain about.
-pub fn pictures_in(file: &Path) -> u32 {
+pub(crate) fn pictures_in(file: &Path) -> u32 {
     let out = Command::new("ffprobe")
         .args(["-v", "warning", "-count_frames", "-select_streams", "v:0"])
         .args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
@@ -261,9 +261,9 @@ pub fn pictures_in(file: &Path) -> u32 {
         "{}: {said}",
         file.display()
     );
-    String::from_utf8_lossy(&out.stdout)
-        .trim()
-        .trim_end_matches(',')
+    let counted = String::from_utf8_lossy(&out.stdout);
+    let counted = counted.trim().trim_end_matches(',');
+    counted
         .parse()
-        .unwrap()
+        .unwrap_or_else(|_| panic!("{}: {counted:?}", file.display()))
 }

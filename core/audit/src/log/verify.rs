@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::digest::Digest;
 
+use super::deed::Entry;
 use super::error::AuditError;
 use super::files;
 use super::line::{self, BadLine, Line, MAX_LINE_BYTES};
@@ -48,6 +49,15 @@ pub fn verify(folder: &Path, known: Option<&Digest>) -> Result<Verified, AuditEr
         }),
         _ => Ok(Verified { tail, files }),
     }
+}
+
+/// Gives each entry, in its order, after it was found to follow the one before.
+pub fn replay(folder: &Path, mut each: impl FnMut(&Entry)) -> Result<(), AuditError> {
+    walk(folder, |line| {
+        each(&line.entry);
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// Gives each line, in its order, after it was found to follow the one before. Returns how many files

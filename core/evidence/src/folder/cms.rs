@@ -16,6 +16,7 @@ use x509_cert::attr::Attribute;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 use x509_cert::time::Time;
 
+use crate::armor::pem;
 use crate::keys::SigningKey;
 use crate::time::{x509, x509_ms};
 use crate::verify::key;
@@ -77,9 +78,7 @@ pub(super) fn sign(key: &SigningKey, text: &[u8], at_ms: i64) -> Result<String, 
         builder.add_certificate(CertificateChoices::Certificate(certificate.clone()))?;
     }
     builder.add_signer_info::<Key, DerSignature>(info)?;
-    let block = pem::Pem::new(LABEL, builder.build()?.to_der()?);
-    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-    Ok(pem::encode_config(&block, config))
+    Ok(pem(LABEL, builder.build()?.to_der()?))
 }
 
 /// A signer that was found in a signature.
@@ -92,8 +91,8 @@ pub(super) struct Found {
 }
 
 /// All signers in a signature over a text; none if it is no signature.
-pub(super) fn signers(pem: &str, text: &[u8]) -> Option<Vec<Found>> {
-    let block = pem::parse(pem).ok()?;
+pub(super) fn signers(signature: &str, text: &[u8]) -> Option<Vec<Found>> {
+    let block = ::pem::parse(signature).ok()?;
     let info = ContentInfo::from_der(block.contents()).ok()?;
     if info.content_type != SIGNED_DATA || ![LABEL, "PKCS7"].contains(&block.tag()) {
         return None;

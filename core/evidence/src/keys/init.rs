@@ -4,13 +4,15 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use der::{Encode as _, EncodePem as _};
+use der::Encode as _;
 use p256::ecdsa::SigningKey;
 use p256::elliptic_curve::rand_core::OsRng;
 use pkcs8::{EncodePrivateKey as _, LineEnding};
 use taimat_base::files::{replace, replace_private};
 use x509_cert::Certificate;
+use x509_cert::crl::CertificateList;
 
+use crate::armor::pem;
 use crate::time::utc;
 use crate::x509::{self, ROOT_MS, SIGNING_MS, X509Error};
 
@@ -64,9 +66,9 @@ pub fn init(
     stick::write(root.key_file, &root_key, root.passphrase)?;
     next_key(folder, &root_key, &certificate, root.organization, now_ms)?;
     let list = x509::list(&[], &root_key, &certificate, now_ms)?;
-    put(folder, RETIRED, &pem(&list)?)?;
+    put(folder, RETIRED, &list_pem(&list)?)?;
     // Last, so that what was interrupted can be begun again.
-    put(folder, ROOT, &pem(&certificate)?)?;
+    put(folder, ROOT, &certificate_pem(&certificate)?)?;
     let der = certificate.to_der().map_err(X509Error::from)?;
     Ok(Made {
         fingerprint: x509::fingerprint(&der),
@@ -86,7 +88,7 @@ pub(super) fn next_key(
     let file = folder.join(SIGNING);
     let key = SigningKey::random(&mut OsRng);
     let leaf = x509::leaf(key.verifying_key(), root_key, root, organization, now_ms)?;
-    let text = pem(&leaf)?;
+    let text = certificate_pem(&leaf)?;
     let serial = hex(leaf.tbs_certificate.serial_number.as_bytes());
     let kept = folder.join(CERTIFICATES).join(format!("{serial}.pem"));
     replace(&kept, text.as_bytes()).map_err(KeyError::at(&kept))?;
@@ -104,28 +106,14 @@ pub(super) fn put(folder: &Path, name: &str, text: &str) -> Result<(), KeyError>
     replace(&file, text.as_bytes()).map_err(KeyError::at(&file))
 }
 
-/// As PEM. Lists have no label of their own in the library.
-pub(super) fn pem(what: &impl Labelled) -> Result<String, X509Error> {
-    what.pem()
+/// A certificate as PEM.
+fn certificate_pem(certificate: &Certificate) -> Result<String, X509Error> {
+    Ok(pem("CERTIFICATE", certificate.to_der()?))
 }
 
-/// What has a label in PEM.
-pub(super) trait Labelled {
-    fn pem(&self) -> Result<String, X509Error>;
-}
-
-impl Labelled for Certificate {
-    fn pem(&self) -> Result<String, X509Error> {
-        Ok(self.to_pem(LineEnding::LF)?)
-    }
-}
-
-impl Labelled for x509_cert::crl::CertificateList {
-    fn pem(&self) -> Result<String, X509Error> {
-        let block = pem::Pem::new("X509 CRL", self.to_der()?);
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        Ok(pem::encode_config(&block, config))
-    }
+/// The list of serials as PEM.
+pub(super) fn list_pem(list: &CertificateList) -> Result<String, X509Error> {
+    Ok(pem("X509 CRL", list.to_der()?))
 }
 
 fn hex(bytes: &[u8]) -> String {

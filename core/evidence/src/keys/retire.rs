@@ -15,7 +15,7 @@ use crate::time::utc;
 use crate::x509::{self, Retired, SIGNING_MS, X509Error};
 
 use super::error::KeyError;
-use super::init::{next_key, pem, put};
+use super::init::{list_pem, next_key, put};
 use super::names::{RETIRED, ROOT, SIGNING};
 use super::signing::{certificate, text};
 use super::stick;
@@ -70,12 +70,13 @@ pub fn retire(
     retired.retain(|one| one.serial != serial);
     retired.push(Retired {
         serial: serial.clone(),
-        at_ms: now_ms,
+        // The list has whole seconds: what was signed in this one before, was signed before.
+        at_ms: now_ms + 999,
         compromised: because == Because::Compromised,
     });
     // First the list: what is interrupted behind it is done again, and retires the same key.
     let list = x509::list(&retired, &root_key, &root, now_ms)?;
-    put(folder, RETIRED, &pem(&list)?)?;
+    put(folder, RETIRED, &list_pem(&list)?)?;
     let at_file = || KeyError::at(&file);
     let behind = File::options().write(true).open(&file).map_err(at_file())?;
     let organization = organization(&root);

@@ -140,7 +140,9 @@ fn what_a_retired_key_signed_holds_and_the_key_is_gone() {
     let old = signer(places.folder.path());
     let former = places.read(SIGNING);
     let file = exported(&old, NOW + 1_000);
-    let later = NOW + 300 * crate::time::DAY_MS;
+    // Not at a whole second, as the list has it.
+    let later = NOW + 300 * crate::time::DAY_MS + 400;
+    let same_second = exported(&old, later - 100);
     let done = retire(
         &places.keys(),
         &places.stick(),
@@ -159,6 +161,10 @@ fn what_a_retired_key_signed_holds_and_the_key_is_gone() {
     );
     assert_eq!(done.former.split(':').count(), 16);
     assert_eq!(verdict(&file, &places.trust(), later), Verdict::Genuine);
+    assert_eq!(
+        verdict(&same_second, &places.trust(), later),
+        Verdict::Genuine
+    );
     // Somebody kept a copy of the key, and signs with it on.
     let late = exported(&old, later + 1_000);
     assert_eq!(

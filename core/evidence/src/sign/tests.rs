@@ -6,8 +6,7 @@ use crate::boxes::boxed;
 use crate::sample::{NOW, assertion, parts, payloads, run, signer};
 
 /// What is said of an export with these parts and this assertion, and this rest of the header.
-fn refused(assertion: &Assertion, parts: &[Part], rest: &Rest<'_>) -> SignError {
-    let folder = tempfile::tempdir().unwrap();
+fn refused(signer: &Signer, assertion: &Assertion, parts: &[Part], rest: &Rest<'_>) -> SignError {
     let export = Export {
         assertion,
         parts,
@@ -15,7 +14,7 @@ fn refused(assertion: &Assertion, parts: &[Part], rest: &Rest<'_>) -> SignError 
         tracks: &[1],
         rest,
     };
-    signer(folder.path()).sign(&export).unwrap_err()
+    signer.sign(&export).unwrap_err()
 }
 
 fn nothing(_: u64, _: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
@@ -30,31 +29,41 @@ fn many_threads_sign_with_one_signer() {
 
 #[test]
 fn an_export_without_person_reason_or_case_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let signer = signer(folder.path());
     let good = parts(&payloads());
     for field in 0..3 {
         let mut said = assertion();
         let export = &mut said.export;
         *[&mut export.by, &mut export.reason, &mut export.case][field] = "  ".into();
-        let error = refused(&said, &good, &nothing);
+        let error = refused(&signer, &said, &good, &nothing);
         assert!(matches!(error, SignError::Without(_)), "{error}");
     }
     let mut late = assertion();
     late.export.at.0 = NOW + 400 * crate::time::DAY_MS;
-    assert!(matches!(refused(&late, &good, &nothing), SignError::Key(_)));
+    assert!(matches!(
+        refused(&signer, &late, &good, &nothing),
+        SignError::Key(_)
+    ));
 }
 
 #[test]
 fn parts_that_do_not_fit_the_chain_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let signer = signer(folder.path());
     let good = parts(&payloads());
     let mut said = assertion();
     said.chain = vec![run(&good)];
     let mut less = good.clone();
     less.remove(1);
     assert!(matches!(
-        refused(&said, &less, &nothing),
+        refused(&signer, &said, &less, &nothing),
         SignError::Chain(0)
     ));
-    assert!(matches!(refused(&said, &[], &nothing), SignError::Parts(0)));
+    assert!(matches!(
+        refused(&signer, &said, &[], &nothing),
+        SignError::Parts(0)
+    ));
     // Behind a place where parts were removed another run begins.
     let (first, second) = (&good[..1], &good[2..]);
     let behind = Run {
@@ -64,13 +73,18 @@ fn parts_that_do_not_fit_the_chain_are_refused() {
     said.chain = vec![run(first), behind];
     let kept = [first, second].concat();
     assert!(matches!(
-        refused(&said, &kept, &nothing),
+        refused(&signer, &said, &kept, &nothing),
         SignError::Chain(1)
     ));
 }
 
+/// Lays the rest of a header out, given its `meta`.
+type Layout<'a> = dyn Fn(&[u8]) -> Vec<u8> + 'a;
+
 #[test]
 fn a_header_that_is_laid_out_otherwise_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let signer = signer(folder.path());
     let good = parts(&payloads());
     let mut said = assertion();
     said.chain = vec![run(&good)];
@@ -80,7 +94,7 @@ fn a_header_that_is_laid_out_otherwise_is_refused() {
     let moov = boxed(*b"moov", b"");
     let free = boxed(*b"free", b"");
     let make = |parts: &[&[u8]]| parts.concat();
-    let layouts: [&dyn Fn(&[u8]) -> Vec<u8>; 6] = [
+    let layouts: [&Layout<'_>; 6] = [
         &|_| Vec::new(),
         &|meta| make(&[&moov, meta]),
         &|meta| make(&[&moov, &free, meta, &right]),
@@ -89,7 +103,7 @@ fn a_header_that_is_laid_out_otherwise_is_refused() {
         &|meta| make(&[&moov, &boxed(*b"meta", b"another"), meta, &right]),
     ];
     for layout in layouts {
-        let error = refused(&said, &good, &|_, meta| Ok(layout(meta)));
+        let error = refused(&signer, &said, &good, &|_, meta| Ok(layout(meta)));
         assert!(matches!(error, SignError::Layout(_)), "{error}");
     }
 }

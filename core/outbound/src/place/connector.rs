@@ -183,9 +183,18 @@ impl GuardedService {
         };
         match response.status().as_u16() {
             200 | 206 if is_object => Ok(response.map(|body| held(body, driven))),
-            400 | 402 | 405..=407 | 410 | 411 | 413..=415 | 417..=424 | 426..=428 | 430..=499 => {
-                Err(Told(refusal(response).await))
-            }
+            // Nothing is followed.
+            300..=303
+            | 305..=399
+            | 400
+            | 402
+            | 405..=407
+            | 410
+            | 411
+            | 413..=415
+            | 417..=424
+            | 426..=428
+            | 430..=499 => Err(Told(refusal(response).await)),
             // What the client itself knows.
             _ => read(response, driven).await,
         }

@@ -2,6 +2,7 @@
 //! reaches by a channel, and S3. The archive calls; nothing here is tried again by itself, but for parts of
 //! an S3 upload.
 
+mod all;
 mod backend;
 mod connector;
 mod content;
@@ -15,8 +16,7 @@ mod s3;
 pub(crate) mod spec;
 mod unready;
 
+pub(crate) use all::AllPlaces;
 pub(crate) use backend::BackendPlace;
-pub(crate) use counted::Counted;
-pub(crate) use metrics::PlaceMetrics;
 pub(crate) use s3::S3Place;
 pub(crate) use unready::Unready;

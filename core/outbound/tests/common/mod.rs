@@ -8,8 +8,6 @@
     reason = "each test file uses its own part of it"
 )]
 
-pub mod places;
-
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

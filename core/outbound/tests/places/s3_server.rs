@@ -1,5 +1,5 @@
 //! An S3 server that we did not write (`s3s-fs`), in this process: it holds signatures and checksums
-//! against what comes.
+//! against what comes. It is here and not in the testkit because it takes minutes to compile.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -12,25 +12,22 @@ use s3s_fs::FileSystem;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::places::{ACCESS_KEY, SECRET_KEY};
+
 /// A running one, with its objects in a folder.
 #[derive(Debug)]
-pub struct S3Server {
+pub(crate) struct S3Server {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl S3Server {
-    /// Who may sign.
-    pub const ACCESS_KEY: &str = "TAIMATTEST";
-    /// With what.
-    pub const SECRET_KEY: &str = "a-secret-of-the-test-only";
-
     /// Starts with one bucket.
-    pub async fn start(folder: &Path, bucket: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn start(folder: &Path, bucket: &str) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder.join(bucket))?;
         let files = FileSystem::new(folder).map_err(|e| anyhow::anyhow!("{e:?}"))?;
         let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(Self::ACCESS_KEY, Self::SECRET_KEY));
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = builder.build();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr().context("no address")?;
@@ -49,7 +46,7 @@ impl S3Server {
     }
 
     /// Where it is, for a place of S3 with the bucket in the path.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 }

@@ -1,4 +1,12 @@
 //! Places for copies, and what tests put there.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file uses its own part of it"
+)]
 
 use std::sync::Arc;
 
@@ -9,9 +17,13 @@ use taimat_base::{CommuneId, PluginId, Secret};
 use taimat_contract::place::{BlobStore, PlaceError, Places, PutContent};
 use taimat_contract::{Backend, Backends};
 use taimat_outbound::{CommunePlaces, PlaceSpec, PlaceWay, S3Spec, Trust};
-use taimat_testkit::S3Server;
 
-use super::{Bench, thu};
+use crate::common::{Bench, thu};
+
+/// Who may sign.
+pub const ACCESS_KEY: &str = "TAIMATTEST";
+/// With what.
+pub const SECRET_KEY: &str = "a-secret-of-the-test-only";
 
 /// Nobody.
 #[derive(Debug)]
@@ -62,8 +74,8 @@ pub fn s3(endpoint: &str) -> S3Spec {
         region: "us-east-1".into(),
         bucket: "copies".into(),
         prefix: "taimat/thu".into(),
-        access_key: S3Server::ACCESS_KEY.into(),
-        secret_key: Secret::new(S3Server::SECRET_KEY),
+        access_key: ACCESS_KEY.into(),
+        secret_key: Secret::new(SECRET_KEY),
         path_style: true,
         lock: None,
         trust: Trust::System,
