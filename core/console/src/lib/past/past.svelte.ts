@@ -141,8 +141,9 @@ export class Past {
   /** Around the moment, as far as it has come: what is likely to be wanted. */
   interval(): { from: number; to: number } {
     const half = Math.min(30_000, endOf(this.axis(1)) - this.moment);
-    const to = Math.min(this.moment + half, this.edge);
-    return { from: to - 2 * half, to };
+    // In whole seconds: they are read aloud and written down.
+    const to = Math.floor(Math.min(this.moment + half, this.edge) / 1000) * 1000;
+    return { from: Math.ceil((to - 2 * half) / 1000) * 1000, to };
   }
 
   #step(by: 1 | -1): void {

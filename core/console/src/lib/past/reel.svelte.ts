@@ -25,6 +25,9 @@ interface Fetching {
   ahead: boolean;
 }
 
+/** It may have become so while something was waited for. */
+const isAborted = (signal: AbortSignal): boolean => signal.aborted;
+
 /** So much is fetched ahead, in ms of real time. */
 const AHEAD = 6000;
 /** So much stays before and after the moment, in ms. */
@@ -198,7 +201,7 @@ export class Reel {
     // It is there already: what is missing is less than a picture.
     if (this.#given?.key === key && performance.now() - this.#given.at < AGAIN) return false;
     const [init, bytes] = await Promise.all([library.init(piece, signal), library.bytes(piece, signal)]);
-    if (signal.aborted) return false;
+    if (isAborted(signal)) return false;
     if (!init || !bytes) {
       if (this.state === 'loading') this.state = 'failed';
       return false;

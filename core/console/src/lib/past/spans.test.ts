@@ -10,10 +10,21 @@ test('what the router says is in ms here', () => {
     recorded: [{ start: 1_000_000, end: 2_000_000, elsewhere: false }],
     gaps: [{ start: 2_000_000, end: 2_500_000, reason: 'disk-full' as const }],
   };
-  expect(spansOf(answer)).toEqual({
+  expect(spansOf(answer, 60_000)).toEqual({
     recorded: [recorded(1000, 2000)],
     gaps: [{ start: 2000, end: 2500, reason: 'disk-full' }],
   });
+});
+
+test('what is being written is not missing, unless it is known why', () => {
+  const open = (reason: 'pictures-missing' | 'camera-lost' | 'not-yet', start: number, end: number) =>
+    spansOf({ camera: 'cho', recorded: [], gaps: [{ start: start * 1000, end: end * 1000, reason }] }, 60_000)
+      .gaps.length;
+  expect(open('pictures-missing', 55_000, 60_000)).toBe(0);
+  expect(open('camera-lost', 55_000, 60_000)).toBe(1);
+  expect(open('pictures-missing', 40_000, 60_000)).toBe(1);
+  expect(open('pictures-missing', 50_000, 55_000)).toBe(1);
+  expect(open('not-yet', 50_000, 90_000)).toBe(0);
 });
 
 test('a moment is in what begins at it, and not in what ends at it', () => {
@@ -21,7 +32,8 @@ test('a moment is in what begins at it, and not in what ends at it', () => {
   expect(at(spans, 100)).toBe(spans[0]);
   expect(at(spans, 200)).toBeUndefined();
   expect(at(spans, 399)).toBe(spans[1]);
-  expect(at([], 1)).toBeUndefined();
+  const none: typeof spans = [];
+  expect(at(none, 1)).toBeUndefined();
 });
 
 test('what comes next can be played', () => {

@@ -27,14 +27,25 @@ export const NOTHING: Spans = { recorded: [], gaps: [] };
 
 type Answer = components['schemas']['CameraTimeline'];
 
-export function spansOf({ recorded, gaps }: Answer): Spans {
+/** A disk that is busy takes so long at most until what it has is told, in ms. */
+const BEING_WRITTEN = 15_000;
+/** Reasons of what may come yet. */
+const VAGUE: readonly GapReason[] = ['pictures-missing', 'unknown'];
+
+/** What the router says at `now`. What has not come, or is being written, is not missing. */
+export function spansOf({ recorded, gaps }: Answer, now: number): Spans {
   return {
     recorded: recorded.map(({ start, end, elsewhere }) => ({
       start: start / 1000,
       end: end / 1000,
       elsewhere: elsewhere ?? false,
     })),
-    gaps: gaps.map(({ start, end, reason }) => ({ start: start / 1000, end: end / 1000, reason })),
+    gaps: gaps
+      .map(({ start, end, reason }): Gap => ({ start: start / 1000, end: end / 1000, reason }))
+      .filter(({ start, end, reason }) => {
+        const recent = end > now - 1000 && now - start < BEING_WRITTEN;
+        return reason !== 'not-yet' && !(recent && VAGUE.includes(reason));
+      }),
   };
 }
 

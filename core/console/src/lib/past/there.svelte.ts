@@ -5,7 +5,17 @@ import { getJson } from '../ask';
 import type { RouterEvent } from '../eventlist';
 import { inTurn } from '../repeat';
 import { endOf, startOf, windowFor, type Axis } from './axis';
-import { at, nextStart, NOTHING, spansOf, union, type Gap, type Recorded, type Spans } from './spans';
+import {
+  at,
+  nextStart,
+  NOTHING,
+  spansOf,
+  union,
+  type Gap,
+  type GapReason,
+  type Recorded,
+  type Spans,
+} from './spans';
 
 type Answer = components['schemas']['Timelines'];
 type Page = components['schemas']['EventPage'];
@@ -19,7 +29,6 @@ const NEWS_MS = 3000;
 /** How often it is looked whether something else is to be seen. */
 const LOOK_MS = 150;
 const MOST_EVENTS = 500;
-
 interface Loaded {
   from: number;
   to: number;
@@ -79,9 +88,8 @@ export class There {
     if (!own || !this.knows(moment)) return 'unknown';
     const found = at(own.main.recorded, moment) ?? at(own.sub.recorded, moment);
     if (found) return found.elsewhere ? 'elsewhere' : 'recorded';
-    // Nothing is said of the last seconds: they are being written.
-    const reason = this.gapAt(camera, moment)?.reason;
-    return reason === undefined || reason === 'not-yet' ? 'unknown' : 'missing';
+    // Of the last seconds nothing is known yet: they are being written.
+    return this.gapAt(camera, moment) ? 'missing' : 'unknown';
   }
 
   /** Whether that moment was asked for. */
@@ -132,12 +140,13 @@ export class There {
     if (!main) return;
     const of = (answer: Answer | null, camera: string): Spans => {
       const own = answer?.cameras.find((one) => one.camera === camera);
-      return own ? spansOf(own) : NOTHING;
+      return own ? spansOf(own, main.now / 1000) : NOTHING;
     };
     this.spans = Object.fromEntries(
       this.cameras.map((camera) => [camera, { main: of(main, camera), sub: of(sub, camera) }]),
     );
-    if (page) this.events = page.events.filter(({ camera }) => camera !== null && this.cameras.includes(camera));
+    if (page)
+      this.events = page.events.filter(({ camera }) => camera !== null && this.cameras.includes(camera));
     this.#loaded = { from, to, span: axis.span };
     this.known = true;
   }
