@@ -7,8 +7,10 @@ import { Commune, GstCamera, numberIn, Router, showBuilt } from './stand';
 const NAMES = ['cho', 'cau', 'truong', 'nha'];
 /** What each test has to look at, in ms. */
 const LEAST = 25_000;
-/** A picture is followed by the next within so long, also on a machine that is busy, in ms. */
-const LONGEST_PICTURE = 300;
+/** What is shown for a moment is shown for that moment, in ms. */
+const EXACT = 2;
+/** Where a camera on a busy machine left pictures out, the closest one is shown, in ms. */
+const CLOSE = 1500;
 /** Seeks that are measured. */
 const SEEKS = 24;
 
@@ -110,10 +112,10 @@ async function open(page: Page, camera: string, moment: number): Promise<void> {
 /** The picture on screen is that of the moment. */
 async function settled(page: Page, camera: string): Promise<void> {
   const off = async (): Promise<number> => {
-    const shown = await picture(page, camera).locator('video').getAttribute('data-shown');
-    return Math.abs((await at(page)) - Number(shown));
+    const place = await picture(page, camera).locator('video').getAttribute('data-place');
+    return Math.abs((await at(page)) - Number(place));
   };
-  await expect.poll(off, { intervals: [50] }).toBeLessThan(LONGEST_PICTURE);
+  await expect.poll(off, { intervals: [50] }).toBeLessThan(EXACT);
 }
 
 async function shot(page: Page, name: string): Promise<void> {
@@ -209,12 +211,12 @@ test('from the click to the picture', async ({ page }) => {
     const time = document.querySelector<HTMLElement>('[data-testid=past-time]');
     if (!video || !time) throw new Error('no picture');
     new MutationObserver(() => {
-      if (pressed === null || Math.abs(Number(video.dataset.shown) - Number(time.dataset.at)) > most) return;
+      if (pressed === null || Math.abs(Number(video.dataset.place) - Number(time.dataset.at)) > most) return;
       seeks.push(performance.now() - pressed);
       pressed = null;
-    }).observe(video, { attributeFilter: ['data-shown'] });
+    }).observe(video, { attributeFilter: ['data-place'] });
     Object.assign(window, { seeks });
-  }, LONGEST_PICTURE);
+  }, CLOSE);
   const seeks = (): Promise<number[]> =>
     page.evaluate(() => (window as unknown as { seeks: number[] }).seeks);
   for (let n = 0; n < SEEKS; n += 1) {

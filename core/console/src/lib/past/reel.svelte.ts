@@ -36,6 +36,8 @@ const KEPT = 45_000;
 const JITTER = 400;
 /** What failed is tried again after so long. */
 const AGAIN = 1500;
+/** What was given and is not there was not taken, and will not be the next moment, in ms. */
+const GIVEN = 10_000;
 /** A picture that is so far from the moment is said to be late. */
 const LATE = 2500;
 
@@ -58,7 +60,7 @@ export class Reel {
   /** What came last and is not shown yet, while the moment is somewhere else already. */
   #passing: number | null = null;
   #pictures: number[] = [];
-  #given: { key: string; at: number } | null = null;
+  #given: { key: string; at: number; start: number; end: number } | null = null;
   /** What could not be had, and when that was. */
   #failed: { moment: number; at: number } | null = null;
   #lateSince = 0;
@@ -77,7 +79,9 @@ export class Reel {
     let frame = 0;
     const showed = (_now: number, { mediaTime }: VideoFrameCallbackMetadata): void => {
       this.shown = fromPlayer(mediaTime);
+      // For tests: the picture's own moment, and the one for which it is shown.
       video.dataset.shown = this.shown.toFixed(1);
+      video.dataset.place = fromPlayer(video.currentTime).toFixed(1);
       this.state = 'shown';
       frame = video.requestVideoFrameCallback(showed);
     };
@@ -141,11 +145,14 @@ export class Reel {
   }
 
   #place(video: HTMLVideoElement, feed: Feed, { moment, speed, playing }: Aim): void {
-    const place = feed.nearest(moment, JITTER);
+    const place = this.#nearest(feed, moment);
+    // What a seek waits for may never come, where it leads to nothing.
+    const seeks = video.seeking && feed.has(fromPlayer(video.currentTime));
     if (place === null) {
       if (!video.paused) video.pause();
       // Whoever drags along the line sees on the way what has come.
-      if (this.#passing !== null && !video.seeking) video.currentTime = toPlayer(this.#passing);
+      const passing = this.#passing === null ? null : feed.nearest(this.#passing, JITTER);
+      if (passing !== null && !seeks) video.currentTime = toPlayer(passing);
       this.#passing = null;
       return;
     }
@@ -154,10 +161,10 @@ export class Reel {
       if (!video.paused) video.pause();
       // Half a millisecond more: a time is rounded, and the picture before it is another one.
       const time = toPlayer(place) + 0.0005;
-      if (!video.seeking && Math.abs(video.currentTime - time) > 0.0008) video.currentTime = time;
+      if (!seeks && Math.abs(video.currentTime - time) > 0.0008) video.currentTime = time;
       return;
     }
-    if (video.seeking) return;
+    if (seeks) return;
     const steered = steer(place, fromPlayer(video.currentTime), speed);
     if (steered.seek || place !== moment) {
       if (Math.abs(toPlayer(place) - video.currentTime) > 0.001) video.currentTime = toPlayer(place);
@@ -165,6 +172,14 @@ export class Reel {
       video.playbackRate = Math.min(16, Math.max(0.0625, steered.rate));
     }
     if (video.paused) void video.play().catch(() => undefined);
+  }
+
+  /** The moment, or what can be shown for it. After a loss browsers leave out all up to the next key frame. */
+  #nearest(feed: Feed, moment: number): number | null {
+    const place = feed.nearest(moment, JITTER);
+    const given = this.#given;
+    if (place !== null || !given || moment < given.start || moment > given.end) return place;
+    return feed.nearest(moment, given.end - given.start);
   }
 
   #fetch(feed: Feed, { moment, speed, playing }: Aim): void {
@@ -199,7 +214,7 @@ export class Reel {
     fetching.piece = piece;
     const key = `${piece.file} ${piece.offset} ${piece.bytes}`;
     // It is there already: what is missing is less than a picture.
-    if (this.#given?.key === key && performance.now() - this.#given.at < AGAIN) return false;
+    if (this.#given?.key === key && performance.now() - this.#given.at < GIVEN) return false;
     const [init, bytes] = await Promise.all([library.init(piece, signal), library.bytes(piece, signal)]);
     if (isAborted(signal)) return false;
     if (!init || !bytes) {
@@ -217,7 +232,7 @@ export class Reel {
     const around = this.#aim?.moment ?? moment;
     this.#remember(picturesOf(bytes, tracks), around);
     const fine = await feed.append(type, init, bytes);
-    this.#given = { key, at: performance.now() };
+    this.#given = { key, at: performance.now(), start: piece.start, end: piece.end };
     if (fine && !fetching.ahead) this.#passing = Math.min(Math.max(moment, piece.start + 1), piece.end - 1);
     void feed.keep(around - KEPT, around + KEPT * Math.max(1, (this.#aim?.speed ?? 1) / 4));
     return fine;

@@ -5,17 +5,7 @@ import { getJson } from '../ask';
 import type { RouterEvent } from '../eventlist';
 import { inTurn } from '../repeat';
 import { endOf, startOf, windowFor, type Axis } from './axis';
-import {
-  at,
-  nextStart,
-  NOTHING,
-  spansOf,
-  union,
-  type Gap,
-  type GapReason,
-  type Recorded,
-  type Spans,
-} from './spans';
+import { at, nextStart, NOTHING, spansOf, union, type Gap, type Recorded, type Spans } from './spans';
 
 type Answer = components['schemas']['Timelines'];
 type Page = components['schemas']['EventPage'];

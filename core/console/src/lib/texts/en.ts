@@ -531,7 +531,7 @@ export const en = {
   past_several: 'Several cameras in step',
   past_chosen: 'Cameras: {n} of {m} at most',
   past_isNow: 'This page shows what was recorded. What happens now is on another page:',
-  cut: 'Export or hold…',
+  cut: 'Export, hold…',
   cut_from: 'From',
   cut_to: 'To',
   cut_recorded: 'recorded: {time}',

@@ -535,7 +535,7 @@ export const vi: Record<Word, string> = {
   past_several: 'Nhiều camera cùng lúc',
   past_chosen: 'Camera: {n}, nhiều nhất {m}',
   past_isNow: 'Trang này để xem lại bản ghi. Hình bây giờ ở trang khác:',
-  cut: 'Trích xuất, lưu giữ…',
+  cut: 'Trích xuất…',
   cut_from: 'Từ',
   cut_to: 'Đến',
   cut_recorded: 'đã ghi: {time}',
