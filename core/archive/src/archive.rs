@@ -276,7 +276,7 @@ impl Archive {
 }
 
 /// Nobody else records there.
-fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
+pub(crate) fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
     let path = root.join(layout::LOCK);
     let file = File::options()
         .create(true)

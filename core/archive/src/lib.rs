@@ -10,6 +10,7 @@ mod assemble;
 mod builtin;
 mod chain;
 mod chain_box;
+mod check;
 mod config;
 mod copies;
 mod error;
@@ -43,6 +44,7 @@ mod volume;
 mod watching;
 
 pub use archive::Archive;
+pub use check::{Checked, Rebuilt, Wrong, WrongFile, check, rebuild};
 pub use config::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
 pub use error::ArchiveError;
 pub use facts::LOCAL;

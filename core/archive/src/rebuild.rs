@@ -60,7 +60,7 @@ fn is_damage(error: &ArchiveError) -> bool {
 }
 
 /// Puts the index's files aside, and returns where the first of them is.
-fn put_aside(file: &Path) -> Result<PathBuf, ArchiveError> {
+pub(crate) fn put_aside(file: &Path) -> Result<PathBuf, ArchiveError> {
     let at = crate::archive::now().0 / 1_000_000;
     let with = |file: &Path, more: &str| -> PathBuf {
         let mut name = file.as_os_str().to_owned();
