@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use taimat_archive::GapReason;
 use taimat_hub::{FaultCause, SourceState};
 use taimat_media::Quirk;
 
@@ -19,7 +20,7 @@ const NO_SOUND: [&str; 5] = [
     "none",
 ];
 /// Kinds of problems that a person may be told of whose click was refused, and what there is no word for.
-const PROBLEMS: [&str; 17] = [
+const PROBLEMS: [&str; 20] = [
     "noAnswer",
     "other",
     "refused",
@@ -31,6 +32,9 @@ const PROBLEMS: [&str; 17] = [
     "method",
     "configuration",
     "storage",
+    "archive",
+    "archive-busy",
+    "not-signed",
     "internal",
     "busy",
     "events-busy",
@@ -38,6 +42,8 @@ const PROBLEMS: [&str; 17] = [
     "host",
     "origin",
 ];
+/// What is recorded of a camera.
+const MODES: [&str; 3] = ["off", "on-event", "continuous"];
 const TRANSPORTS: [&str; 3] = ["tcp", "udp", "multicast"];
 
 /// The entries of a catalogue: `key: 'text',`, the text on the same line or on the next.
@@ -78,6 +84,8 @@ fn keys() -> Vec<String> {
     let quirks = Quirk::ALL.map(|q| format!("quirk_{}", q.as_str()));
     let sound = NO_SOUND.map(|reason| format!("no_sound_{reason}"));
     let problems = PROBLEMS.map(|kind| format!("problem_{kind}"));
+    let gaps = GapReason::ALL.map(|reason| format!("gap_{}", reason.as_str()));
+    let modes = MODES.map(|mode| format!("mode_{mode}"));
     let ways = TRANSPORTS.map(|way| format!("transport_{way}"));
     states
         .chain(causes)
@@ -85,6 +93,8 @@ fn keys() -> Vec<String> {
         .chain(sound)
         .chain(ways)
         .chain(problems)
+        .chain(gaps)
+        .chain(modes)
         .collect()
 }
 

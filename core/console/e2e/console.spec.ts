@@ -1,7 +1,7 @@
 // The whole way in a real browser: a camera that we did not write, the router, the page.
 
 import { expect, type Page, test } from '@playwright/test';
-import { Commune, GstCamera, plugin, Router, showBuilt } from './stand';
+import { Commune, GstCamera, numberIn, plugin, Router, showBuilt } from './stand';
 
 let first: GstCamera;
 let second: GstCamera;
@@ -33,30 +33,8 @@ function picture(page: Page, camera: string) {
   return page.locator(`[data-camera="thu/${camera}"]`);
 }
 
-/** Reads the number in the picture: 32 cells at the top, 24 bits and a check sum. */
-async function number(page: Page, camera: string): Promise<number | null> {
-  return picture(page, camera)
-    .locator('video')
-    .evaluate((video: HTMLVideoElement) => {
-      const width = video.videoWidth;
-      if (width === 0) return null;
-      const canvas = document.createElement('canvas');
-      canvas.width = width;
-      canvas.height = video.videoHeight;
-      const context = canvas.getContext('2d');
-      if (!context) return null;
-      context.drawImage(video, 0, 0);
-      const cell = width / 32;
-      let word = 0n;
-      for (let i = 0; i < 32; i += 1) {
-        const [red] = context.getImageData(i * cell + cell / 2, cell / 4, 1, 1).data;
-        word = (word << 1n) | ((red ?? 0) > 125 ? 1n : 0n);
-      }
-      const value = Number(word >> 8n);
-      const sum = (value >> 16) + ((value >> 8) & 255) + (value & 255) + 0xa5;
-      return (sum & 255) === Number(word & 255n) ? value : null;
-    });
-}
+const number = (page: Page, camera: string): Promise<number | null> =>
+  numberIn(picture(page, camera).locator('video'));
 
 async function rises(page: Page, camera: string): Promise<void> {
   await expect.poll(() => number(page, camera)).not.toBeNull();

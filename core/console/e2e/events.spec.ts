@@ -304,7 +304,7 @@ test('on a phone', async ({ page }) => {
   await list(page, 2);
   await fits(page, 390);
   const pages = page.getByRole('navigation', { name: 'Các trang' }).getByRole('link');
-  await expect(pages).toHaveCount(4);
+  await expect(pages).toHaveCount(6);
   for (const link of await pages.all()) {
     const box = await link.boundingBox();
     expect(Math.min(box?.width ?? 0, box?.height ?? 0)).toBeGreaterThanOrEqual(40);

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Page } from '@playwright/test';
+import type { Locator, Page } from '@playwright/test';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const target = process.env.CARGO_TARGET_DIR ?? join(root, 'target');
@@ -150,6 +150,29 @@ export async function showBuilt(page: Page): Promise<void> {
   });
 }
 
+/** Reads the number in the picture of GStreamer's camera: 32 cells at the top, 24 bits and a check sum. */
+export function numberIn(video: Locator): Promise<number | null> {
+  return video.evaluate((video: HTMLVideoElement) => {
+    const width = video.videoWidth;
+    if (width === 0) return null;
+    const canvas = document.createElement('canvas');
+    canvas.width = width;
+    canvas.height = video.videoHeight;
+    const context = canvas.getContext('2d');
+    if (!context) return null;
+    context.drawImage(video, 0, 0);
+    const cell = width / 32;
+    let word = 0n;
+    for (let i = 0; i < 32; i += 1) {
+      const [red] = context.getImageData(i * cell + cell / 2, cell / 4, 1, 1).data;
+      word = (word << 1n) | ((red ?? 0) > 125 ? 1n : 0n);
+    }
+    const value = Number(word >> 8n);
+    const sum = (value >> 16) + ((value >> 8) & 255) + (value & 255) + 0xa5;
+    return (sum & 255) === Number(word & 255n) ? value : null;
+  });
+}
+
 /** Builds one of the repository's plugins; gives the packed file. */
 export function plugin(folder: string): string {
   if (there.plugins) return join(there.plugins, `${basename(folder)}.wasm`);
@@ -170,6 +193,8 @@ export class Router {
   async start(commune: { folder: string }, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
     const args = ['serve', commune.folder, '--http', http, '--rtsp', '127.0.0.1:0'];
     args.push('--rtc', '127.0.0.1:0', '--data', join(commune.folder, '../data'));
+    // What is recorded here is little; the disk may be almost full.
+    args.push('--archive-floor', '16MiB');
     this.process = spawn(binary(profile), args, {
       stdio: ['ignore', 'pipe', process.env.TAIMAT_LOG ? 'inherit' : 'ignore'],
     });

@@ -4,6 +4,13 @@ import { addressOf, placeOf, type Place } from './address';
 test.each<[string, Place]>([
   ['#/', { page: 'wall' }],
   ['#/camera/thu/cho-1', { page: 'camera', camera: 'thu/cho-1' }],
+  ['#/camera/thu/cho-1?at=1795709370480', { page: 'camera', camera: 'thu/cho-1', at: 1_795_709_370_480 }],
+  ['#/past/thu', { page: 'past', commune: 'thu', cameras: [] }],
+  [
+    '#/past/thu?cameras=cho,cau&at=1795709370480',
+    { page: 'past', commune: 'thu', cameras: ['cho', 'cau'], at: 1_795_709_370_480 },
+  ],
+  ['#/storage/thu', { page: 'storage', commune: 'thu' }],
   ['#/plugins/thu', { page: 'plugins', commune: 'thu' }],
   ['#/targets/thu', { page: 'targets', commune: 'thu' }],
   ['#/events/thu', { page: 'events', commune: 'thu', search: '' }],
@@ -22,6 +29,9 @@ test.each([
   '#',
   '#/elsewhere/thu',
   '#/camera/thu',
+  '#/camera/thu/cho?at=soon',
+  '#/past/thu/cho',
+  '#/storage/thu/x',
   '#/plugins/thu/x',
   '#/targets/thu?x',
   '#/event/thu',

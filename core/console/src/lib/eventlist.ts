@@ -2,6 +2,7 @@
 // browser, network and clock.
 
 import type { components } from './api';
+import { shownThere } from './zone';
 
 type Schemas = components['schemas'];
 export type RouterEvent = Schemas['Event'];
@@ -194,37 +195,15 @@ export type Span = (typeof SPANS)[number];
 
 const HOUR_MS = 3_600_000;
 
-/** What the clocks of a zone show at a time, as if it were UTC. */
-function shown(ms: number, zone: string): number {
-  const options: Intl.DateTimeFormatOptions = {
-    year: 'numeric',
-    month: 'numeric',
-    day: 'numeric',
-    hour: 'numeric',
-    minute: 'numeric',
-    second: 'numeric',
-    hourCycle: 'h23',
-  };
-  let format: Intl.DateTimeFormat;
-  try {
-    format = new Intl.DateTimeFormat('en', { ...options, timeZone: zone });
-  } catch {
-    format = new Intl.DateTimeFormat('en', options);
-  }
-  const parts = Object.fromEntries(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
-  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
-  return Date.UTC(year, month - 1, day, hour, minute, second);
-}
-
 /** When a silence that begins at `now` (ms since 1970) ends, in ms since 1970. */
 export function silenceEnds(span: Span, now: number, zone: string): number {
   if (span === 'hour') return now + HOUR_MS;
   if (span === 'shift') return now + 8 * HOUR_MS;
   if (span === 'week') return now + 7 * 24 * HOUR_MS;
   // Tomorrow at six, by the clocks there.
-  const there = shown(now, zone);
+  const there = shownThere(now, zone);
   const wanted = Math.floor(there / (24 * HOUR_MS)) * 24 * HOUR_MS + 30 * HOUR_MS;
   const guess = now + (wanted - there);
   // Clocks may be changed in between.
-  return guess + (wanted - shown(guess, zone)) - (guess % 1000);
+  return guess + (wanted - shownThere(guess, zone)) - (guess % 1000);
 }

@@ -78,5 +78,7 @@ export function milliseconds(ms: number | null): string {
 }
 
 export function bytes(count: number): string {
+  if (count >= 1024 ** 4) return `${(count / 1024 ** 4).toFixed(2)} TiB`;
+  if (count >= 1024 ** 3) return `${(count / 1024 ** 3).toFixed(1)} GiB`;
   return count >= 1 << 20 ? `${(count / (1 << 20)).toFixed(1)} MiB` : `${Math.round(count / 1024)} KiB`;
 }

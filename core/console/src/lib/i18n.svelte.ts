@@ -58,6 +58,12 @@ class I18n {
   /** Why a camera has no sound. */
   noSound = (reason: string): string => this.known('no_sound', reason) ?? reason;
 
+  /** Why nothing was recorded. */
+  gap = (reason: string): string => this.known('gap', reason) ?? this.t('gap_unknown');
+
+  /** What is recorded of a camera. */
+  mode = (mode: string): string => this.known('mode', mode) ?? mode;
+
   /** The way that a camera's media takes. */
   transport = (way: string): string => this.known('transport', way) ?? way;
 

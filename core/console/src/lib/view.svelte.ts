@@ -60,7 +60,11 @@ class View {
 
   /** Other filters: the same page at another address, which is no step to go back. */
   filter = (commune: string, search: string): void => {
-    const place: Place = { page: 'events', commune, search };
+    this.replace({ page: 'events', commune, search });
+  };
+
+  /** The same page at another moment, which is no step to go back. */
+  replace = (place: Place): void => {
     history.replaceState(history.state, '', addressOf(place));
     this.#arrive(place);
   };
