@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use nix::fcntl::{Flock, FlockArg};
 use taimat_audit::{AuditLog, Deed, Receipt};
+use taimat_base::CommuneId;
 use taimat_base::metrics::Registry;
-use taimat_base::{CommuneId, clock};
-use taimat_contract::UnixMicros;
 use tokio::sync::watch;
 
 use crate::config::CommuneArchive;
@@ -20,6 +19,7 @@ use crate::layout;
 use crate::load::Load;
 use crate::marks::Happened;
 use crate::metrics::ArchiveMetrics;
+use crate::moment::now;
 use crate::recorder::AllWanted;
 use crate::recover::{self, Found};
 use crate::trouble::{Trouble, TroubleKind};
@@ -288,8 +288,4 @@ pub(crate) fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
         nix::errno::Errno::EWOULDBLOCK => ArchiveError::InUse(root.to_owned()),
         other => ArchiveError::disk("locking", &path)(other.into()),
     })
-}
-
-pub(crate) fn now() -> UnixMicros {
-    UnixMicros::from(clock::wall())
 }

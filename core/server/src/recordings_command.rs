@@ -20,6 +20,7 @@ pub enum ArchiveCommand {
     /// Hold the files against the index and name what is missing, short, altered or unknown. A router may run.
     /// Ends with 1 if anything is
     Check {
+        /// Where.
         #[command(flatten)]
         place: PlaceArgs,
         /// Read all bytes, too, and hold them against their hashes
@@ -32,6 +33,7 @@ pub enum ArchiveCommand {
     List(ClipArgs),
     /// Write what there is of a camera between two moments into one MP4, unsigned. No router may run
     Export {
+        /// What.
         #[command(flatten)]
         clip: ClipArgs,
         /// File to write

@@ -266,7 +266,13 @@ impl Router {
         let own = own.chain(whep.addresses().iter().copied()).collect();
         let outbound = channels(&options, own, &registry, &stop)?;
         let (vision, sandbox) = plugins(&options, &hub, sink, &registry, &stop)?;
-        let (archive, scratch) = recordings::open(&options, &registry).await?;
+        let (archive, scratch) = recordings::open(
+            options.archive.as_deref(),
+            options.data.as_deref(),
+            options.archive_floor,
+            &registry,
+        )
+        .await?;
         let house = Arc::new(HouseConditions::new(
             Arc::clone(&hub),
             Arc::clone(&sandbox),
