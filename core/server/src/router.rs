@@ -14,6 +14,7 @@ use taimat_archive::{Archive, ArchiveSurroundings};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
+use taimat_contract::backend::Backends;
 use taimat_contract::{Detected, DetectionSink, FrameSource};
 use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
@@ -460,6 +461,9 @@ impl Router {
         self.archive.configure(recorded.collect());
         let channels = communes.iter().map(|c| c.channels.clone());
         self.outbound.configure(channels.collect()).await;
+        let places = communes.iter().map(|c| c.places.clone()).collect();
+        let backends: Arc<dyn Backends> = Arc::clone(&self.sandbox) as _;
+        self.outbound.configure_places(places, &backends);
         let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
         self.sandbox.reconcile(plugins.collect());
         self.metrics.problems.set(0);
