@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use nix::fcntl::{Flock, FlockArg};
 use taimat_audit::{AuditLog, Deed, Receipt};
+use taimat_base::CommuneId;
 use taimat_base::metrics::Registry;
-use taimat_base::{CommuneId, clock};
-use taimat_contract::UnixMicros;
 use tokio::sync::watch;
 
 use crate::config::CommuneArchive;
@@ -20,6 +19,7 @@ use crate::layout;
 use crate::load::Load;
 use crate::marks::Happened;
 use crate::metrics::ArchiveMetrics;
+use crate::moment::now;
 use crate::recorder::AllWanted;
 use crate::recover::{self, Found};
 use crate::trouble::{Trouble, TroubleKind};
@@ -276,7 +276,7 @@ impl Archive {
 }
 
 /// Nobody else records there.
-fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
+pub(crate) fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
     let path = root.join(layout::LOCK);
     let file = File::options()
         .create(true)
@@ -288,8 +288,4 @@ fn lock(root: &Path) -> Result<Flock<File>, ArchiveError> {
         nix::errno::Errno::EWOULDBLOCK => ArchiveError::InUse(root.to_owned()),
         other => ArchiveError::disk("locking", &path)(other.into()),
     })
-}
-
-pub(crate) fn now() -> UnixMicros {
-    UnixMicros::from(clock::wall())
 }

@@ -9,12 +9,14 @@ use taimat_contract::UnixMicros;
 use taimat_contract::storage::StorageTarget;
 use tokio::sync::watch;
 
-use crate::archive::{Archive, Configured, now};
+use crate::archive::{Archive, Configured};
 use crate::config::CommuneArchive;
+use crate::disk_space::Space;
 use crate::error::ArchiveError;
-use crate::keeper::{self, Removal, Shortage, Space};
+use crate::keeper::{self, Removal, Shortage};
 use crate::marks;
 use crate::modes::Refusals;
+use crate::moment::now;
 use crate::reason::GapReason;
 use crate::standing::StoreStanding;
 use crate::trouble::{Trouble, TroubleKind};

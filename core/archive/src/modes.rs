@@ -10,8 +10,9 @@ use taimat_contract::policy::RecordingMode;
 use taimat_contract::{Policies, UnixMicros};
 use taimat_hub::ChannelKey;
 
-use crate::archive::{Archive, Configured, now};
+use crate::archive::{Archive, Configured};
 use crate::config::{CommuneArchive, Mode};
+use crate::moment::now;
 use crate::reason::GapReason;
 use crate::recorder::{AllWanted, Wanted};
 

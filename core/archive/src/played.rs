@@ -4,8 +4,9 @@ use taimat_contract::UnixMicros;
 use taimat_hub::ChannelKey;
 use taimat_media::AccessUnit;
 
-use crate::archive::{Archive, Configured, now};
+use crate::archive::{Archive, Configured};
 use crate::error::ArchiveError;
+use crate::moment::now;
 use crate::playback::{self, MovieFile, SegmentFile, Shelves};
 use crate::timeline::{self, Timeline};
 

@@ -60,8 +60,8 @@ fn is_damage(error: &ArchiveError) -> bool {
 }
 
 /// Puts the index's files aside, and returns where the first of them is.
-fn put_aside(file: &Path) -> Result<PathBuf, ArchiveError> {
-    let at = crate::archive::now().0 / 1_000_000;
+pub(crate) fn put_aside(file: &Path) -> Result<PathBuf, ArchiveError> {
+    let at = crate::moment::now().0 / 1_000_000;
     let with = |file: &Path, more: &str| -> PathBuf {
         let mut name = file.as_os_str().to_owned();
         name.push(more);

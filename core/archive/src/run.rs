@@ -8,12 +8,13 @@ use taimat_base::tasks::{Stop, Tasks};
 use taimat_hub::{ChannelKey, Hub};
 use tokio::sync::watch;
 
-use crate::archive::{Archive, now};
+use crate::archive::Archive;
 use crate::copies::Copier;
 use crate::error::ArchiveError;
 use crate::index::rows;
 use crate::keeping::Keeper;
 use crate::modes::{self, Refusals};
+use crate::moment::now;
 use crate::recorder::Recorder;
 use crate::watching::ArchiveSurroundings;
 

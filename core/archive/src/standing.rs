@@ -7,11 +7,12 @@ use taimat_contract::UnixMicros;
 use taimat_hub::ChannelKey;
 use utoipa::ToSchema;
 
-use crate::archive::{Archive, now};
+use crate::archive::Archive;
 use crate::config::{CommuneArchive, StoreKind};
+use crate::disk_space::Space;
 use crate::error::ArchiveError;
 use crate::facts::LOCAL;
-use crate::keeper::Space;
+use crate::moment::now;
 use crate::recorder::AllWanted;
 
 /// A day, in microseconds.

@@ -13,6 +13,7 @@ mod exports;
 mod house;
 pub mod probe;
 mod recordings;
+pub mod recordings_command;
 mod reload;
 pub mod report;
 pub mod router;

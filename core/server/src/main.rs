@@ -20,7 +20,7 @@ use taimat_server::evidence;
 use taimat_server::router::{ARCHIVE_FLOOR, rtc_addresses};
 #[cfg(feature = "tools")]
 use taimat_server::simulate::{self, SimulateArgs};
-use taimat_server::{Options, Router, config, probe, report};
+use taimat_server::{Options, Router, config, probe, recordings_command, report};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -59,6 +59,9 @@ enum Command {
     #[cfg(feature = "evidence")]
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
+    /// Look into what was recorded: check, rebuild, list, export
+    #[command(subcommand)]
+    Archive(recordings_command::ArchiveCommand),
     /// Run a fleet of synthetic cameras
     #[cfg(feature = "tools")]
     Simulate(Box<SimulateArgs>),
@@ -213,6 +216,12 @@ fn main() -> ExitCode {
         Command::Serve(args) => runtime.block_on(serve(*args)),
         Command::Check { folders } => runtime.block_on(check(&folders)),
         Command::Probe(args) => runtime.block_on(probe::run(*args)),
+        Command::Archive(command) => {
+            return match recordings_command::run(&command, &mut std::io::stdout().lock()) {
+                Ok(code) => ExitCode::from(code),
+                Err(error) => fail(&error),
+            };
+        }
         Command::Report(args) => runtime.block_on(report::run(&args)),
         #[cfg(feature = "evidence")]
         Command::Evidence(command) => return on_evidence(&command),

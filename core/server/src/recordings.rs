@@ -1,6 +1,7 @@
 //! What recordings have to know of the house: which cameras detectors look at, and what happened there.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -17,8 +18,6 @@ use taimat_sandbox::{RunState, Sandbox};
 use tempfile::TempDir;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::router::Options;
-
 /// Where it is recorded to within the data folder.
 const FOLDER: &str = "archive";
 /// How often it is looked which cameras are watched.
@@ -31,18 +30,20 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Opens the recordings: in their own folder, in the data folder, or, if nothing is kept between runs, in one
 /// that goes with the router.
 pub(crate) async fn open(
-    options: &Options,
+    own: Option<&Path>,
+    data: Option<&Path>,
+    floor: u64,
     registry: &Registry,
 ) -> anyhow::Result<(Arc<Archive>, Option<TempDir>)> {
-    let (folder, scratch) = match (&options.archive, &options.data) {
-        (Some(folder), _) => (folder.clone(), None),
+    let (folder, scratch) = match (own, data) {
+        (Some(folder), _) => (folder.to_owned(), None),
         (None, Some(data)) => (data.join(FOLDER), None),
         (None, None) => {
             let scratch = tempfile::tempdir().context("a folder for recordings")?;
             (scratch.path().to_owned(), Some(scratch))
         }
     };
-    let (floor, registry) = (options.archive_floor, registry.clone());
+    let registry = registry.clone();
     let opened = tokio::task::spawn_blocking(move || {
         Archive::open(&folder, floor, &registry)
             .with_context(|| format!("opening the recordings in {}", folder.display()))

@@ -14,6 +14,7 @@ use taimat_archive::{Archive, ArchiveSurroundings};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
+use taimat_contract::backend::Backends;
 use taimat_contract::{Detected, DetectionSink, FrameSource};
 use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
@@ -266,7 +267,13 @@ impl Router {
         let own = own.chain(whep.addresses().iter().copied()).collect();
         let outbound = channels(&options, own, &registry, &stop)?;
         let (vision, sandbox) = plugins(&options, &hub, sink, &registry, &stop)?;
-        let (archive, scratch) = recordings::open(&options, &registry).await?;
+        let (archive, scratch) = recordings::open(
+            options.archive.as_deref(),
+            options.data.as_deref(),
+            options.archive_floor,
+            &registry,
+        )
+        .await?;
         let house = Arc::new(HouseConditions::new(
             Arc::clone(&hub),
             Arc::clone(&sandbox),
@@ -454,6 +461,9 @@ impl Router {
         self.archive.configure(recorded.collect());
         let channels = communes.iter().map(|c| c.channels.clone());
         self.outbound.configure(channels.collect()).await;
+        let places = communes.iter().map(|c| c.places.clone()).collect();
+        let backends: Arc<dyn Backends> = Arc::clone(&self.sandbox) as _;
+        self.outbound.configure_places(places, &backends);
         let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
         self.sandbox.reconcile(plugins.collect());
         self.metrics.problems.set(0);

@@ -137,7 +137,30 @@ fn check() -> anyhow::Result<()> {
         std::thread::park_timeout(Duration::from_millis(500));
     }
     say("somebody was told of an event");
+    let deadline = now() + Duration::from_secs(20);
+    while !recorded() {
+        anyhow::ensure!(now() < deadline, "not every camera is recorded");
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    say("every camera is recorded");
     Ok(())
+}
+
+/// Whether there is something of the last ten seconds of every camera.
+fn recorded() -> bool {
+    let standing = ask("/api/v1/communes/hoa-lac/storage").unwrap_or_default();
+    #[expect(clippy::disallowed_methods, reason = "a chore at the edge")]
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH);
+    let lately = since.unwrap_or_default().saturating_sub(Duration::from_secs(10));
+    let cameras = standing["cameras"].as_array();
+    cameras.is_some_and(|cameras| {
+        let is_there = |c: &serde_json::Value| {
+            let newest = c["newest"].as_u64().map(Duration::from_micros);
+            newest.is_some_and(|newest| newest > lately)
+        };
+        !cameras.is_empty() && cameras.iter().all(is_there)
+    })
 }
 
 /// The number of the newest message that arrived.

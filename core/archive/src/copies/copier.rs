@@ -16,9 +16,10 @@ use tokio::task::JoinSet;
 
 use super::folder::{self, Folder};
 use super::work::{self, Work};
-use crate::archive::{Archive, now};
+use crate::archive::Archive;
 use crate::config::{CommuneArchive, StoreKind, StoreSpec};
 use crate::error::ArchiveError;
+use crate::moment::now;
 
 /// How often it is looked what is to be done.
 const EVERY: Duration = Duration::from_secs(1);

@@ -12,7 +12,7 @@ use taimat_contract::place::{
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 
-use crate::keeper::Space;
+use crate::disk_space::Space;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;

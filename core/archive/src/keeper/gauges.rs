@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
 
-use super::space::Space;
 use crate::config::CommuneArchive;
+use crate::disk_space::Space;
 use crate::error::ArchiveError;
 use crate::metrics::ArchiveMetrics;
 use crate::standing::{flow, short_at};

@@ -9,5 +9,4 @@ mod space;
 pub(crate) use gauges::gauges;
 pub(crate) use remove::{Removal, remove};
 pub(crate) use review::review;
-pub use space::Space;
 pub(crate) use space::{Shortage, aged, make_room, shortages};

@@ -1,41 +1,17 @@
 //! Makes room before there is none: the least worth first, of that the oldest; never what somebody holds.
 
-use std::path::Path;
-
 use rusqlite::{Connection, params};
 use taimat_base::{CameraKey, CommuneId};
 use taimat_contract::UnixMicros;
 
 use crate::config::CommuneArchive;
+use crate::disk_space::Space;
 use crate::error::ArchiveError;
 
 /// Segments that are taken off the disk at once.
 const AT_ONCE: usize = 64;
 /// Seconds of what is recorded for which there is always to be room.
 const HEADROOM: u64 = 60;
-
-/// How it stands with the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Space {
-    /// Bytes of the file system.
-    pub total: u64,
-    /// Bytes that are free for us.
-    pub free: u64,
-}
-
-impl Space {
-    /// Of the file system that a folder is on.
-    pub(crate) fn of(folder: &Path) -> Result<Self, ArchiveError> {
-        let found = nix::sys::statvfs::statvfs(folder);
-        let found =
-            found.map_err(|e| ArchiveError::disk("asking for the room of", folder)(e.into()))?;
-        let unit = found.fragment_size();
-        Ok(Self {
-            total: found.blocks() * unit,
-            free: found.blocks_available() * unit,
-        })
-    }
-}
 
 /// Where room is short, and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -117,6 +117,8 @@ impl Locking {
         for (name, value) in [
             ("x-amz-object-lock-mode", self.lock.mode.as_str()),
             ("x-amz-object-lock-retain-until-date", &until),
+            // Without this word for the checksum that is there, what is locked is not taken.
+            ("x-amz-sdk-checksum-algorithm", "SHA256"),
         ] {
             let value = value.parse().map_err(|_no| unfit(name.into()))?;
             headers.insert(name, value);

@@ -1,11 +1,9 @@
-//! `[archive]`, `[camera.….archive]` and `[store.…]`: what is recorded, how long it is kept, and where
-//! copies can be.
+//! `[archive]` and `[camera.….archive]`: what is recorded, and how long it is kept.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_archive::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
+use taimat_archive::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled};
 use taimat_base::units::ByteSize;
 use taimat_base::{CameraKey, CommuneId, PluginId, Profile};
 use taimat_contract::hours::Hours;
@@ -19,10 +17,6 @@ use super::reader::{Reader, Section};
 const DAY: f64 = 86_400.0;
 /// Hours with a mode of their own, of one camera, at most.
 const MAX_SCHEDULED: usize = 32;
-/// Places for copies at most.
-const MAX_STORES: usize = 16;
-/// A name that is taken: the disk that is recorded to.
-const TAKEN: &str = taimat_archive::LOCAL;
 
 const MODES: [(&str, Mode); 3] = [
     ("off", Mode::Off),
@@ -118,7 +112,7 @@ pub(super) fn read<'a>(
         quota,
         storage,
         policy,
-        stores: stores(reader, root),
+        stores: Vec::new(),
         facts: Arc::new(CommuneFacts::default()),
     }
 }
@@ -156,7 +150,8 @@ fn recording<'a>(reader: &mut Reader<'a>, at: &Section<'a>, mut said: Said) -> S
     said
 }
 
-fn quota<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Option<u64> {
+/// Bytes that something may have.
+pub(super) fn quota<'a>(reader: &mut Reader<'a>, at: &Section<'a>) -> Option<u64> {
     let quota: ByteSize = reader.parsed(at, "quota", "quota = \"500GiB\"")?;
     Some(quota.0)
 }
@@ -220,74 +215,11 @@ fn plugin<'a>(reader: &mut Reader<'a>, at: &Section<'a>, plugins: &[PluginId]) -
     found.cloned()
 }
 
-fn stores<'a>(reader: &mut Reader<'a>, root: &Section<'a>) -> Vec<StoreSpec> {
-    let Some(section) = reader.section(root, "store", "[store]".into()) else {
-        return Vec::new();
-    };
-    let mut all = Vec::new();
-    for (name, item) in section.table.iter() {
-        let span = item.span();
-        if all.len() >= MAX_STORES {
-            reader.problem(span, format!("more than {MAX_STORES} stores"), "use fewer");
-            break;
-        }
-        let is_name = name.parse::<PluginId>().is_ok() && name != TAKEN;
-        if !is_name {
-            let shown = taimat_base::text::line(name, 64);
-            let message = format!("a store can not be called {shown:?}");
-            let hint = "names have a-z, 0-9 and -, and \"local\" is the disk that is recorded to";
-            reader.problem(span, message, hint);
-            continue;
-        }
-        let Some(at) = reader.section(&section, name, format!("[store.{name}]")) else {
-            continue;
-        };
-        reader.only(
-            &at,
-            &[
-                "folder",
-                "channel",
-                "backend",
-                "bucket",
-                "prefix",
-                "lock-days",
-                "quota",
-            ],
-        );
-        let quota = quota(reader, &at);
-        let kind = match reader.text(&at, "folder") {
-            Some(folder) => folder_store(reader, &at, folder),
-            None if at.table.get("channel").is_some() => Some(StoreKind::Reached),
-            None => {
-                let message = format!("{} does not say where it is", at.name);
-                let hint = "folder = \"/mnt/disk\", or channel = \"…\" of this file";
-                reader.problem(at.span.clone(), message, hint);
-                None
-            }
-        };
-        all.extend(kind.map(|kind| StoreSpec {
-            name: name.to_owned(),
-            kind,
-            quota,
-        }));
-    }
-    all
-}
-
-fn folder_store<'a>(reader: &mut Reader<'a>, at: &Section<'a>, folder: &str) -> Option<StoreKind> {
-    let path = PathBuf::from(folder);
-    if path.is_absolute() {
-        return Some(StoreKind::Folder(path));
-    }
-    let span = at.table.get("folder").and_then(Item::span);
-    let message = format!("`folder` of {} has to begin with /", at.name);
-    reader.problem(span, message, "folder = \"/mnt/disk\"");
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use taimat_archive::StoreKind;
 
     use super::super::commune::parse;
     use super::*;

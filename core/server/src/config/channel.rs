@@ -4,7 +4,7 @@
 mod http;
 mod mail;
 mod mqtt;
-mod reading;
+pub(super) mod reading;
 #[cfg(test)]
 mod tests;
 

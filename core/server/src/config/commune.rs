@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use taimat_archive::CommuneArchive;
-use taimat_base::{CameraId, CommuneId, Place, PluginId, Problem};
+use taimat_base::{CameraId, ChannelId, CommuneId, Place, PluginId, Problem};
 use taimat_contract::CommuneFacts;
 use taimat_contract::commune::{CameraFacts, Date, TargetFacts};
 use taimat_contract::package::PublicKey;
 use taimat_events::CommuneAlerts;
-use taimat_outbound::CommuneChannels;
+use taimat_outbound::{CommuneChannels, CommunePlaces};
 use taimat_sandbox::PluginSpec;
 use toml_edit::{Document, Item};
 
@@ -19,6 +19,7 @@ use super::camera::{self, Camera};
 use super::channel;
 use super::events::{self, EventSettings};
 use super::reader::{Reader, Section};
+use super::store;
 
 /// A commune as its folder says it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,8 @@ pub struct Commune {
     pub channels: CommuneChannels,
     /// What is recorded, and how long it is kept.
     pub archive: CommuneArchive,
+    /// How places for copies are reached.
+    pub places: CommunePlaces,
 }
 
 /// Reads a commune's file. Returns everything that is wrong with it, not the first only.
@@ -101,8 +104,11 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     let names: Vec<PluginId> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
     let policy = events.events.alerts.policy.clone();
     let recorded = archive::read(&mut reader, &root, &id, &cameras, &names, policy);
+    let ids: Vec<ChannelId> = channels.channels.iter().map(|c| c.id.clone()).collect();
+    let stores = store::read(&mut reader, &root, &id, &names, &ids);
     let archive = CommuneArchive {
         facts: Arc::clone(&facts),
+        stores: stores.specs,
         ..recorded
     };
     if reader.problems.is_empty() {
@@ -115,6 +121,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
             events,
             channels,
             archive,
+            places: stores.places,
         })
     } else {
         reader.problems.sort();

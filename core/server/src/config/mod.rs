@@ -8,6 +8,7 @@ pub mod commune;
 mod events;
 mod plugin;
 mod reader;
+mod store;
 mod zones;
 
 use std::collections::BTreeMap;

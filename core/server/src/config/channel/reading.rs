@@ -16,10 +16,10 @@ pub(super) const SECRET_HINT: &str = "{ env = \"NAME\" } or { file = \"…\" }; 
 pub(super) const URL_HINT: &str = "for example \"https://api.example.org/hook\"";
 
 /// A channel's section, and what of it is not there.
-pub(super) struct Reading<'r, 'a> {
-    pub(super) reader: &'r mut Reader<'a>,
-    pub(super) at: Section<'a>,
-    pub(super) missing: Vec<String>,
+pub(in crate::config) struct Reading<'r, 'a> {
+    pub(in crate::config) reader: &'r mut Reader<'a>,
+    pub(in crate::config) at: Section<'a>,
+    pub(in crate::config) missing: Vec<String>,
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -61,7 +61,11 @@ impl<'a> Reading<'_, 'a> {
     }
 
     /// A secret that has to be there.
-    pub(super) fn required_secret(&mut self, at: &Section<'a>, key: &str) -> Option<Secret> {
+    pub(in crate::config) fn required_secret(
+        &mut self,
+        at: &Section<'a>,
+        key: &str,
+    ) -> Option<Secret> {
         if at.table.get(key).is_none() {
             let message = format!("{} has no `{key}`", at.name);
             let hint = format!("{key} = {SECRET_HINT}");
