@@ -329,11 +329,13 @@ impl<'a> Check<'a> {
             }
             match schema.get("additionalProperties") {
                 Some(Value::Bool(false)) => {
-                    let names: Vec<&str> = known
+                    let mut names: Vec<&str> = known
                         .into_iter()
                         .flat_map(Map::keys)
                         .map(String::as_str)
                         .collect();
+                    // In one order, whichever a map has.
+                    names.sort_unstable();
                     self.path.push(name.clone());
                     let hint = format!("known here: {}", names.join(", "));
                     self.wrong("is not one of the plugin's".into(), hint);
