@@ -152,7 +152,9 @@ fn recorded() -> bool {
     #[expect(clippy::disallowed_methods, reason = "a chore at the edge")]
     let now = std::time::SystemTime::now();
     let since = now.duration_since(std::time::UNIX_EPOCH);
-    let lately = since.unwrap_or_default().saturating_sub(Duration::from_secs(10));
+    let lately = since
+        .unwrap_or_default()
+        .saturating_sub(Duration::from_secs(10));
     let cameras = standing["cameras"].as_array();
     cameras.is_some_and(|cameras| {
         let is_there = |c: &serde_json::Value| {
