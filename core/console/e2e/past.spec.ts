@@ -112,8 +112,12 @@ async function open(page: Page, camera: string, moment: number): Promise<void> {
 /** The picture on screen is that of the moment. */
 async function settled(page: Page, camera: string): Promise<void> {
   const off = async (): Promise<number> => {
-    const place = await picture(page, camera).locator('video').getAttribute('data-place');
-    return Math.abs((await at(page)) - Number(place));
+    const place = await picture(page, camera)
+      .locator('video')
+      .evaluate((video: HTMLVideoElement) =>
+        video.seeking ? 0 : Number(video.dataset.base) + video.currentTime * 1000,
+      );
+    return Math.abs((await at(page)) - place);
   };
   await expect.poll(off, { intervals: [50] }).toBeLessThan(EXACT);
 }
@@ -207,14 +211,15 @@ test('from the click to the picture', async ({ page }) => {
     const seeks: number[] = [];
     let pressed: number | null = null;
     addEventListener('pointerup', () => (pressed = performance.now()), true);
-    const video = document.querySelector<HTMLElement>('[data-testid=past-picture] video');
+    const video = document.querySelector<HTMLVideoElement>('[data-testid=past-picture] video');
     const time = document.querySelector<HTMLElement>('[data-testid=past-time]');
     if (!video || !time) throw new Error('no picture');
     new MutationObserver(() => {
-      if (pressed === null || Math.abs(Number(video.dataset.place) - Number(time.dataset.at)) > most) return;
+      const place = Number(video.dataset.base) + video.currentTime * 1000;
+      if (pressed === null || Math.abs(place - Number(time.dataset.at)) > most) return;
       seeks.push(performance.now() - pressed);
       pressed = null;
-    }).observe(video, { attributeFilter: ['data-place'] });
+    }).observe(video, { attributeFilter: ['data-shown'] });
     Object.assign(window, { seeks });
   }, CLOSE);
   const seeks = (): Promise<number[]> =>

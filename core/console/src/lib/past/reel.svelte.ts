@@ -76,12 +76,12 @@ export class Reel {
     this.#video = video;
     const feed = new Feed(video);
     this.#feed = feed;
+    // For tests, as is the moment of what is shown.
+    video.dataset.base = String(fromPlayer(0));
     let frame = 0;
     const showed = (_now: number, { mediaTime }: VideoFrameCallbackMetadata): void => {
       this.shown = fromPlayer(mediaTime);
-      // For tests: the picture's own moment, and the one for which it is shown.
       video.dataset.shown = this.shown.toFixed(1);
-      video.dataset.place = fromPlayer(video.currentTime).toFixed(1);
       this.state = 'shown';
       frame = video.requestVideoFrameCallback(showed);
     };
