@@ -287,7 +287,7 @@ async fn files_that_are_no_plugins_are_refused_with_what_would_be_right() {
         (
             "another kind",
             pack(&manifest.replace("detector", "storage")),
-            "runs detectors",
+            "exports no taimat:plugin/storage",
         ),
         (
             "a future version",
