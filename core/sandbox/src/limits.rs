@@ -84,12 +84,15 @@ impl Limits {
                 volume_bytes: 2 << 20,
                 ..usual
             },
+            // Nothing that is live waits for these two.
             Kind::Storage => Self {
                 cpu: Duration::from_millis(50),
+                wall: Duration::from_secs(5),
                 ..usual
             },
             Kind::Backend => Self {
-                cpu: Duration::from_millis(50),
+                cpu: Duration::from_millis(100),
+                wall: Duration::from_secs(5),
                 volume_bytes: 4 << 20,
                 ..usual
             },
