@@ -217,7 +217,7 @@ impl Keeper {
 
     /// Makes room where it is short. Where nothing may go nothing new is recorded, and that is said.
     async fn make_room(
-        &mut self,
+        &self,
         configured: &Arc<Configured>,
         now: UnixMicros,
     ) -> Result<Vec<Trouble>, ArchiveError> {

@@ -16,10 +16,19 @@ const SOON: i64 = 3 * 86_400_000_000;
 /// A copy that failed so often in a row is an event.
 const OFTEN: i64 = 5;
 
+/// What there is of a camera.
+#[derive(Debug)]
+struct CameraGauge {
+    commune: String,
+    camera: String,
+    bytes: u64,
+    oldest: Option<i64>,
+}
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Gauges {
-    cameras: Vec<(String, String, u64, Option<i64>)>,
+    cameras: Vec<CameraGauge>,
     held: Vec<(String, u64)>,
     copies: Vec<(String, String, u64)>,
     short_at: Option<UnixMicros>,
@@ -83,14 +92,19 @@ fn trouble(kind: TroubleKind, commune: &CommuneId, about: &str, text: String) ->
     }
 }
 
-fn cameras(index: &Connection) -> Result<Vec<(String, String, u64, Option<i64>)>, ArchiveError> {
+fn cameras(index: &Connection) -> Result<Vec<CameraGauge>, ArchiveError> {
     let mut all = index.prepare_cached(
         "SELECT commune, camera, sum(stored), \
          min((SELECT min(start) FROM segment WHERE segment.stream = number)) \
          FROM stream GROUP BY commune, camera",
     )?;
     let all = all.query_map([], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        Ok(CameraGauge {
+            commune: row.get(0)?,
+            camera: row.get(1)?,
+            bytes: row.get(2)?,
+            oldest: row.get(3)?,
+        })
     })?;
     Ok(all.collect::<Result<_, _>>()?)
 }
@@ -134,10 +148,11 @@ impl Gauges {
         let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         metrics.used.reset();
         metrics.oldest.reset();
-        for (commune, camera, bytes, oldest) in &self.cameras {
-            let labels = [commune.as_str(), camera.as_str()];
-            metrics.used.with_label_values(&labels).set(number(*bytes));
-            if let Some(oldest) = oldest {
+        for one in &self.cameras {
+            let labels = [one.commune.as_str(), one.camera.as_str()];
+            let used = metrics.used.with_label_values(&labels);
+            used.set(number(one.bytes));
+            if let Some(oldest) = one.oldest {
                 let oldest_seconds = oldest / 1_000_000;
                 metrics
                     .oldest

@@ -35,7 +35,7 @@ pub(crate) fn playlist(clip: &Clip, ended: bool, name: impl Fn(u64) -> String) -
         let another = before.is_none_or(|b| b.segment.format != first.segment.format);
         let far = before.is_some_and(|b| {
             let apart = first.row.start - b.row.end;
-            apart > JITTER || apart < -JITTER
+            !(-JITTER..=JITTER).contains(&apart)
         });
         if before.is_some() && (another || far) {
             text.push_str("#EXT-X-DISCONTINUITY\n");
@@ -79,7 +79,7 @@ fn pieces(parts: &[ClipPart]) -> Vec<&[ClipPart]> {
         let span = part.row.start - first.row.start;
         let apart = part.row.start - before.row.end;
         let another = part.segment.id != before.segment.id;
-        let far = apart > JITTER || apart < -JITTER;
+        let far = !(-JITTER..=JITTER).contains(&apart);
         if another || far || span >= LONGEST || key && span >= PIECE {
             all.extend(parts.get(from..place));
             from = place;

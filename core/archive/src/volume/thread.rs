@@ -301,7 +301,7 @@ impl Thread {
         }
     }
 
-    fn failed(&mut self, segment: u64, error: &io::Error) {
+    fn failed(&self, segment: u64, error: &io::Error) {
         self.metrics.errors.inc();
         let full = matches!(
             error.kind(),
