@@ -100,7 +100,7 @@ impl Keeper {
         metrics.behind.set(behind.as_secs_f64());
     }
 
-    async fn look(&mut self, tidy: bool) -> Result<(), ArchiveError> {
+    async fn look(&self, tidy: bool) -> Result<(), ArchiveError> {
         let configured = self.archive.configured();
         let now = now();
         for commune in configured.values() {

@@ -53,8 +53,8 @@ async fn recorded(bench: &Bench, seconds: i64) -> i64 {
     .await
 }
 
-async fn bytes(bench: &Bench, path: &str) -> Result<Vec<u8>, reqwest::Error> {
-    let response = reqwest::get(bench.url(path)).await?.error_for_status()?;
+async fn bytes(bench: &Bench, path: String) -> Result<Vec<u8>, reqwest::Error> {
+    let response = reqwest::get(bench.url(&path)).await?.error_for_status()?;
     Ok(response.bytes().await?.to_vec())
 }
 
@@ -120,7 +120,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
     assert_eq!(asked["gaps"], json!([]));
 
     // As one file, as a playlist, as a picture.
-    let movie = bytes(&bench, &format!("{CAMERA}/movie.mp4?from={from}&to={to}"));
+    let movie = bytes(&bench, format!("{CAMERA}/movie.mp4?from={from}&to={to}"));
     let movie = movie.await.unwrap();
     let file = stick.path().join("movie.mp4");
     std::fs::write(&file, &movie).unwrap();
@@ -133,7 +133,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
     assert_eq!(part.bytes().await.unwrap(), movie[100..200]);
     let playlist = bytes(
         &bench,
-        &format!("{CAMERA}/playlist.m3u8?from={from}&to={to}"),
+        format!("{CAMERA}/playlist.m3u8?from={from}&to={to}"),
     );
     let playlist = String::from_utf8(playlist.await.unwrap()).unwrap();
     assert!(
@@ -141,9 +141,9 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
         "{playlist}"
     );
     assert!(playlist.ends_with("#EXT-X-ENDLIST\n"), "{playlist}");
-    let picture = bytes(&bench, &format!("{CAMERA}/picture.jpg?at={from}&width=160"));
+    let picture = bytes(&bench, format!("{CAMERA}/picture.jpg?at={from}&width=160"));
     assert_eq!(picture.await.unwrap()[..3], [0xFF, 0xD8, 0xFF]);
-    let longer = bytes(&bench, &format!("{CAMERA}/movie.mp4?from=0&to={to}")).await;
+    let longer = bytes(&bench, format!("{CAMERA}/movie.mp4?from=0&to={to}")).await;
     assert_eq!(longer.unwrap_err().status().unwrap(), 422);
 
     // Taken out, it is genuine; without a case number it is not taken out.
@@ -152,7 +152,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
     assert_eq!(status, 201, "{exported}");
     assert_eq!(exported["signed"], true);
     let url = exported["files"][0]["url"].as_str().unwrap().to_owned();
-    let clip = bytes(&bench, &url).await.unwrap();
+    let clip = bytes(&bench, url.clone()).await.unwrap();
     assert_eq!(
         exported["files"][0]["bytes"].as_u64().unwrap(),
         clip.len() as u64
@@ -180,7 +180,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
         .unwrap();
     rotten[at] ^= 1;
     std::fs::write(&segment, &rotten).unwrap();
-    assert!(bytes(&bench, &url).await.is_err());
+    assert!(bytes(&bench, url.clone()).await.is_err());
     eventually("it is an event", LIMIT, async || {
         let path = "/api/v1/communes/thu/events?kind=archive-damaged";
         bench.get(path).await["events"].get(0).cloned()
