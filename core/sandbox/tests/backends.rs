@@ -119,7 +119,7 @@ async fn a_backend_says_which_requests_an_operation_takes() {
     let Progress::Step(step) = backend.begin(&entries).await.unwrap() else {
         panic!("no step");
     };
-    let began = std::time::Instant::now();
+    let began = taimat_base::clock::now();
     let listed = backend
         .next(&entries, &step.memo, &answered(207, body.as_bytes()))
         .await;
