@@ -216,7 +216,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = PartRow::unpack_all(&bytes).map(|rows| rows.len());
+            drop(PartRow::unpack_all(&bytes));
         }
     }
 

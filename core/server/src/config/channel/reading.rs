@@ -16,10 +16,10 @@ pub(super) const SECRET_HINT: &str = "{ env = \"NAME\" } or { file = \"…\" }; 
 pub(super) const URL_HINT: &str = "for example \"https://api.example.org/hook\"";
 
 /// A channel's section, and what of it is not there.
-pub(in crate::config) struct Reading<'r, 'a> {
-    pub(in crate::config) reader: &'r mut Reader<'a>,
-    pub(in crate::config) at: Section<'a>,
-    pub(in crate::config) missing: Vec<String>,
+pub(crate) struct Reading<'r, 'a> {
+    pub(crate) reader: &'r mut Reader<'a>,
+    pub(crate) at: Section<'a>,
+    pub(crate) missing: Vec<String>,
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -61,11 +61,7 @@ impl<'a> Reading<'_, 'a> {
     }
 
     /// A secret that has to be there.
-    pub(in crate::config) fn required_secret(
-        &mut self,
-        at: &Section<'a>,
-        key: &str,
-    ) -> Option<Secret> {
+    pub(crate) fn required_secret(&mut self, at: &Section<'a>, key: &str) -> Option<Secret> {
         if at.table.get(key).is_none() {
             let message = format!("{} has no `{key}`", at.name);
             let hint = format!("{key} = {SECRET_HINT}");
