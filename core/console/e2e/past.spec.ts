@@ -75,7 +75,10 @@ ${sections.join('')}`);
   await expect.poll(events, { timeout: 30_000 }).toBe(1);
   await first?.start();
   const found = async () => (await timeline('cho')).gaps.find(({ reason }) => reason === 'camera-lost');
-  const again = async (): Promise<number> => length((await timeline('cho')).recorded.slice(1));
+  const again = async (): Promise<number> => {
+    const [lost, { recorded }] = [await found(), await timeline('cho')];
+    return lost ? length(recorded.filter(({ start }) => start >= lost.end)) : 0;
+  };
   await expect.poll(again, { timeout: 60_000 }).toBeGreaterThan(3000);
   const lost = await found();
   gap = { start: (lost?.start ?? 0) / 1000, end: (lost?.end ?? 0) / 1000 };
