@@ -10,6 +10,8 @@ import { There } from './there.svelte';
 
 /** What is recorded can be fetched so long after it happened, in ms. */
 const BEHIND = 3500;
+/** A disk that is busy is so far behind at most, in ms. */
+const CAUGHT_UP = 15_000;
 /** A picture that does not come holds the others for so long. */
 const PATIENCE = 2500;
 /** So long it is said what is missing, before it goes on with what was recorded next. */
@@ -193,7 +195,11 @@ export class Past {
       return this.#hold(now);
     }
     this.#missing = null;
-    if (this.#waitsFor(now)) return this.#hold(now);
+    if (this.#waitsFor(now)) {
+      // Who has to wait close to now has caught up with what is being recorded.
+      if (this.#clock.speed > 1 && moment > Past.now() - CAUGHT_UP) this.#set({ moment: this.#at, speed: 1 });
+      return this.#hold(now);
+    }
     if (moment > this.edge) {
       // It is recorded as it happens: no faster than that.
       this.#set({ moment: this.edge, speed: Math.min(1, this.#clock.speed) });
@@ -231,6 +237,6 @@ export class Past {
   #skip(moment: number): void {
     const next = this.there.next(moment);
     if (next !== null && next < this.edge) this.#set({ moment: next });
-    else if (next === null && this.there.knows(moment)) this.#set({ playing: false });
+    else if (next === null && this.there.knows(moment)) this.#set({ playing: false, speed: 1 });
   }
 }
