@@ -34,6 +34,8 @@ const AHEAD = 6000;
 const KEPT = 45_000;
 /** Pieces may be apart by the network's jitter: the router counts that as recorded. */
 const JITTER = 400;
+/** What is not there may be about to be written: it is looked for again after so long. */
+const NOT_YET = 400;
 /** What failed is tried again after so long. */
 const AGAIN = 1500;
 /** What was given and is not there was not taken, and will not be the next moment, in ms. */
@@ -62,7 +64,7 @@ export class Reel {
   #pictures: number[] = [];
   #given: { key: string; at: number; start: number; end: number } | null = null;
   /** What could not be had, and when that was. */
-  #failed: { moment: number; at: number } | null = null;
+  #failed: { moment: number; again: number } | null = null;
   #lateSince = 0;
 
   constructor(
@@ -192,41 +194,47 @@ export class Reel {
       // What is for later waits for what is wanted now. What was wanted a moment ago comes all the same.
       if (until !== null || !this.#fetching.ahead) return;
       this.#fetching.abort.abort();
-    } else if (this.#failed && now - this.#failed.at < AGAIN) {
+    } else if (this.#failed && now < this.#failed.again) {
       if (Math.abs(this.#failed.moment - missing) < AGAIN) return;
     }
     const abort = new AbortController();
     const fetching: Fetching = { piece: null, abort, ahead: until !== null };
     this.#fetching = fetching;
     const done = this.#get(feed, missing + (until === null ? 0 : 2), fetching, this.#library);
-    void done.then((fine) => {
+    void done.then((came) => {
       if (this.#fetching !== fetching) return;
       this.#fetching = null;
-      this.#failed = fine ? null : { moment: missing, at: performance.now() };
+      const wait = came === 'none' ? NOT_YET : AGAIN;
+      this.#failed = came === 'fine' ? null : { moment: missing, again: performance.now() + wait };
     });
   }
 
   /** Fetches what has the picture of a moment. */
-  async #get(feed: Feed, moment: number, fetching: Fetching, library: Library): Promise<boolean> {
+  async #get(
+    feed: Feed,
+    moment: number,
+    fetching: Fetching,
+    library: Library,
+  ): Promise<'fine' | 'none' | 'failed'> {
     const piece = await library.pieceAt(moment);
     const { signal } = fetching.abort;
-    if (signal.aborted || !piece) return false;
+    if (signal.aborted || !piece) return 'none';
     fetching.piece = piece;
     const key = `${piece.file} ${piece.offset} ${piece.bytes}`;
     // It is there already: what is missing is less than a picture.
-    if (this.#given?.key === key && performance.now() - this.#given.at < GIVEN) return false;
+    if (this.#given?.key === key && performance.now() - this.#given.at < GIVEN) return 'failed';
     const [init, bytes] = await Promise.all([library.init(piece, signal), library.bytes(piece, signal)]);
-    if (isAborted(signal)) return false;
+    if (isAborted(signal)) return 'failed';
     if (!init || !bytes) {
       if (this.state === 'loading') this.state = 'failed';
-      return false;
+      return 'failed';
     }
     const tracks = tracksOf(init);
     const type = typeOf(tracks);
     if (!Feed.plays(type)) {
       this.codec = tracks.find(({ video }) => video)?.codec ?? '';
       this.state = 'unplayable';
-      return false;
+      return 'failed';
     }
     if (this.state !== 'shown') this.state = 'loading';
     const around = this.#aim?.moment ?? moment;
@@ -235,7 +243,7 @@ export class Reel {
     this.#given = { key, at: performance.now(), start: piece.start, end: piece.end };
     if (fine && !fetching.ahead) this.#passing = Math.min(Math.max(moment, piece.start + 1), piece.end - 1);
     void feed.keep(around - KEPT, around + KEPT * Math.max(1, (this.#aim?.speed ?? 1) / 4));
-    return fine;
+    return fine ? 'fine' : 'failed';
   }
 
   #remember(news: number[], around: number): void {
