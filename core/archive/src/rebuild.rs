@@ -11,9 +11,7 @@ use crate::index::{rows, schema};
 use crate::layout;
 use crate::reason::GapReason;
 use crate::recover::{self, Found, names};
-
-/// Gaps that are shorter are none, in microseconds: as while recording.
-const JITTER: i64 = 300_000;
+use crate::timeline::JITTER;
 
 /// Opens the index; makes it anew if there is none and there are files, or if it is damaged. One that is
 /// damaged is put aside. Says what was found, if it was made.

@@ -18,6 +18,7 @@ use crate::layout;
 use crate::packed::PartRow;
 use crate::part::{Format, Part};
 use crate::reason::GapReason;
+use crate::timeline::JITTER;
 use crate::volume::{Appended, Beginning};
 
 /// A segment is this long, in microseconds.
@@ -26,8 +27,6 @@ const SEGMENT: i64 = 60_000_000;
 const LONGEST: i64 = 10 * SEGMENT;
 /// Parts of a segment at most.
 const MAX_PARTS: u32 = 3000;
-/// What is missing between two parts is noted if it is more than this: less is the network's jitter.
-const JITTER: i64 = 300_000;
 /// Nothing has come for so long: it is noted that nothing is there.
 const MISSING: Duration = Duration::from_secs(3);
 

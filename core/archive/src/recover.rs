@@ -60,15 +60,7 @@ fn removals(root: &Path, index: &Connection, found: &mut Found) -> Result<(), Ar
     for segment in going {
         let path = root.join(segment.path());
         remove_file(&path)?;
-        rows::gap(
-            index,
-            segment.stream,
-            (segment.start, segment.end),
-            GapReason::Evicted.as_str(),
-        )?;
-        rows::forget_bytes(index, segment.id)?;
-        index.execute("DELETE FROM segment WHERE id = ?1", [segment.id])?;
-        index.execute("DELETE FROM part WHERE segment = ?1", [segment.id])?;
+        rows::gone(index, segment.id, GapReason::Evicted.as_str())?;
         found.removed += 1;
     }
     Ok(())

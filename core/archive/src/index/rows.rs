@@ -253,12 +253,33 @@ impl Change {
 }
 
 /// A segment's file is not here any more: it does not count.
-pub(crate) fn forget_bytes(to: &Connection, id: u64) -> Result<(), ArchiveError> {
+fn forget_bytes(to: &Connection, id: u64) -> Result<(), ArchiveError> {
     to.prepare_cached(
         "UPDATE stream SET stored = max(0, stored - (SELECT bytes FROM segment WHERE id = ?1)) \
          WHERE number = (SELECT stream FROM segment WHERE id = ?1)",
     )?
     .execute([id])?;
+    Ok(())
+}
+
+/// A segment's file is not here any more. Its row goes, and it is noted why nothing is there; if there are
+/// copies elsewhere it stays.
+pub(crate) fn gone(to: &Connection, id: u64, reason: &str) -> Result<(), ArchiveError> {
+    forget_bytes(to, id)?;
+    let elsewhere: bool = to
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM copy WHERE segment = ?1 AND state = 1)")?
+        .query_row([id], |row| row.get(0))?;
+    if elsewhere {
+        to.prepare_cached("UPDATE segment SET state = 3, leaves = 0 WHERE id = ?1")?
+            .execute([id])?;
+        return Ok(());
+    }
+    let (stream, start, end): (i64, i64, i64) = to
+        .prepare_cached("SELECT stream, start, end FROM segment WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    gap(to, stream, (start, end), reason)?;
+    to.prepare_cached("DELETE FROM segment WHERE id = ?1")?
+        .execute([id])?;
     Ok(())
 }
 

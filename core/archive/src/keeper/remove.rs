@@ -154,20 +154,5 @@ fn gone(to: &Connection, id: u64, reason: GapReason, now: UnixMicros) -> Result<
         )?
         .execute(params![id, now.0])?;
     }
-    rows::forget_bytes(to, id)?;
-    let elsewhere: bool = to
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM copy WHERE segment = ?1 AND state = 1)")?
-        .query_row([id], |row| row.get(0))?;
-    if elsewhere {
-        to.prepare_cached("UPDATE segment SET state = 3, leaves = 0 WHERE id = ?1")?
-            .execute([id])?;
-        return Ok(());
-    }
-    let (stream, start, end): (i64, i64, i64) = to
-        .prepare_cached("SELECT stream, start, end FROM segment WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    rows::gap(to, stream, (start, end), reason.as_str())?;
-    to.prepare_cached("DELETE FROM segment WHERE id = ?1")?
-        .execute([id])?;
-    Ok(())
+    rows::gone(to, id, reason.as_str())
 }
