@@ -334,6 +334,12 @@ impl Thread {
                 self.failed(id, &error);
                 self.close(id, false);
             }
+            // The index does not name what may not be there: the next start finds from the files what is.
+            let dirty = &self.dirty;
+            self.changes.retain(|change| match change {
+                Change::Part { id, .. } | Change::Closed { id, .. } => !dirty.contains_key(id),
+                _ => true,
+            });
             tracing::error!(%error, "what was recorded does not get to the disk");
             self.dirty.clear();
             self.folders.clear();
