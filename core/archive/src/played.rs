@@ -89,10 +89,13 @@ impl Archive {
         at: UnixMicros,
         exact: bool,
     ) -> Result<Vec<AccessUnit>, ArchiveError> {
+        // Between two parts there may be less than nothing that the timeline calls a gap: what was shown
+        // before it stood.
+        let from = UnixMicros(at.0.saturating_sub(timeline::JITTER));
         let to = UnixMicros(at.0.saturating_add(1));
         let clip = self
             .index()
-            .read(|index| playback::clip(index, key, at, to, now()))?;
-        playback::units(&self.shelves(&self.configured(), key), &clip, exact)
+            .read(|index| playback::clip(index, key, from, to, now()))?;
+        playback::units(&self.shelves(&self.configured(), key), &clip, at, exact)
     }
 }

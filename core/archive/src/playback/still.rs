@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use taimat_base::clock;
+use taimat_contract::UnixMicros;
 use taimat_media::codec::VIDEO_CLOCK;
 use taimat_media::mp4;
 use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoParams};
@@ -20,14 +21,15 @@ const MOST: usize = 2000;
 /// Bytes of them at most.
 const MOST_BYTES: u64 = 128 << 20;
 
-/// What has to be decoded to see what was shown at the clip's beginning: from the key frame before on, or, if
+/// What has to be decoded to see what was shown at a moment of the clip: from the key frame before on, or, if
 /// it need not be exact, that key frame only. Reads it.
 pub(crate) fn units(
     shelves: &Shelves<'_>,
     clip: &Clip,
+    at: UnixMicros,
     exact: bool,
 ) -> Result<Vec<AccessUnit>, ArchiveError> {
-    let wanted = ticks::video(clip.from);
+    let wanted = ticks::video(at.0);
     let Some(first) = clip.parts.first() else {
         return Err(ArchiveError::Unknown);
     };

@@ -86,8 +86,7 @@ pub fn movie(request: MovieRequest<'_>) -> Result<Movie, Mp4Error> {
     ftyp.put(*b"ftyp", |b| {
         b.raw(b"isom");
         b.u32(0);
-        // `iso6`: shifts may have a sign.
-        b.raw(b"isomiso2iso6mp41mp42");
+        b.raw(b"isomiso2mp41mp42");
     });
     let scale = u64::from(MOVIE_TIMESCALE);
     Ok(Movie {

@@ -29,8 +29,6 @@ pub(super) struct Cut {
     scale: u32,
     from: i64,
     to: i64,
-    /// When its first sample is decoded.
-    origin: Option<i64>,
     /// The first one in the movie that was to be seen at `from` or later.
     first: Option<Shown>,
     /// The last one in the movie that begins before `to`.
@@ -71,7 +69,6 @@ impl Cut {
             scale,
             from: ticks(request.from)?,
             to: ticks(request.to)?,
-            origin: None,
             first: None,
             last: None,
             next: None,
@@ -87,7 +84,6 @@ impl Cut {
         if run.track != self.track {
             return;
         }
-        self.origin.get_or_insert(begin);
         let mut time = i64::try_from(run.decode_time).unwrap_or(i64::MAX / 2);
         let mut at = begin;
         for sample in run.samples {
@@ -125,8 +121,7 @@ impl Cut {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Err(none);
         };
-        // An edit can not begin before the first sample is decoded.
-        let start = first.at.max(self.origin.unwrap_or(first.at));
+        let start = first.at;
         let end = last.at.saturating_add(last.duration);
         // The picture that follows says better when the last one ends.
         let end = self.next.map_or(end, |next| next.at.max(last.at + 1));
@@ -182,7 +177,7 @@ pub(super) fn of_track(
         duration: movie_ticks(ticks, own),
         media_time: None,
     };
-    let (Some(media), Some(media_end)) = (tables.start, tables.end()) else {
+    let (Some(media), Some(media_end)) = (tables.media_start(), tables.end()) else {
         return vec![nothing(end - start)];
     };
     let first = start.max(media);

@@ -44,6 +44,8 @@ pub(super) struct Tables {
     end: i64,
     durations: Runs<u32>,
     shifts: Runs<i32>,
+    /// The smallest of them, or 0.
+    lowest: i32,
     shifted: bool,
     sizes: Vec<u32>,
     /// The numbers of the sync samples, counted from one, if not all are.
@@ -61,6 +63,7 @@ impl Tables {
             end: 0,
             durations: Runs(Vec::new()),
             shifts: Runs(Vec::new()),
+            lowest: 0,
             shifted: false,
             sizes: Vec::with_capacity(samples),
             sync: None,
@@ -76,6 +79,12 @@ impl Tables {
     /// When its newest sample ends, if there is one.
     pub(super) fn end(&self) -> Option<i64> {
         self.start.map(|_| self.end)
+    }
+
+    /// The time that the track's own clock begins with: when its first sample is decoded, less what would
+    /// make a shift negative.
+    pub(super) fn media_start(&self) -> Option<i64> {
+        self.start.map(|start| start + i64::from(self.lowest))
     }
 
     /// By how much the newest sample can end earlier.
@@ -132,6 +141,7 @@ impl Tables {
             }
             self.durations.push(sample.duration);
             self.shifts.push(sample.shift);
+            self.lowest = self.lowest.min(sample.shift);
             self.shifted |= sample.shift != 0;
             self.end += i64::from(sample.duration);
         }
@@ -173,12 +183,13 @@ impl Tables {
             }
         });
         if self.shifted {
-            // Version 1: they may be negative.
-            b.full(*b"ctts", 1, 0, |b| {
+            // All are later by the same, so that none is negative: there are players, ffmpeg for one, that
+            // take the largest negative one off an edit's start and then find no picture there.
+            b.full(*b"ctts", 0, 0, |b| {
                 b.count(self.shifts.0.len());
                 for (count, shift) in &self.shifts.0 {
                     b.u32(*count);
-                    b.i32(*shift);
+                    b.u32(shift.abs_diff(self.lowest));
                 }
             });
         }

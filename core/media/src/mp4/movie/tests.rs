@@ -180,6 +180,33 @@ fn times_that_were_cut_to_microseconds_still_mean_their_picture() {
 }
 
 #[test]
+fn a_picture_shown_before_it_is_decoded_is_there_all_the_same() {
+    // The clock of the pictures was set back by 100 ms, that of their decoding was not.
+    let mut late = second();
+    late.iter_mut().for_each(|sample| sample.shift = -9000);
+    let (in_order, sounds) = (second(), sounds());
+    let parts = [
+        part(vec![
+            run(0, ticks(0, 90_000), &late),
+            run(1, ticks(0, 8000), &sounds),
+        ]),
+        part(vec![run(0, ticks(1000, 90_000), &in_order)]),
+    ];
+    let tracks = [vec![pictures(704)], vec![sound()]];
+    let movie = make(&tracks, &parts, -1000, 2000).unwrap();
+    // No shift is negative, none is version 1, and the edit begins with the first picture.
+    let ctts = stbl(&movie, 0, b"ctts");
+    assert_eq!(ctts[0], 0);
+    assert_eq!(numbers(&ctts), [25, 0, 25, 9000]);
+    assert_eq!(edits(&movie, 0), [(50 * 3600 + 9000, 0)]);
+    // Sound is as much later than the pictures as it was.
+    assert_eq!(edits(&movie, 1), [(9000, -1), (90_000, 0)]);
+    // From the second in order on: the largest shift is not taken off.
+    let movie = make(&tracks, &parts, 1000, 2000).unwrap();
+    assert_eq!(edits(&movie, 0), [(25 * 3600, 25 * 3600 + 9000)]);
+}
+
+#[test]
 fn what_was_not_recorded_is_left_out_of_all_tracks_alike() {
     let (pictures_of, sounds) = (second(), sounds());
     // Sound is 30 ms late all along; behind the gap of 100 s, 50 ms.
