@@ -7,6 +7,8 @@
 
 mod archive;
 mod assemble;
+#[cfg(feature = "backdate")]
+mod backdate;
 mod builtin;
 mod chain;
 mod chain_box;
@@ -46,6 +48,8 @@ mod volume;
 mod watching;
 
 pub use archive::Archive;
+#[cfg(feature = "backdate")]
+pub use backdate::backdate;
 pub use check::{Checked, Rebuilt, Wrong, WrongFile, check, rebuild};
 pub use config::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
 pub use disk_space::Space;

@@ -14,9 +14,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "measures time")]
 
-use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +35,7 @@ use taimat_media::rtp::packetize::{Payloads, video};
 use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoCodec};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, Scene, SceneKind, encode};
 use taimat_testkit::gstreamer::write_commune;
+use taimat_testkit::measured::{child, resident_kib, until_killed};
 use taimat_testkit::{ClientOptions, WhepClient};
 
 const RATE: u32 = 25;
@@ -158,23 +157,6 @@ fn at_camera_pace(mut send: impl FnMut(usize)) -> f64 {
     cpu(UsageWho::RUSAGE_THREAD) - before
 }
 
-fn child(args: &[String]) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let first = loop {
-        let line = lines.next().expect("the child ended").unwrap();
-        if let Some(ready) = line.strip_prefix("ready ") {
-            break ready.to_owned();
-        }
-    };
-    (child, first)
-}
-
 fn ports(list: &str) -> Vec<SocketAddr> {
     list.split(' ')
         .map(|p| SocketAddr::from(([127, 0, 0, 1], p.parse().unwrap())))
@@ -182,7 +164,7 @@ fn ports(list: &str) -> Vec<SocketAddr> {
 }
 
 fn floor(units: &[Payloads], viewers: usize) -> Cost {
-    let (mut sinks, list) = child(&["child-sinks".into(), viewers.to_string()]);
+    let (mut sinks, list) = child(&["child-sinks".into(), viewers.to_string()]).unwrap();
     let registry = prometheus::Registry::new();
     let metrics = taimat_egress::metrics::EgressMetrics::register(&registry).unwrap();
     let sockets = [RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
@@ -348,7 +330,7 @@ fn hand_over(from: &mut RTCPeerConnection, to: &mut RTCPeerConnection, now: Inst
 }
 
 fn library(units: &[Payloads], viewers: usize) -> Cost {
-    let (mut sinks, list) = child(&["child-sinks".into(), viewers.to_string()]);
+    let (mut sinks, list) = child(&["child-sinks".into(), viewers.to_string()]).unwrap();
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let sinks_at = ports(&list);
     let mut peers: Vec<_> = (0..viewers)
@@ -394,14 +376,8 @@ fn library(units: &[Payloads], viewers: usize) -> Cost {
     }
 }
 
-fn resident_kib() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: f64 = text.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4.0
-}
-
 async fn router(viewers: usize) -> (Cost, f64, String) {
-    let (mut camera, url) = child(&["child-camera".into()]);
+    let (mut camera, url) = child(&["child-camera".into()]).unwrap();
     let temporary = tempfile::tempdir().unwrap();
     let folder = temporary.path().join("bench");
     write_commune(&folder, &[("camera", format!("main = \"{url}\""))]).unwrap();
@@ -424,18 +400,18 @@ async fn router(viewers: usize) -> (Cost, f64, String) {
             .sum()
     };
     // One viewer first: what a camera costs is not what a viewer costs.
-    let first = child(&["child-viewers".into(), http.to_string(), "1".into()]);
+    let first = child(&["child-viewers".into(), http.to_string(), "1".into()]).unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let memory_before = resident_kib();
+    let memory_before = resident_kib(std::process::id()).unwrap();
     let count = viewers.to_string();
-    let (mut clients, _) = child(&["child-viewers".into(), http.to_string(), count]);
+    let (mut clients, _) = child(&["child-viewers".into(), http.to_string(), count]).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before = metrics().await;
     let cpu_before = cpu(UsageWho::RUSAGE_SELF);
     tokio::time::sleep(RUN).await;
     let seconds = cpu(UsageWho::RUSAGE_SELF) - cpu_before;
     let after = metrics().await;
-    let memory = (resident_kib() - memory_before) / viewers as f64;
+    let memory = (resident_kib(std::process::id()).unwrap() - memory_before) / viewers as f64;
     let packets = value(&after, "taimat_viewer_packets_total{")
         - value(&before, "taimat_viewer_packets_total{");
     let drops = value(&after, "taimat_viewer_drops_total{cause=\"send")
@@ -504,8 +480,9 @@ async fn camera() {
     })
     .await
     .unwrap();
-    println!("ready {}", fleet.url(&id, taimat_base::Profile::Main));
-    until_killed().await;
+    until_killed(&fleet.url(&id, taimat_base::Profile::Main))
+        .await
+        .unwrap();
 }
 
 async fn viewers(http: SocketAddr, count: usize) {
@@ -516,8 +493,7 @@ async fn viewers(http: SocketAddr, count: usize) {
             .unwrap();
         clients.spawn(async move { while client.packet().await.is_some() {} });
     }
-    println!("ready {count}");
-    until_killed().await;
+    until_killed(&count.to_string()).await.unwrap();
 }
 
 async fn sinks(count: usize) {
@@ -530,13 +506,5 @@ async fn sinks(count: usize) {
             while socket.recv(&mut buffer).await.is_ok() {}
         });
     }
-    println!("ready {}", ports.join(" "));
-    until_killed().await;
-}
-
-/// Children end when their parent does.
-async fn until_killed() {
-    std::io::stdout().flush().unwrap();
-    let wait = || std::io::stdin().lock().read_until(0, &mut Vec::new());
-    drop(tokio::task::spawn_blocking(wait).await);
+    until_killed(&ports.join(" ")).await.unwrap();
 }

@@ -15,15 +15,14 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "measures time")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
 use taimat_testkit::field::{self, FieldCamera};
 use taimat_testkit::gstreamer::write_commune;
+use taimat_testkit::measured::{MeasuredRouter, child, cpu_seconds, resident_kib, until_killed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const RATE: u32 = 25;
@@ -86,7 +85,7 @@ fn measure(counts: &[usize]) {
     println!("streams: 640x360 at {RATE} fps, 500 kbit/s, RTP in the connection");
     println!("cameras | floor % | router % | KiB | former % | KiB | router/floor | router/former");
     for count in counts {
-        let (mut cameras, address) = child(&["child-cameras".into(), count.to_string()]);
+        let (mut cameras, address) = child(&["child-cameras".into(), count.to_string()]).unwrap();
         let (mut floors, mut routers, mut formers) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..TURNS {
             floors.push(floor_cost(&address, *count));
@@ -119,26 +118,24 @@ fn measure_hostile() {
     println!("kind | % of a core over {RUN:?} | MiB more at most");
     let cases = field::cases().unwrap();
     for case in cases.iter().filter(|c| c.misbehaves.hostile.is_some()) {
-        let (mut camera, url) = child(&["child-field".into(), case.name.clone()]);
+        let (mut camera, url) = child(&["child-field".into(), case.name.clone()]).unwrap();
         let temporary = tempfile::tempdir().unwrap();
-        let (mut router, port) = serve(&own, temporary.path(), &[]);
-        wait_for_all(port, 0);
+        let router = MeasuredRouter::start(&own, temporary.path(), &[], &[]).unwrap();
+        router.wait_for_cameras(0).unwrap();
         std::thread::sleep(SETTLE / 4);
-        let (id, empty) = (router.id(), resident_kib(router.id()));
-        let (begin, before) = (Instant::now(), cpu_seconds(id));
+        let (id, empty) = (router.id(), router.resident_kib().unwrap());
+        let (begin, before) = (Instant::now(), cpu_seconds(id).unwrap());
         let section = format!("main = \"{url}\"");
         write_commune(&temporary.path().join("bench"), &[("harm", section)]).unwrap();
         let mut most = empty;
         while begin.elapsed() < RUN {
             std::thread::sleep(Duration::from_millis(50));
-            most = most.max(resident_kib(id));
+            most = most.max(resident_kib(id).unwrap());
         }
-        let cpu = (cpu_seconds(id) - before) / begin.elapsed().as_secs_f64() * 100.0;
+        let cpu = (cpu_seconds(id).unwrap() - before) / begin.elapsed().as_secs_f64() * 100.0;
         println!("{} | {cpu:.1} | {:.1}", case.name, (most - empty) / 1024.0);
-        for process in [&mut router, &mut camera] {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
+        camera.kill().unwrap();
+        camera.wait().unwrap();
     }
 }
 
@@ -146,26 +143,11 @@ async fn field_camera(kind: &str) {
     let camera = FieldCamera::start(&field::case(kind).unwrap())
         .await
         .unwrap();
-    println!("{}", camera.player_url());
-    until_killed().await;
-}
-
-/// A process of this program; its first line says where it is.
-fn child(args: &[String]) -> (Child, String) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    out.read_line(&mut line).unwrap();
-    (child, line.trim().to_owned())
+    until_killed(&camera.player_url()).await.unwrap();
 }
 
 fn floor_cost(address: &str, count: usize) -> Cost {
-    let (mut child, _) = child(&["child-floor".into(), address.into(), count.to_string()]);
+    let (mut child, _) = child(&["child-floor".into(), address.into(), count.to_string()]).unwrap();
     let cost = process_cost(child.id(), count, 0.0);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -174,7 +156,7 @@ fn floor_cost(address: &str, count: usize) -> Cost {
 
 fn router_cost(program: &str, address: &str, count: usize) -> Cost {
     let temporary = tempfile::tempdir().unwrap();
-    let empty = resident_of(program, temporary.path(), &[]);
+    let empty = resident_of(program, temporary.path());
     let names: Vec<String> = (0..count).map(|i| format!("c{i}")).collect();
     let sections: Vec<(&str, String)> = names
         .iter()
@@ -185,102 +167,28 @@ fn router_cost(program: &str, address: &str, count: usize) -> Cost {
             )
         })
         .collect();
-    let (mut router, port) = serve(program, temporary.path(), &sections);
-    wait_for_all(port, count);
-    let cost = process_cost(router.id(), count, empty);
-    router.kill().unwrap();
-    router.wait().unwrap();
-    cost
+    let router = MeasuredRouter::start(program, temporary.path(), &sections, &[]).unwrap();
+    router.wait_for_cameras(count).unwrap();
+    process_cost(router.id(), count, empty)
 }
 
 /// Memory of a router without cameras.
-fn resident_of(program: &str, folder: &Path, cameras: &[(&str, String)]) -> f64 {
-    let (mut router, port) = serve(program, folder, cameras);
-    wait_for_all(port, 0);
+fn resident_of(program: &str, folder: &Path) -> f64 {
+    let router = MeasuredRouter::start(program, folder, &[], &[]).unwrap();
+    router.wait_for_cameras(0).unwrap();
     std::thread::sleep(Duration::from_secs(1));
-    let resident = resident_kib(router.id());
-    router.kill().unwrap();
-    router.wait().unwrap();
-    resident
-}
-
-fn serve(program: &str, folder: &Path, cameras: &[(&str, String)]) -> (Child, u16) {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let commune = folder.join("bench");
-    write_commune(&commune, cameras).unwrap();
-    let router = Command::new(program)
-        .arg("serve")
-        .arg(&commune)
-        .args(["--http", &format!("127.0.0.1:{port}")])
-        .args(["--rtsp", "127.0.0.1:0", "--rtc", "127.0.0.1:0"])
-        .arg("--data")
-        .arg(folder.join("data"))
-        .env("TAIMAT_LOG", "error")
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    (router, port)
-}
-
-fn metrics(port: u16) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(
-        stream,
-        "GET /metrics HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-    )
-    .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
-fn wait_for_all(port: u16, count: usize) {
-    let begin = Instant::now();
-    loop {
-        let text = metrics(port);
-        let up = text.as_ref().map(|text| {
-            let lines = text.lines().filter(|l| l.starts_with("taimat_camera_up{"));
-            lines.filter(|l| l.ends_with(" 1")).count()
-        });
-        if up.is_some_and(|up| up >= count) {
-            return;
-        }
-        assert!(
-            begin.elapsed() < Duration::from_secs(60),
-            "only {up:?} of {count} cameras are up"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    router.resident_kib().unwrap()
 }
 
 fn process_cost(id: u32, count: usize, without: f64) -> Cost {
     std::thread::sleep(SETTLE);
-    let (begin, before) = (Instant::now(), cpu_seconds(id));
+    let (begin, before) = (Instant::now(), cpu_seconds(id).unwrap());
     std::thread::sleep(RUN);
-    let cpu = cpu_seconds(id) - before;
+    let cpu = cpu_seconds(id).unwrap() - before;
     Cost {
         cpu: cpu / begin.elapsed().as_secs_f64() / count as f64 * 100.0,
-        memory: (resident_kib(id) - without) / count as f64,
+        memory: (resident_kib(id).unwrap() - without) / count as f64,
     }
-}
-
-/// User and system time of a process and all its threads, in nanoseconds as the scheduler counts.
-fn cpu_seconds(id: u32) -> f64 {
-    let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
-    let one = |thread: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    threads.filter_map(one).sum::<f64>() / 1e9
-}
-
-fn resident_kib(id: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = text.lines().find_map(|l| l.strip_prefix("VmRSS:"));
-    line.and_then(|l| l.split_whitespace().next()?.parse().ok())
-        .unwrap()
 }
 
 async fn cameras(count: usize) {
@@ -308,8 +216,7 @@ async fn cameras(count: usize) {
     })
     .await
     .unwrap();
-    println!("{}", fleet.local_addr());
-    until_killed().await;
+    until_killed(&fleet.local_addr().to_string()).await.unwrap();
 }
 
 /// Asks for each camera's stream in the plainest way and reads.
@@ -332,13 +239,5 @@ async fn floor(address: SocketAddr, count: usize) {
         }
         readers.spawn(async move { while stream.read(&mut buffer).await.unwrap_or(0) > 0 {} });
     }
-    println!("ready");
-    until_killed().await;
-}
-
-/// Children end when their parent does.
-async fn until_killed() {
-    std::io::stdout().flush().unwrap();
-    let wait = || std::io::stdin().lock().read_until(0, &mut Vec::new());
-    drop(tokio::task::spawn_blocking(wait).await);
+    until_killed("").await.unwrap();
 }

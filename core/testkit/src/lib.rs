@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod gstreamer;
 mod listening;
 pub mod lossy;
+pub mod measured;
 pub mod pictures;
 pub mod plugins;
 pub mod python;

@@ -179,8 +179,8 @@ fn deny() -> anyhow::Result<()> {
 
 fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
-        ["egress", "events", "ingest", "plugins", "vision"].contains(&what),
-        "there are five benchmarks: egress, events, ingest, plugins and vision"
+        ["archive", "egress", "events", "ingest", "plugins", "vision"].contains(&what),
+        "there are six benchmarks: archive, egress, events, ingest, plugins and vision"
     );
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
