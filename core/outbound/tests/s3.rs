@@ -7,22 +7,15 @@
 
 mod common;
 mod places;
-#[path = "places/s3_server.rs"]
-mod s3_server;
 
-use std::net::Ipv4Addr;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Bench, free_port, listening, start};
+use common::Bench;
 use places::{NoBackends, behaves, bytes, content, fetched, listed, place, s3};
-use s3_server::S3Server;
 use taimat_contract::place::{BlobStore, PlaceError};
 use taimat_outbound::{LockMode, ObjectLock, OutboundConfig, PlaceWay, S3Spec};
-use taimat_testkit::{BadStore, Badness, python};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use taimat_testkit::{BadStore, Badness, S3Options, S3Server};
 
 fn bucket(bench: &Bench, spec: S3Spec) -> Arc<dyn BlobStore> {
     place(bench, PlaceWay::S3(Box::new(spec)), Arc::new(NoBackends))
@@ -30,8 +23,8 @@ fn bucket(bench: &Bench, spec: S3Spec) -> Arc<dyn BlobStore> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_keeps_what_is_put() {
-    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
-    let server = S3Server::start(folder.path(), "copies").await.unwrap();
+    let bench = Bench::new();
+    let server = S3Server::start("copies", S3Options::default()).unwrap();
     let place = bucket(&bench, s3(&server.endpoint()));
     behaves(&*place).await;
     assert_eq!(place.space().await, Ok(None));
@@ -67,13 +60,12 @@ async fn a_bucket_keeps_what_is_put() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_comes_in_pages() {
-    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
-    let server = S3Server::start(folder.path(), "copies").await.unwrap();
-    let below = folder.path().join("copies/taimat/thu/many");
-    std::fs::create_dir_all(&below).unwrap();
-    for n in 0..2300 {
-        std::fs::write(below.join(format!("{n:05}")), b"x").unwrap();
-    }
+    let bench = Bench::new();
+    let many = S3Options {
+        filled: Some(("taimat/thu/many/", 2300)),
+        ..S3Options::default()
+    };
+    let server = S3Server::start("copies", many).unwrap();
     let place = bucket(&bench, s3(&server.endpoint()));
     let first = place.list("many/", None).await.unwrap();
     assert_eq!((first.entries.len(), first.cursor.is_some()), (1000, true));
@@ -84,8 +76,8 @@ async fn a_long_list_comes_in_pages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_sign_rightly_is_told_so_and_no_secret_is_seen() {
-    let (bench, folder) = (Bench::new(), tempfile::tempdir().unwrap());
-    let server = S3Server::start(folder.path(), "copies").await.unwrap();
+    let bench = Bench::new();
+    let server = S3Server::start("copies", S3Options::default()).unwrap();
     let mut spec = s3(&server.endpoint());
     spec.secret_key = taimat_base::Secret::new("not-the-one-that-it-knows");
     let place = bucket(&bench, spec);
@@ -147,59 +139,41 @@ async fn what_is_locked_says_until_when_in_what_is_signed() {
     );
     let head = asked.iter().find(|head| head.starts_with("HEAD ")).unwrap();
     assert!(!head.contains("object-lock"), "{head}");
-    // A server that holds the signature against the request takes it.
-    let folder = tempfile::tempdir().unwrap();
-    let real = S3Server::start(folder.path(), "copies").await.unwrap();
-    let mut spec = s3(&real.endpoint());
-    spec.lock = Some(ObjectLock {
-        mode: LockMode::Governance,
-        keep: Duration::from_secs(86_400),
-    });
-    let place = bucket(&bench, spec);
-    place.put("a", content(&bytes(10))).await.unwrap();
-    place.put("large", content(&bytes(9 << 20))).await.unwrap();
 }
 
-/// One request, signed by nobody, and what comes back.
-async fn plain(port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-        .await
-        .unwrap();
-    // It looks whether there is a signature, and not what it is.
-    let signed = "authorization: AWS4-HMAC-SHA256 \
-        Credential=a/20261126/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-    let head = format!("{request}host: 127.0.0.1:{port}\r\n{signed}\r\nconnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// A server that knows locks, and no signatures.
+/// A server that knows locks, and holds the signature against the request.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_locked_is_locked_there() {
-    let (bench, port) = (Bench::new(), free_port());
-    let program = python::programs().unwrap().join("moto_server");
-    let _server = start(Command::new(program).args(["-p", &port.to_string()]));
-    listening(port).await;
-    let bucket_made = plain(
-        port,
-        "PUT /copies HTTP/1.1\r\ncontent-length: 0\r\nx-amz-bucket-object-lock-enabled: true\r\n",
-    );
-    let bucket_made = bucket_made.await;
-    assert!(bucket_made.starts_with("HTTP/1.1 200"), "{bucket_made}");
-    let mut spec = s3(&format!("http://127.0.0.1:{port}"));
-    spec.lock = Some(ObjectLock {
-        mode: LockMode::Compliance,
-        keep: Duration::from_secs(86_400),
-    });
-    let place = bucket(&bench, spec);
-    // Of what comes in parts it keeps no lock, whoever asks for one.
-    place.put("small", content(&bytes(1000))).await.unwrap();
-    let kept = plain(port, "HEAD /copies/taimat/thu/small HTTP/1.1\r\n").await;
-    for said in ["mode: COMPLIANCE", "retain-until-date: 2"] {
-        let said = format!("x-amz-object-lock-{said}");
-        assert!(kept.contains(&said), "{kept}");
+    let bench = Bench::new();
+    let locks = S3Options {
+        lock: true,
+        ..S3Options::default()
+    };
+    let server = S3Server::start("copies", locks).unwrap();
+    for (mode, word) in [
+        (LockMode::Compliance, "COMPLIANCE 2"),
+        (LockMode::Governance, "GOVERNANCE 2"),
+    ] {
+        let mut spec = s3(&server.endpoint());
+        spec.lock = Some(ObjectLock {
+            mode,
+            keep: Duration::from_secs(86_400),
+        });
+        let place = bucket(&bench, spec);
+        let small = format!("{}/small", mode_name(mode));
+        place.put(&small, content(&bytes(1000))).await.unwrap();
+        let locked = server.locked(&format!("taimat/thu/{small}")).unwrap();
+        assert!(locked.starts_with(word), "{locked}");
+        // Of what comes in parts this server keeps no lock, whoever asks for one: but it takes what is signed.
+        let large = format!("{}/large", mode_name(mode));
+        place.put(&large, content(&bytes(9 << 20))).await.unwrap();
+    }
+}
+
+fn mode_name(mode: LockMode) -> &'static str {
+    match mode {
+        LockMode::Compliance => "compliance",
+        LockMode::Governance => "governance",
     }
 }
 

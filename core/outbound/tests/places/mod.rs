@@ -17,13 +17,9 @@ use taimat_base::{CommuneId, PluginId, Secret};
 use taimat_contract::place::{BlobStore, PlaceError, Places, PutContent};
 use taimat_contract::{Backend, Backends};
 use taimat_outbound::{CommunePlaces, PlaceSpec, PlaceWay, S3Spec, Trust};
+use taimat_testkit::{ACCESS_KEY, SECRET_KEY};
 
 use crate::common::{Bench, thu};
-
-/// Who may sign.
-pub const ACCESS_KEY: &str = "TAIMATTEST";
-/// With what.
-pub const SECRET_KEY: &str = "a-secret-of-the-test-only";
 
 /// Nobody.
 #[derive(Debug)]
