@@ -43,6 +43,17 @@ pub(crate) struct Scanned {
     pub(crate) torn: bool,
 }
 
+impl Scanned {
+    /// Only the first of them, which begin there, are what they should be.
+    pub(crate) fn keep(&mut self, from: u64, parts: usize) {
+        if parts < self.parts.len() {
+            self.parts.truncate(parts);
+            self.end = from + self.parts.iter().map(PartRow::bytes).sum::<u64>();
+            self.torn = true;
+        }
+    }
+}
+
 /// Reads what a file begins with: none if it is no segment.
 pub(crate) fn beginning(path: &Path) -> Result<Option<Beginning>, ArchiveError> {
     let file = File::open(path).map_err(ArchiveError::disk("reading", path))?;

@@ -2,6 +2,8 @@
 //! that. So the index never names what may not be there.
 
 mod appending;
+mod home;
+mod losses;
 mod sync;
 mod thread;
 

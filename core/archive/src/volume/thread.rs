@@ -1,11 +1,11 @@
 //! The thread that writes, and how it is told what.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,10 +15,14 @@ use taimat_base::metrics::{Histogram, IntCounter};
 use tokio::sync::oneshot;
 
 use super::appending::{Appended, Appending, Beginning};
-use super::sync::Syncing;
+use super::home::Home;
+use super::losses::{self, Failure, Losses, Of, Told};
+use super::sync::{Dirty, Syncing};
 use crate::error::ArchiveError;
 use crate::index::rows::Change;
 use crate::load::Waiting;
+use crate::reason::GapReason;
+use crate::recover;
 
 /// How often what was written is brought to the disk.
 const EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +31,8 @@ const WAITING: usize = 8192;
 /// Changes of the index that wait while it can not be written: an hour of thirty cameras. What is beyond is
 /// found again from the files.
 const CHANGES: usize = 200_000;
+/// Segments that are looked at again after a sync that failed. What is beyond is found at the next start.
+const DOUBTED: usize = 4096;
 
 type Question = Box<dyn FnOnce(&mut Thread) + Send>;
 
@@ -45,15 +51,6 @@ enum Job {
     Ask(Question),
 }
 
-/// What went wrong with a segment: it is not written to any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) segment: u64,
-    /// The disk has no room.
-    pub(crate) full: bool,
-    pub(crate) error: String,
-}
-
 /// What is counted while writing.
 #[derive(Debug, Clone)]
 pub(crate) struct VolumeMetrics {
@@ -68,7 +65,7 @@ pub(crate) struct VolumeMetrics {
 pub(crate) struct Volume {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
-    failures: Arc<Mutex<Vec<Failure>>>,
+    told: Arc<Told>,
     /// Milliseconds since `begun` when what was written last got to the disk.
     synced: Arc<AtomicU64>,
     begun: Instant,
@@ -76,15 +73,21 @@ pub(crate) struct Volume {
 
 pub(super) struct Thread {
     root: PathBuf,
+    home: Home,
     connection: Connection,
     syncing: Syncing,
     open: HashMap<u64, Appending>,
     /// The chain of each stream.
     chains: HashMap<i64, [u8; 32]>,
     changes: Vec<Change>,
-    dirty: HashMap<u64, Arc<std::fs::File>>,
+    dirty: HashMap<u64, Dirty>,
     folders: Vec<PathBuf>,
-    failures: Arc<Mutex<Vec<Failure>>>,
+    losses: Losses,
+    told: Arc<Told>,
+    /// The newest segment of each stream that the disk refused, and why.
+    broken: HashMap<i64, (u64, GapReason)>,
+    /// Segments of which a sync failed, and the parts of which nobody knows whether they are on the disk, packed.
+    doubted: BTreeMap<u64, Vec<u8>>,
     metrics: VolumeMetrics,
     synced: Arc<AtomicU64>,
     begun: Instant,
@@ -101,10 +104,12 @@ impl Volume {
         metrics: VolumeMetrics,
     ) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::sync_channel(WAITING);
-        let (failures, synced) = (Arc::default(), Arc::default());
+        let (told, synced): (Arc<Told>, _) = (Arc::default(), Arc::default());
+        let home = Home::of(&root)?;
         let begun = clock::thread_now();
         let mut thread = Thread {
             root,
+            home,
             connection,
             syncing,
             open: HashMap::new(),
@@ -112,7 +117,10 @@ impl Volume {
             changes: Vec::new(),
             dirty: HashMap::new(),
             folders: Vec::new(),
-            failures: Arc::clone(&failures),
+            losses: Losses::new(Arc::clone(&told)),
+            told: Arc::clone(&told),
+            broken: HashMap::new(),
+            doubted: BTreeMap::new(),
             metrics,
             synced: Arc::clone(&synced),
             begun,
@@ -124,7 +132,7 @@ impl Volume {
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),
-            failures,
+            told,
             synced,
             begun,
         })
@@ -149,12 +157,12 @@ impl Volume {
     pub(crate) fn append(
         &self,
         id: u64,
-        part: Appended,
+        part: Box<Appended>,
         waiting: Waiting,
     ) -> Result<(), ArchiveError> {
         self.send(Job::Append {
             id,
-            part: Box::new(part),
+            part,
             _waiting: waiting,
         })
     }
@@ -183,9 +191,14 @@ impl Volume {
         result.await.map_err(|_gone| ArchiveError::Stopped)?
     }
 
-    /// What went wrong since it was asked before.
+    /// What was lost since it was asked before.
     pub(crate) fn failures(&self) -> Vec<Failure> {
-        std::mem::take(&mut *self.failures.lock().unwrap_or_else(|e| e.into_inner()))
+        self.told.failures()
+    }
+
+    /// What is the matter with the disk, if anything is. Does not wait for it.
+    pub(crate) fn matter(&self) -> Option<String> {
+        self.told.matter()
     }
 
     /// How long ago everything was on the disk.
@@ -261,34 +274,54 @@ impl Thread {
                 chain
             }
         };
-        match Appending::begin(&self.root, beginning, chain) {
+        let begun = self.home.is_there();
+        let begun = begun.and_then(|()| Appending::begin(&self.root, beginning, chain));
+        match begun {
             Ok((appending, change)) => {
                 self.folders.push(appending.folder.clone());
-                self.dirty.insert(id, Arc::clone(&appending.file));
+                let file = Arc::clone(&appending.file);
+                self.dirty.insert(id, Dirty::new(stream, file));
                 self.open.insert(id, appending);
                 self.note(change);
             }
-            Err(error) => self.failed(id, &error),
+            Err(error) => self.refused(
+                Of {
+                    stream,
+                    segment: id,
+                },
+                &error,
+            ),
         }
     }
 
     fn append(&mut self, id: u64, part: Appended) {
-        // One that failed takes no more; it was said.
-        let Some(appending) = self.open.get_mut(&id) else {
-            return;
+        let (bytes, span) = (part.row.bytes(), (part.row.start, part.row.end));
+        let of = Of {
+            stream: part.stream,
+            segment: id,
         };
-        let bytes = part.row.bytes();
+        // One that was refused takes no more.
+        let Some(appending) = self.open.get_mut(&id) else {
+            let broken = self.broken.get(&of.stream);
+            let own = broken.filter(|(segment, _)| *segment == id);
+            let reason = own.map_or(GapReason::DiskFailed, |(_, reason)| *reason);
+            return self.lost(of, span, 1, reason);
+        };
         match appending.append(part) {
             Ok(change) => {
                 self.metrics.bytes.inc_by(bytes);
                 self.metrics.parts.inc();
-                self.chains
-                    .insert(appending.beginning.stream, appending.chain);
-                self.dirty.insert(id, Arc::clone(&appending.file));
+                self.chains.insert(of.stream, appending.chain);
+                let file = Arc::clone(&appending.file);
+                let dirty = self.dirty.entry(id);
+                dirty
+                    .or_insert_with(|| Dirty::new(of.stream, file))
+                    .appended(span);
                 self.note(change);
             }
             Err(error) => {
-                self.failed(id, &error);
+                self.refused(of, &error);
+                self.lost(of, span, 1, losses::reason(&error));
                 self.close(id, false);
             }
         }
@@ -301,59 +334,100 @@ impl Thread {
         }
     }
 
-    fn failed(&self, segment: u64, error: &io::Error) {
+    /// The disk refused a segment: it is not written to any more.
+    fn refused(&mut self, of: Of, error: &io::Error) {
         self.metrics.errors.inc();
-        let full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
-        let mut failures = self.failures.lock().unwrap_or_else(|e| e.into_inner());
-        if failures.len() < WAITING {
-            failures.push(Failure {
-                segment,
-                full,
-                error: error.to_string(),
-            });
+        let reason = losses::reason(error);
+        self.losses.refused(of, reason, &error.to_string());
+        self.broken.insert(of.stream, (of.segment, reason));
+    }
+
+    fn lost(&mut self, of: Of, span: (i64, i64), parts: u64, reason: GapReason) {
+        if let Some(before) = self.losses.lost(of, span, parts, reason) {
+            self.note(before);
         }
     }
 
     /// Brings what was written to the disk, then the index up to it.
     fn sync(&mut self) -> bool {
-        if self.dirty.is_empty() && self.changes.is_empty() {
+        let there = self.home.is_there();
+        self.told.place(&there);
+        if self.dirty.is_empty() && self.changes.is_empty() && self.losses.is_empty() {
             self.is_synced();
             return true;
         }
         let begun = clock::thread_now();
-        let dirty: Vec<Arc<std::fs::File>> = self.dirty.values().map(Arc::clone).collect();
-        self.folders.sort_unstable();
-        self.folders.dedup();
-        if let Err(error) = self.syncing.sync(&dirty, &self.folders) {
-            self.metrics.errors.inc();
-            // After that nobody knows what of a file is on the disk: it is not written to any more.
-            for id in self.dirty.keys().copied().collect::<Vec<u64>>() {
-                self.failed(id, &error);
-                self.close(id, false);
-            }
-            // The index does not name what may not be there: the next start finds from the files what is.
-            let dirty = &self.dirty;
-            self.changes.retain(|change| match change {
-                Change::Part { id, .. } | Change::Closed { id, .. } => !dirty.contains_key(id),
-                _ => true,
-            });
-            tracing::error!(%error, "what was recorded does not get to the disk");
-            self.dirty.clear();
-            self.folders.clear();
+        let dirty = std::mem::take(&mut self.dirty);
+        let mut folders = std::mem::take(&mut self.folders);
+        folders.sort_unstable();
+        folders.dedup();
+        let files: Vec<&std::fs::File> = dirty.values().map(|one| &*one.file).collect();
+        let synced = self.syncing.sync(&files, &folders);
+        if let Err(error) = &synced {
+            self.doubt(&dirty, error);
         }
-        self.dirty.clear();
-        self.folders.clear();
         let written = self.commit();
         self.metrics
             .sync_seconds
             .observe(clock::thread_now().duration_since(begun).as_secs_f64());
+        let took = dirty.values().any(|one| one.span.is_some());
+        if synced.is_ok() && written && took && there.is_ok() {
+            self.told.took();
+            self.settle();
+        }
         if written {
             self.is_synced();
         }
         written
+    }
+
+    /// A sync failed. After that nobody knows what of these files is on the disk: they are not written to any
+    /// more, and the index does not name what may not be there.
+    fn doubt(&mut self, dirty: &HashMap<u64, Dirty>, error: &io::Error) {
+        tracing::error!(%error, "what was recorded does not get to the disk");
+        let mut doubted: BTreeMap<u64, Vec<u8>> =
+            dirty.keys().map(|segment| (*segment, Vec::new())).collect();
+        self.changes.retain(|change| match change {
+            Change::Part { id, packed, .. } => match doubted.get_mut(id) {
+                Some(parts) => {
+                    parts.extend_from_slice(packed);
+                    false
+                }
+                None => true,
+            },
+            Change::Closed { id, .. } => !doubted.contains_key(id),
+            _ => true,
+        });
+        for (&segment, one) in dirty {
+            let of = Of {
+                stream: one.stream,
+                segment,
+            };
+            self.refused(of, error);
+            self.open.remove(&segment);
+            if let Some(span) = one.span {
+                self.lost(of, span, one.parts, GapReason::DiskFailed);
+            }
+        }
+        if self.doubted.len() < DOUBTED {
+            self.doubted.append(&mut doubted);
+        }
+    }
+
+    /// The disk takes something again: the index is told what of the segments in doubt is there.
+    fn settle(&mut self) {
+        for (id, parts) in std::mem::take(&mut self.doubted) {
+            let root = &self.root;
+            let found = transaction(&mut self.connection, |to| {
+                recover::settle(root, to, id, &parts)
+            });
+            match found {
+                Ok(found) => tracing::info!(segment = id, ?found, "what a failed sync left"),
+                Err(error) => {
+                    tracing::warn!(segment = id, %error, "what a failed sync left is looked at again at the next start");
+                }
+            }
+        }
     }
 
     fn is_synced(&self) {
@@ -362,33 +436,40 @@ impl Thread {
         self.synced.store(now, Ordering::Relaxed);
     }
 
-    /// Writes the changes that wait to the index.
+    /// Writes the changes that wait, and what was lost, to the index.
     fn commit(&mut self) -> bool {
-        if self.changes.is_empty() {
+        let lost = self.losses.all();
+        if self.changes.is_empty() && lost.is_empty() {
             return true;
         }
         let result = transaction(&mut self.connection, |to| {
-            self.changes.iter().try_for_each(|change| change.apply(to))
+            let mut all = self.changes.iter().chain(&lost);
+            all.try_for_each(|change| change.apply(to))
         });
         let Err(error) = result else {
             self.changes.clear();
+            self.losses.clear();
+            self.told.index(None);
             self.said = false;
             return true;
         };
         self.metrics.errors.inc();
         if is_about_a_row(&error) {
             // One of them is wrong: the others are not to wait for it.
-            self.one_by_one();
+            self.losses.clear();
+            self.one_by_one(lost);
             return true;
         }
+        self.told
+            .index(Some(format!("the index can not be written: {error}")));
         if !std::mem::replace(&mut self.said, true) {
             tracing::error!(%error, "the index can not be written; it is tried again");
         }
         false
     }
 
-    fn one_by_one(&mut self) {
-        for change in std::mem::take(&mut self.changes) {
+    fn one_by_one(&mut self, lost: Vec<Change>) {
+        for change in std::mem::take(&mut self.changes).into_iter().chain(lost) {
             let done = transaction(&mut self.connection, |to| change.apply(to));
             if let Err(error) = done {
                 tracing::error!(%error, ?change, "the index does not take a row");
@@ -400,6 +481,10 @@ impl Thread {
         &mut self,
         write: impl FnOnce(&Connection) -> Result<T, ArchiveError>,
     ) -> Result<T, ArchiveError> {
+        // Files go by their names: nothing is decided about those of another folder.
+        self.home
+            .is_there()
+            .map_err(ArchiveError::disk("looking for", &self.root))?;
         // What waits comes first: what is asked may be about it.
         if !self.sync() {
             return Err(ArchiveError::Refused("the index can not be written".into()));
