@@ -3,6 +3,9 @@
 //! A segment is a minute, and begins with a key frame; streams begin theirs at different seconds. Something
 //! missing or another format begins another one, so that segments say by themselves where nothing is.
 
+#[cfg(test)]
+mod clock_tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -181,6 +181,9 @@ fn end(
         if segment.end > segment.start {
             let lost = (segment.start, segment.end);
             rows::gap(index, segment.stream, lost, GapReason::Damaged.as_str())?;
+        } else {
+            // Nothing of it ever was on the disk.
+            remove_file(&path)?;
         }
         return Ok(());
     };
@@ -329,6 +332,11 @@ pub(crate) fn take_up(
     found: &mut Found,
 ) -> Result<bool, ArchiveError> {
     let Some(beginning) = scan::beginning(path)? else {
+        if scan::is_blank(path)? {
+            // Its name got to the disk, and nothing else did.
+            remove_file(path)?;
+            return Ok(false);
+        }
         tracing::warn!(path = %path.display(), "a file that is no recording; left alone");
         return Ok(false);
     };

@@ -94,6 +94,15 @@ pub(crate) fn beginning(path: &Path) -> Result<Option<Beginning>, ArchiveError> 
     read().map_err(ArchiveError::disk("reading", path))
 }
 
+/// Whether nothing was ever written to a file, as far as the disk knows: it is empty, or begins with zeros.
+pub(crate) fn is_blank(path: &Path) -> Result<bool, ArchiveError> {
+    let file = File::open(path).map_err(ArchiveError::disk("reading", path))?;
+    let mut bytes = Vec::new();
+    let read = fill(&file, &mut bytes, 0, 4096);
+    read.map_err(ArchiveError::disk("reading", path))?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
+}
+
 /// Reads the parts from a place on. With `hash` the payloads are read too; without it, only what says where
 /// they lie.
 pub(crate) fn parts(

@@ -11,10 +11,11 @@ mod house;
 use std::time::{Duration, SystemTime};
 
 use house::disk::{self, Disk};
-use house::{Camera, House, commune, file, filming, gaps, key, micros, recorded, until};
+use house::{Camera, House, RATE, commune, file, filming, gaps, key, micros, recorded, until};
 use taimat_archive::{GapReason, NewHold, TroubleKind};
 use taimat_base::clock;
 
+const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -23,7 +24,7 @@ async fn past(house: &House, name: &str, span: Duration) -> (Camera, SystemTime,
     let begun = clock::wall() - span - MINUTE;
     let mut camera = house.camera(name, begun);
     until("joined", || camera.channel.readers() == 1).await;
-    camera.film(span).await;
+    camera.film_of(&house::blown_up(4096), span).await;
     let end = camera.at;
     until("it is in the index", || {
         let last = house.of(name, begun, end + SECOND).recorded;
@@ -110,18 +111,26 @@ async fn a_disk_that_we_fill_keeps_its_floor_and_the_newest() {
     if !disk::here("a_disk_that_we_fill_keeps_its_floor_and_the_newest") {
         return;
     }
-    let disk = Disk::new(48);
-    disk.fill(8 << 20);
-    let floor = disk.free() - (4 << 20);
+    let disk = Disk::new(64);
+    disk.fill(24 << 20);
+    let floor = 11 << 20;
     let house = House::above(&disk.path(), floor, file(vec![recorded("cho")]));
-    let begun = clock::wall() - 12 * MINUTE;
+    let begun = clock::wall() - 2 * MINUTE;
     let mut camera = house.camera("cho", begun);
+    // 200 kB a second, as time goes by: there is to be room for a minute of it above the floor.
+    let large = house::blown_up(20_000);
+    let step = Duration::from_millis(1000 / u64::from(RATE));
+    let mut due = tokio::time::Instant::from_std(clock::now());
     let mut least = u64::MAX;
-    // More than there is room for. A minute of it is 750 kB.
-    for _ in 0..10 {
-        camera.film(MINUTE).await;
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        least = least.min(disk.free());
+    for n in 0..usize::try_from(32 * RATE).unwrap() {
+        if n % 20 == 0 {
+            // So that another segment begins.
+            camera.pause(3 * SECOND);
+            least = least.min(disk.free());
+        }
+        camera.send(&large[n % large.len()], step);
+        due += step;
+        tokio::time::sleep_until(due).await;
     }
     let end = camera.at;
     until("it is in the index", || {
@@ -130,13 +139,14 @@ async fn a_disk_that_we_fill_keeps_its_floor_and_the_newest() {
             .is_some_and(|last| micros(end).0 - last.end.0 < 50_000)
     })
     .await;
-    let timeline = house.of("cho", begun, end);
-    assert_eq!(gaps(&timeline), [GapReason::Evicted], "{timeline:?}");
-    assert_eq!(timeline.gaps[0].start, micros(begun), "the oldest went");
-    is_whole(&house, "cho", end - 3 * MINUTE, end);
+    // Each two seconds are followed by three without pictures.
+    let oldest = house.of("cho", begun + 3500 * MS, begun + 4500 * MS);
+    assert_eq!(gaps(&oldest), [GapReason::Evicted], "the oldest went");
+    let newest = gaps(&house.of("cho", end - 9 * SECOND, end));
+    assert_eq!(newest, [GapReason::PicturesMissing; 2]);
     assert_eq!(house.lost("cho", GapReason::DiskFull), 0);
-    // What comes within a second may be on its way while room is made.
-    assert!(least + (1 << 20) > floor, "{least} of {floor}");
+    assert!(least > floor, "{least} of {floor}");
+    assert!(!house.has(TroubleKind::Full));
     house.close().await;
     let checked = taimat_archive::check(&disk.path(), true).unwrap();
     assert_eq!(checked.wrong, []);
@@ -147,48 +157,51 @@ async fn a_disk_full_of_what_is_held_goes_on_when_a_hold_ends() {
     if !disk::here("a_disk_full_of_what_is_held_goes_on_when_a_hold_ends") {
         return;
     }
-    let disk = Disk::new(48);
-    disk.fill(8 << 20);
-    let floor = disk.free() - (2 << 20);
+    let disk = Disk::new(64);
+    let floor = 10 << 20;
     let house = House::above(&disk.path(), floor, file(vec![recorded("cho")]));
-    // What is there and what comes is held for some seconds; half of it, which is not the newest, for good.
-    let over = clock::wall() + 20 * SECOND;
-    let far = clock::wall() + 60 * MINUTE;
-    let all = hold("cho", clock::wall() - 10 * MINUTE, far, Some(over));
-    house.archive.hold(all).await.unwrap();
+    let (ago, far) = (clock::wall() - 10 * MINUTE, clock::wall() + 60 * MINUTE);
+    let first = house.archive.hold(hold("cho", ago, far, None)).await;
     let (camera, begun, end) = past(&house, "cho", 4 * MINUTE).await;
-    let half = (begun + 90 * SECOND, begun + 150 * SECOND);
-    let held = house.archive.hold(hold("cho", half.0, half.1, None));
+    let some = (begun + 100 * SECOND, begun + 102 * SECOND);
+    let held = house.archive.hold(hold("cho", some.0, some.1, None));
     held.await.unwrap();
-    let resumed = camera.at;
     let mut cameras = [camera];
-    let refused = filming(&mut cameras, async {
+    let (refused, over) = filming(&mut cameras, async {
         let readers = || house.hub.get(&key("cho")).unwrap().readers();
+        tokio::time::sleep(2 * SECOND).await;
+        disk.fill(floor - (1 << 20));
         until("it is said that all is held", || {
             house.has(TroubleKind::Full)
         })
         .await;
         until("nothing new is recorded", || readers() == 0).await;
         let refused = clock::wall();
-        assert!(refused + SECOND < over, "this machine is too busy");
         is_whole(&house, "cho", begun, end);
         let standing = house.archive.standing(&commune()).unwrap();
         assert!(standing.cameras[0].refused);
+        // Another hold of the same: nothing changes as long as there is one.
+        let over = clock::wall() + 4 * SECOND;
+        let second = house.archive.hold(hold("cho", ago, far, Some(over)));
+        second.await.unwrap();
+        let first = first.unwrap().number;
+        let commune = commune();
+        let released = house.archive.release(&commune, first, "Lan", "xong");
+        released.await.unwrap();
         until("it is recorded again", || readers() == 1).await;
         assert!(clock::wall() >= over, "nothing that is held made room");
         until("it is over", || house.archive.troubles().is_empty()).await;
         tokio::time::sleep(4 * SECOND).await;
-        refused
+        (refused, over)
     })
     .await;
-    let timeline = house.of("cho", resumed, clock::wall() - 2 * SECOND);
+    let timeline = house.of("cho", refused, clock::wall() - 2 * SECOND);
     assert_eq!(gaps(&timeline), [GapReason::NoRoom], "{timeline:?}");
     let gap = timeline.gaps[0];
-    assert!(gap.start <= micros(refused), "{timeline:?}");
     let late = gap.end.0 - micros(over).0;
     println!("recorded again {} ms after a hold had ended", late / 1000);
     assert!(late <= 1_000_000, "{late} µs after the hold had ended");
-    is_whole(&house, "cho", half.0, half.1);
+    is_whole(&house, "cho", some.0, some.1);
     // What went is what nobody held any more, and that is said.
     let first = house.of("cho", begun, begun + SECOND);
     assert_eq!(gaps(&first), [GapReason::Evicted]);

@@ -4,6 +4,7 @@
 mod appending;
 mod home;
 mod losses;
+mod rounds;
 mod sync;
 mod thread;
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use taimat_base::clock;
 use taimat_base::metrics::{Histogram, IntCounter};
 use tokio::sync::oneshot;
@@ -22,7 +22,6 @@ use crate::error::ArchiveError;
 use crate::index::rows::Change;
 use crate::load::Waiting;
 use crate::reason::GapReason;
-use crate::recover;
 
 /// How often what was written is brought to the disk.
 const EVERY: Duration = Duration::from_secs(1);
@@ -31,8 +30,6 @@ const WAITING: usize = 8192;
 /// Changes of the index that wait while it can not be written: an hour of thirty cameras. What is beyond is
 /// found again from the files.
 const CHANGES: usize = 200_000;
-/// Segments that are looked at again after a sync that failed. What is beyond is found at the next start.
-const DOUBTED: usize = 4096;
 
 type Question = Box<dyn FnOnce(&mut Thread) + Send>;
 
@@ -72,27 +69,31 @@ pub(crate) struct Volume {
 }
 
 pub(super) struct Thread {
-    root: PathBuf,
-    home: Home,
-    connection: Connection,
-    syncing: Syncing,
-    open: HashMap<u64, Appending>,
+    pub(super) root: PathBuf,
+    pub(super) home: Home,
+    pub(super) connection: Connection,
+    pub(super) syncing: Syncing,
+    pub(super) open: HashMap<u64, Appending>,
     /// The chain of each stream.
     chains: HashMap<i64, [u8; 32]>,
-    changes: Vec<Change>,
-    dirty: HashMap<u64, Dirty>,
-    folders: Vec<PathBuf>,
-    losses: Losses,
-    told: Arc<Told>,
+    pub(super) changes: Vec<Change>,
+    pub(super) dirty: HashMap<u64, Dirty>,
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) losses: Losses,
+    pub(super) told: Arc<Told>,
     /// The newest segment of each stream that the disk refused, and why.
     broken: HashMap<i64, (u64, GapReason)>,
     /// Segments of which a sync failed, and the parts of which nobody knows whether they are on the disk, packed.
-    doubted: BTreeMap<u64, Vec<u8>>,
-    metrics: VolumeMetrics,
-    synced: Arc<AtomicU64>,
-    begun: Instant,
+    pub(super) doubted: BTreeMap<u64, Vec<u8>>,
+    /// A sync failed, and it may have been of the index's log: what comes after a hole in it is lost with it.
+    pub(super) holed: bool,
+    /// When the disk last refused something, as long as that is said.
+    pub(super) refused_at: Option<Instant>,
+    pub(super) metrics: VolumeMetrics,
+    pub(super) synced: Arc<AtomicU64>,
+    pub(super) begun: Instant,
     /// It is said once that the index can not be written.
-    said: bool,
+    pub(super) said: bool,
 }
 
 impl Volume {
@@ -121,6 +122,8 @@ impl Volume {
             told: Arc::clone(&told),
             broken: HashMap::new(),
             doubted: BTreeMap::new(),
+            holed: false,
+            refused_at: None,
             metrics,
             synced: Arc::clone(&synced),
             begun,
@@ -335,188 +338,17 @@ impl Thread {
     }
 
     /// The disk refused a segment: it is not written to any more.
-    fn refused(&mut self, of: Of, error: &io::Error) {
+    pub(super) fn refused(&mut self, of: Of, error: &io::Error) {
         self.metrics.errors.inc();
+        self.refused_at = Some(clock::thread_now());
         let reason = losses::reason(error);
         self.losses.refused(of, reason, &error.to_string());
         self.broken.insert(of.stream, (of.segment, reason));
     }
 
-    fn lost(&mut self, of: Of, span: (i64, i64), parts: u64, reason: GapReason) {
+    pub(super) fn lost(&mut self, of: Of, span: (i64, i64), parts: u64, reason: GapReason) {
         if let Some(before) = self.losses.lost(of, span, parts, reason) {
             self.note(before);
         }
     }
-
-    /// Brings what was written to the disk, then the index up to it.
-    fn sync(&mut self) -> bool {
-        let there = self.home.is_there();
-        self.told.place(&there);
-        if self.dirty.is_empty() && self.changes.is_empty() && self.losses.is_empty() {
-            self.is_synced();
-            return true;
-        }
-        let begun = clock::thread_now();
-        let dirty = std::mem::take(&mut self.dirty);
-        let mut folders = std::mem::take(&mut self.folders);
-        folders.sort_unstable();
-        folders.dedup();
-        let files: Vec<&std::fs::File> = dirty.values().map(|one| &*one.file).collect();
-        let synced = self.syncing.sync(&files, &folders);
-        if let Err(error) = &synced {
-            self.doubt(&dirty, error);
-        }
-        let written = self.commit();
-        self.metrics
-            .sync_seconds
-            .observe(clock::thread_now().duration_since(begun).as_secs_f64());
-        let took = dirty.values().any(|one| one.span.is_some());
-        if synced.is_ok() && written && took && there.is_ok() {
-            self.told.took();
-            self.settle();
-        }
-        if written {
-            self.is_synced();
-        }
-        written
-    }
-
-    /// A sync failed. After that nobody knows what of these files is on the disk: they are not written to any
-    /// more, and the index does not name what may not be there.
-    fn doubt(&mut self, dirty: &HashMap<u64, Dirty>, error: &io::Error) {
-        tracing::error!(%error, "what was recorded does not get to the disk");
-        let mut doubted: BTreeMap<u64, Vec<u8>> =
-            dirty.keys().map(|segment| (*segment, Vec::new())).collect();
-        self.changes.retain(|change| match change {
-            Change::Part { id, packed, .. } => match doubted.get_mut(id) {
-                Some(parts) => {
-                    parts.extend_from_slice(packed);
-                    false
-                }
-                None => true,
-            },
-            Change::Closed { id, .. } => !doubted.contains_key(id),
-            _ => true,
-        });
-        for (&segment, one) in dirty {
-            let of = Of {
-                stream: one.stream,
-                segment,
-            };
-            self.refused(of, error);
-            self.open.remove(&segment);
-            if let Some(span) = one.span {
-                self.lost(of, span, one.parts, GapReason::DiskFailed);
-            }
-        }
-        if self.doubted.len() < DOUBTED {
-            self.doubted.append(&mut doubted);
-        }
-    }
-
-    /// The disk takes something again: the index is told what of the segments in doubt is there.
-    fn settle(&mut self) {
-        for (id, parts) in std::mem::take(&mut self.doubted) {
-            let root = &self.root;
-            let found = transaction(&mut self.connection, |to| {
-                recover::settle(root, to, id, &parts)
-            });
-            match found {
-                Ok(found) => tracing::info!(segment = id, ?found, "what a failed sync left"),
-                Err(error) => {
-                    tracing::warn!(segment = id, %error, "what a failed sync left is looked at again at the next start");
-                }
-            }
-        }
-    }
-
-    fn is_synced(&self) {
-        let now = clock::thread_now().saturating_duration_since(self.begun);
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.synced.store(now, Ordering::Relaxed);
-    }
-
-    /// Writes the changes that wait, and what was lost, to the index.
-    fn commit(&mut self) -> bool {
-        let lost = self.losses.all();
-        if self.changes.is_empty() && lost.is_empty() {
-            return true;
-        }
-        let result = transaction(&mut self.connection, |to| {
-            let mut all = self.changes.iter().chain(&lost);
-            all.try_for_each(|change| change.apply(to))
-        });
-        let Err(error) = result else {
-            self.changes.clear();
-            self.losses.clear();
-            self.told.index(None);
-            self.said = false;
-            return true;
-        };
-        self.metrics.errors.inc();
-        if is_about_a_row(&error) {
-            // One of them is wrong: the others are not to wait for it.
-            self.losses.clear();
-            self.one_by_one(lost);
-            return true;
-        }
-        self.told
-            .index(Some(format!("the index can not be written: {error}")));
-        if !std::mem::replace(&mut self.said, true) {
-            tracing::error!(%error, "the index can not be written; it is tried again");
-        }
-        false
-    }
-
-    fn one_by_one(&mut self, lost: Vec<Change>) {
-        for change in std::mem::take(&mut self.changes).into_iter().chain(lost) {
-            let done = transaction(&mut self.connection, |to| change.apply(to));
-            if let Err(error) = done {
-                tracing::error!(%error, ?change, "the index does not take a row");
-            }
-        }
-    }
-
-    fn write<T>(
-        &mut self,
-        write: impl FnOnce(&Connection) -> Result<T, ArchiveError>,
-    ) -> Result<T, ArchiveError> {
-        // Files go by their names: nothing is decided about those of another folder.
-        self.home
-            .is_there()
-            .map_err(ArchiveError::disk("looking for", &self.root))?;
-        // What waits comes first: what is asked may be about it.
-        if !self.sync() {
-            return Err(ArchiveError::Refused("the index can not be written".into()));
-        }
-        let written = transaction(&mut self.connection, write)?;
-        self.syncing
-            .sync(&[], &[])
-            .map_err(ArchiveError::disk("syncing", &self.root))?;
-        Ok(written)
-    }
-}
-
-/// Whether an error is about what was to be written, and not about the disk.
-fn is_about_a_row(error: &ArchiveError) -> bool {
-    match error {
-        ArchiveError::Index(rusqlite::Error::SqliteFailure(error, _)) => matches!(
-            error.code,
-            rusqlite::ErrorCode::ConstraintViolation
-                | rusqlite::ErrorCode::TypeMismatch
-                | rusqlite::ErrorCode::TooBig
-        ),
-        ArchiveError::Index(_) | ArchiveError::Damaged(_) => true,
-        _ => false,
-    }
-}
-
-fn transaction<T>(
-    connection: &mut Connection,
-    write: impl FnOnce(&Connection) -> Result<T, ArchiveError>,
-) -> Result<T, ArchiveError> {
-    let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let written = write(&all)?;
-    all.commit()?;
-    Ok(written)
 }

@@ -26,7 +26,7 @@ use taimat_contract::place::{BlobStore, Places};
 use taimat_contract::policy::{Policies, Policy};
 use taimat_contract::storage::{Storage, Storages};
 use taimat_contract::{CommuneFacts, UnixMicros};
-use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
+use taimat_hub::{Channel, ChannelKey, Cursor, Hub, Limits, Read, SourceState, Status};
 use taimat_media::{AccessUnit, MediaTime, Start, StreamInfo, TrackKind, VideoCodec, VideoTrack};
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode};
 
@@ -74,10 +74,18 @@ impl Storages for Around {
     }
 }
 
+/// Somebody who looks at a camera.
+struct Viewer {
+    cursor: Cursor<AccessUnit>,
+    missed: u64,
+    seen: u64,
+}
+
 /// A camera whose pictures are pushed by the test.
 pub(crate) struct Camera {
     pub(crate) channel: Arc<Channel>,
     sent: u64,
+    viewer: Option<Viewer>,
     /// When the next picture is captured.
     pub(crate) at: SystemTime,
 }
@@ -85,10 +93,17 @@ pub(crate) struct Camera {
 impl Camera {
     /// Sends what it captures in some time, much faster than that.
     pub(crate) async fn film(&mut self, span: Duration) {
+        self.film_of(&PICTURES, span).await;
+    }
+
+    /// The same, with other pictures.
+    pub(crate) async fn film_of(&mut self, pictures: &[Encoded], span: Duration) {
         let count = span.as_millis() * u128::from(RATE) / 1000;
         let first = self.sent == 0;
         for n in 0..count {
-            self.picture();
+            let place = usize::try_from(self.sent).unwrap() % pictures.len();
+            let lasts = Duration::from_millis(1000 / u64::from(RATE));
+            self.send(&pictures[place], lasts);
             // Who has just joined begins with the newest key frame.
             let pause = match n {
                 0 if first => 300,
@@ -125,6 +140,33 @@ impl Camera {
         });
         self.sent += 1;
         self.at += lasts;
+        if let Some(viewer) = &mut self.viewer {
+            while let Some(read) = viewer.cursor.try_next() {
+                match read {
+                    Read::Item(..) => viewer.seen += 1,
+                    Read::Lost(_) | Read::Closed => viewer.missed += 1,
+                }
+            }
+        }
+    }
+
+    /// From now on somebody looks at it.
+    pub(crate) fn look(&mut self) {
+        let mut cursor = self.channel.read();
+        // What the hub kept from before.
+        while cursor.try_next().is_some() {}
+        self.viewer = Some(Viewer {
+            cursor,
+            missed: 0,
+            seen: 0,
+        });
+    }
+
+    /// How many pictures whoever looks has seen, if none was missed.
+    pub(crate) fn seen(&self) -> u64 {
+        let viewer = self.viewer.as_ref().unwrap();
+        assert_eq!(viewer.missed, 0, "whoever looks has missed something");
+        viewer.seen
     }
 
     /// How many pictures it has sent.
@@ -227,6 +269,7 @@ impl House {
         Camera {
             channel,
             sent: 0,
+            viewer: None,
             at,
         }
     }
@@ -294,20 +337,25 @@ pub(crate) async fn filming<T>(cameras: &mut [Camera], meanwhile: impl Future<Ou
     }
 }
 
-/// The same pictures with so many bytes each: what is behind their own is filler, of which decoders think nothing.
+/// A picture with so many bytes, or more: what is behind its own is filler, of which decoders think nothing.
+pub(crate) fn with_filler(picture: &Encoded, bytes: usize) -> Encoded {
+    let mut data = picture.data.to_vec();
+    let bytes = bytes.max(data.len() + 5);
+    let filler = bytes - data.len() - 4;
+    data.extend_from_slice(&u32::try_from(filler).unwrap().to_be_bytes());
+    // Type 12, and its bytes.
+    data.push(12);
+    data.resize(bytes, 0xFF);
+    Encoded {
+        data: data.into(),
+        ..picture.clone()
+    }
+}
+
+/// The usual pictures, each with so many bytes.
 pub(crate) fn blown_up(bytes: usize) -> Vec<Encoded> {
-    let more = |picture: &Encoded| {
-        let mut picture = picture.clone();
-        let mut data = picture.data.to_vec();
-        let filler = bytes - data.len() - 4;
-        data.extend_from_slice(&u32::try_from(filler).unwrap().to_be_bytes());
-        // Type 12, and its bytes.
-        data.push(12);
-        data.resize(bytes, 0xFF);
-        picture.data = data.into();
-        picture
-    };
-    PICTURES.iter().map(more).collect()
+    let all = PICTURES.iter();
+    all.map(|picture| with_filler(picture, bytes)).collect()
 }
 
 /// Where nothing is, by the reasons.
