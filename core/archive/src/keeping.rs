@@ -82,8 +82,9 @@ impl Keeper {
                 }
                 continue;
             }
-            measured = due;
-            self.measure();
+            let since = clock::now().saturating_duration_since(measured);
+            measured += since;
+            self.measure(since);
             looks = looks.wrapping_add(1);
             if looks % GAUGES == 1
                 && let Err(error) = self.gauge().await
@@ -96,13 +97,14 @@ impl Keeper {
         }
     }
 
-    /// How fast it is recorded.
-    fn measure(&mut self) {
+    /// How fast it is recorded; it was looked so long ago.
+    fn measure(&mut self, since: Duration) {
         let metrics = self.archive.metrics();
         let written = metrics.volume.bytes.get();
-        let now = written.saturating_sub(self.written);
+        let new = u128::from(written.saturating_sub(self.written));
+        let now = u64::try_from(new * 1000 / since.as_millis().max(1)).unwrap_or(u64::MAX);
         self.written = written;
-        self.rate = (self.rate * 29 + now) / 30;
+        self.rate = (self.rate.saturating_mul(29)).saturating_add(now) / 30;
     }
 
     async fn look(&self, tidy: bool) -> Result<(), ArchiveError> {

@@ -111,14 +111,14 @@ async fn a_disk_that_we_fill_keeps_its_floor_and_the_newest() {
     if !disk::here("a_disk_that_we_fill_keeps_its_floor_and_the_newest") {
         return;
     }
-    let disk = Disk::new(64);
-    disk.fill(24 << 20);
-    let floor = 11 << 20;
+    let disk = Disk::new(256);
+    disk.fill(100 << 20);
+    let floor = 40 << 20;
     let house = House::above(&disk.path(), floor, file(vec![recorded("cho")]));
     let begun = clock::wall() - 2 * MINUTE;
     let mut camera = house.camera("cho", begun);
-    // 200 kB a second, as time goes by: there is to be room for a minute of it above the floor.
-    let large = house::blown_up(20_000);
+    // A megabyte a second, as time goes by: there is to be room for a minute of it above the floor.
+    let large = house::blown_up(100_000);
     let step = Duration::from_millis(1000 / u64::from(RATE));
     let mut due = tokio::time::Instant::from_std(clock::now());
     let mut least = u64::MAX;
@@ -190,13 +190,21 @@ async fn a_disk_full_of_what_is_held_goes_on_when_a_hold_ends() {
         released.await.unwrap();
         until("it is recorded again", || readers() == 1).await;
         assert!(clock::wall() >= over, "nothing that is held made room");
-        until("it is over", || house.archive.troubles().is_empty()).await;
+        until("it is over", || !house.has(TroubleKind::Full)).await;
         tokio::time::sleep(4 * SECOND).await;
         (refused, over)
     })
     .await;
     let timeline = house.of("cho", refused, clock::wall() - 2 * SECOND);
-    assert_eq!(gaps(&timeline), [GapReason::NoRoom], "{timeline:?}");
+    // The film came much faster than time goes by, so that much room is made: what is recorded and closed by now
+    // may have gone again.
+    let reasons = gaps(&timeline);
+    assert_eq!(reasons[0], GapReason::NoRoom, "{timeline:?}");
+    let rest = &reasons[1..];
+    assert!(
+        rest.iter().all(|why| *why == GapReason::Evicted),
+        "{timeline:?}"
+    );
     let gap = timeline.gaps[0];
     let late = gap.end.0 - micros(over).0;
     println!("recorded again {} ms after a hold had ended", late / 1000);

@@ -156,7 +156,8 @@ async fn no_pictures_are_a_gap_that_says_so() {
     let timeline = house.of("cho", begun, to);
     is_whole(&timeline, begun, to);
     assert_eq!(gaps(&timeline), [GapReason::PicturesMissing]);
-    assert_eq!(timeline.gaps[0].end, micros(again));
+    let apart = timeline.gaps[0].end.0 - micros(again).0;
+    assert!(apart.abs() < 100, "{apart} µs: ticks are 11 µs");
     house.close().await;
 }
 

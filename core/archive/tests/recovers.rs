@@ -79,7 +79,7 @@ async fn a_removal_that_was_cut_short_is_ended_and_copies_elsewhere_are_not_forg
         let archive = Archive::open(folder.path(), 0, &Registry::new()).unwrap();
         for piece in 0..5_u32 {
             let from = begun + 20 * piece * SECOND;
-            let timeline = of(&archive, from, from + 10 * SECOND);
+            let timeline = of(&archive, from, from + 9 * SECOND);
             let expected = match piece {
                 0 | 1 => (vec![GapReason::Evicted], None),
                 2 | 3 => (vec![], Some(true)),
