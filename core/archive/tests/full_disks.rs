@@ -107,6 +107,46 @@ async fn a_disk_that_somebody_else_fills_and_frees() {
 }
 
 #[tokio::test]
+async fn a_disk_that_somebody_else_fills_to_the_last_byte_is_given_room_by_the_oldest() {
+    if !disk::here("a_disk_that_somebody_else_fills_to_the_last_byte_is_given_room_by_the_oldest") {
+        return;
+    }
+    let disk = Disk::new(48);
+    let house = House::open(&disk.path(), vec![recorded("cho")]);
+    let (camera, begun, end) = past(&house, "cho", 4 * MINUTE).await;
+    let mut cameras = [camera];
+    let full = filming(&mut cameras, async {
+        tokio::time::sleep(2 * SECOND).await;
+        disk.fill(0);
+        let full = clock::wall();
+        // Nothing is held: the index has to be written for what goes to go, and there is no room for it either.
+        until("the oldest goes", || {
+            gaps(&house.of("cho", begun, end)).contains(&GapReason::Evicted)
+        })
+        .await;
+        until("it is over", || !house.has(TroubleKind::Failing)).await;
+        tokio::time::sleep(5 * SECOND).await;
+        full
+    })
+    .await;
+    let now = clock::wall() - 2 * SECOND;
+    let timeline = house.of("cho", now - SECOND, now);
+    assert_eq!(timeline.gaps, [], "it is recorded");
+    let timeline = house.of("cho", full, now);
+    println!("{timeline:?}");
+    let lost: i64 = timeline
+        .gaps
+        .iter()
+        .filter(|gap| gap.reason == GapReason::DiskFull)
+        .map(|gap| gap.end.0 - gap.start.0)
+        .sum();
+    assert!(lost <= 4_000_000, "{lost} µs: {timeline:?}");
+    house.close().await;
+    let checked = taimat_archive::check(&disk.path(), true).unwrap();
+    assert_eq!(checked.wrong, []);
+}
+
+#[tokio::test]
 async fn a_disk_that_we_fill_keeps_its_floor_and_the_newest() {
     if !disk::here("a_disk_that_we_fill_keeps_its_floor_and_the_newest") {
         return;

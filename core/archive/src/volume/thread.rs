@@ -25,6 +25,8 @@ use crate::reason::GapReason;
 
 /// How often what was written is brought to the disk.
 const EVERY: Duration = Duration::from_secs(1);
+/// At least so long between two syncs parts are taken.
+const BETWEEN: Duration = Duration::from_millis(250);
 /// What waits at most: some parts of each of a thousand streams. Media are bounded by their bytes before.
 const WAITING: usize = 8192;
 /// Changes of the index that wait while it can not be written: an hour of thirty cameras. What is beyond is
@@ -235,7 +237,8 @@ impl Thread {
             }
             if clock::thread_now() >= due {
                 self.sync();
-                due = clock::thread_now() + EVERY;
+                // A sync that takes long does not put the next one off; but what came meanwhile is taken first.
+                due = (due + EVERY).max(clock::thread_now() + BETWEEN);
             }
         }
         let open: Vec<u64> = self.open.keys().copied().collect();

@@ -70,7 +70,7 @@ pub(crate) fn start(test: &str, folder: &Path) -> Child {
 /// was put in order.
 pub(crate) fn lost(folder: &Path, stopped: SystemTime) -> Duration {
     let archive = Archive::open(folder, 0, &Registry::new()).unwrap();
-    let from = micros(stopped - Duration::from_secs(2));
+    let from = micros(stopped - Duration::from_secs(10));
     let of = |n| {
         let timeline = archive
             .timeline(&key(&name(n)), from, micros(stopped))
