@@ -150,10 +150,16 @@ impl Thread {
         if self.changes.is_empty() && lost.is_empty() {
             return true;
         }
-        let result = transaction(&mut self.connection, |to| {
-            let mut all = self.changes.iter().chain(&lost);
-            all.try_for_each(|change| change.apply(to))
-        });
+        let mut apply = || {
+            transaction(&mut self.connection, |to| {
+                let mut all = self.changes.iter().chain(&lost);
+                all.try_for_each(|change| change.apply(to))
+            })
+        };
+        let mut result = apply();
+        if result.as_ref().is_err_and(ArchiveError::is_full) && self.reserve.spend() {
+            result = apply();
+        }
         let Err(error) = result else {
             self.changes.clear();
             self.losses.clear();
@@ -197,7 +203,12 @@ impl Thread {
         if !self.sync() {
             return Err(ArchiveError::Refused("the index can not be written".into()));
         }
-        let written = transaction(&mut self.connection, write)?;
+        let written = transaction(&mut self.connection, write);
+        if written.as_ref().is_err_and(ArchiveError::is_full) {
+            // Whoever asks again will find room.
+            self.reserve.spend();
+        }
+        let written = written?;
         self.syncing
             .sync(&[], &[])
             .map_err(ArchiveError::disk("syncing", &self.root))?;

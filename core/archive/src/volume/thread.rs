@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use super::appending::{Appended, Appending, Beginning};
 use super::home::Home;
 use super::losses::{self, Failure, Losses, Of, Told};
+use super::reserve::Reserve;
 use super::sync::{Dirty, Syncing};
 use crate::error::ArchiveError;
 use crate::index::rows::Change;
@@ -73,6 +74,7 @@ pub(crate) struct Volume {
 pub(super) struct Thread {
     pub(super) root: PathBuf,
     pub(super) home: Home,
+    pub(super) reserve: Reserve,
     pub(super) connection: Connection,
     pub(super) syncing: Syncing,
     pub(super) open: HashMap<u64, Appending>,
@@ -111,6 +113,7 @@ impl Volume {
         let home = Home::of(&root)?;
         let begun = clock::thread_now();
         let mut thread = Thread {
+            reserve: Reserve::of(&root),
             root,
             home,
             connection,
@@ -280,8 +283,12 @@ impl Thread {
                 chain
             }
         };
-        let begun = self.home.is_there();
-        let begun = begun.and_then(|()| Appending::begin(&self.root, beginning, chain));
+        let begun = self.home.is_there().and_then(|()| {
+            if !self.reserve.restore() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Appending::begin(&self.root, beginning, chain)
+        });
         match begun {
             Ok((appending, change)) => {
                 self.folders.push(appending.folder.clone());

@@ -1,10 +1,16 @@
 //! Twenty cameras that are recorded by a process of its own, until somebody stops it.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "that is how the process says that it records"
+)]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use taimat_archive::{Archive, CameraArchive};
+use taimat_base::clock;
 use taimat_base::metrics::Registry;
 
 use super::{Camera, House, PICTURES, RATE, key, micros, recorded};
@@ -31,12 +37,12 @@ pub(crate) fn record_if_told() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let house = House::open(Path::new(&folder), cameras());
-        let begun = SystemTime::now();
+        let begun = clock::wall();
         let mut all: Vec<_> = (0..CAMERAS)
             .map(|n| house.camera(&name(n), begun))
             .collect();
         let step = Duration::from_millis(1000 / u64::from(RATE));
-        let mut due = tokio::time::Instant::now();
+        let mut due = tokio::time::Instant::from_std(clock::now());
         println!("records");
         loop {
             all.iter_mut().for_each(Camera::picture);
@@ -78,7 +84,7 @@ pub(crate) fn lost(folder: &Path, stopped: SystemTime) -> Duration {
         let end = timeline.recorded.last().map_or(from, |last| last.end);
         let movie = archive
             .movie(&key(&name(n)), from, micros(stopped))
-            .unwrap();
+            .unwrap_or_else(|error| panic!("ten seconds are missing: {error}"));
         // What the index names is there.
         for piece in &movie.pieces {
             let length = std::fs::metadata(&piece.path).unwrap().len();
