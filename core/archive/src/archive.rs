@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use taimat_audit::{AuditLog, Deed, Receipt};
@@ -25,6 +26,8 @@ use crate::recover::{self, Found};
 use crate::trouble::{Trouble, TroubleKind};
 use crate::volume::{Syncing, Volume};
 
+/// So long nothing got to the disk: that is an event.
+const BEHIND: Duration = Duration::from_secs(10);
 /// Damaged files that are said at most.
 const MAX_DAMAGED: usize = 100;
 
@@ -207,7 +210,28 @@ impl Archive {
         };
         let mut all = of(&self.troubles);
         all.extend(of(&self.damaged));
+        all.extend(self.failing());
         all
+    }
+
+    /// What is the matter with the disk that is recorded to. It is not asked: it may not answer.
+    fn failing(&self) -> Vec<Trouble> {
+        let behind = self.volume.behind();
+        let late = || {
+            let text = || format!("nothing got to the disk for {} s", behind.as_secs());
+            (behind >= BEHIND).then(text)
+        };
+        let Some(text) = self.volume.matter().or_else(late) else {
+            return Vec::new();
+        };
+        let failing = |commune: &CommuneId| Trouble {
+            kind: TroubleKind::Failing,
+            commune: commune.clone(),
+            camera: None,
+            about: String::new(),
+            text: text.clone(),
+        };
+        self.configured().keys().map(failing).collect()
     }
 
     /// Where recordings lie.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use taimat_base::clock;
 use taimat_base::tasks::Stop;
-use taimat_base::{CommuneId, clock};
 use taimat_contract::UnixMicros;
 use taimat_contract::storage::StorageTarget;
 use tokio::sync::watch;
@@ -24,10 +24,10 @@ use crate::watching::ArchiveSurroundings;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often while nothing is recorded as there is no room: it is again within a second after there is some.
+const REFUSING: Duration = Duration::from_millis(250);
 /// How often it is shown how it stands.
 const GAUGES: u32 = 10;
-/// So long nothing got to the disk: that is an event.
-const BEHIND: Duration = Duration::from_secs(10);
 /// How often what nobody needs any more is let go.
 const TIDY: u32 = 600;
 /// Questions about one commune in a row.
@@ -68,13 +68,23 @@ impl Keeper {
     /// Looks until told to stop.
     pub(crate) async fn run(mut self, stop: Stop) {
         let mut looks: u32 = 0;
+        let mut measured = clock::now();
         loop {
-            let due = clock::now() + EVERY;
+            let refusing = *self.refuse.borrow() != Refusals::default();
+            let due = clock::now() + if refusing { REFUSING } else { EVERY };
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = clock::sleep_until(due) => {}
             }
-            self.measure();
+            if refusing && due < measured + EVERY {
+                if let Err(error) = self.make_room(&self.archive.configured(), now()).await {
+                    tracing::debug!(%error, "no room was made");
+                }
+                continue;
+            }
+            let since = clock::now().saturating_duration_since(measured);
+            measured += since;
+            self.measure(since);
             looks = looks.wrapping_add(1);
             if looks % GAUGES == 1
                 && let Err(error) = self.gauge().await
@@ -87,17 +97,14 @@ impl Keeper {
         }
     }
 
-    /// How fast it is recorded.
-    fn measure(&mut self) {
+    /// How fast it is recorded; it was looked so long ago.
+    fn measure(&mut self, since: Duration) {
         let metrics = self.archive.metrics();
         let written = metrics.volume.bytes.get();
-        let now = written.saturating_sub(self.written);
+        let new = u128::from(written.saturating_sub(self.written));
+        let now = u64::try_from(new * 1000 / since.as_millis().max(1)).unwrap_or(u64::MAX);
         self.written = written;
-        self.rate = (self.rate * 29 + now) / 30;
-        let queue = self.archive.load().bytes();
-        metrics.queue.set(i64::try_from(queue).unwrap_or(i64::MAX));
-        let behind = self.archive.volume().behind();
-        metrics.behind.set(behind.as_secs_f64());
+        self.rate = (self.rate.saturating_mul(29)).saturating_add(now) / 30;
     }
 
     async fn look(&self, tidy: bool) -> Result<(), ArchiveError> {
@@ -109,7 +116,6 @@ impl Keeper {
         self.age(now).await?;
         let mut troubles = self.make_room(&configured, now).await?;
         troubles.extend(self.known.iter().cloned());
-        troubles.extend(self.failing(&configured));
         self.archive.set_troubles(troubles);
         if tidy {
             let tidied = self
@@ -119,23 +125,6 @@ impl Keeper {
             tidied.await?;
         }
         Ok(())
-    }
-
-    /// What the disk does not keep up with.
-    fn failing(&self, configured: &Configured) -> Vec<Trouble> {
-        let behind = self.archive.volume().behind();
-        if behind < BEHIND {
-            return Vec::new();
-        }
-        let text = format!("nothing got to the disk for {} s", behind.as_secs());
-        let failing = |commune: &CommuneId| Trouble {
-            kind: TroubleKind::Failing,
-            commune: commune.clone(),
-            camera: None,
-            about: String::new(),
-            text: text.clone(),
-        };
-        configured.keys().map(failing).collect()
     }
 
     /// Shows how it stands.

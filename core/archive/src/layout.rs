@@ -15,6 +15,8 @@ const EXTENSION: &str = "mp4";
 
 /// The index's file within the archive's folder.
 pub(crate) const INDEX: &str = "index.db";
+/// Room for the index on a disk that is full.
+pub(crate) const RESERVE: &str = "reserve";
 /// Held by the router that records.
 pub(crate) const LOCK: &str = "lock";
 

@@ -28,6 +28,7 @@ mod marks;
 mod metrics;
 mod modes;
 mod moment;
+mod owed;
 mod packed;
 mod part;
 mod playback;

@@ -125,10 +125,10 @@ impl ArchiveMetrics {
         })
     }
 
-    /// A part of a stream was lost.
-    pub(crate) fn lost(&self, key: &ChannelKey, reason: GapReason) {
+    /// Parts of a stream were lost.
+    pub(crate) fn lost(&self, key: &ChannelKey, reason: GapReason, parts: u64) {
         let [commune, camera, profile] = key.label_values();
         let labels = [commune, camera, profile, reason.as_str()];
-        self.lost.with_label_values(&labels).inc();
+        self.lost.with_label_values(&labels).inc_by(parts);
     }
 }

@@ -52,6 +52,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// Bytes of its samples: what it takes of the memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.payload.iter().map(|unit| unit.len() as u64).sum()
+    }
+
     /// Whether one can begin with it.
     pub(crate) fn begins_with_key(&self) -> bool {
         self.video.samples.first().is_some_and(|first| first.sync)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use taimat_base::clock;
+use taimat_base::{Seldom, clock};
 use taimat_contract::UnixMicros;
 use taimat_hub::{Channel, ChannelKey, Cursor, Hub, Read, Reader, SourceState};
 use taimat_media::{AccessUnit, TrackKind};
@@ -15,6 +15,7 @@ use crate::config::Mode;
 use crate::error::ArchiveError;
 use crate::load::{Load, StreamLoad};
 use crate::metrics::ArchiveMetrics;
+use crate::owed::Owed;
 use crate::part::Part;
 use crate::reason::GapReason;
 use crate::recording::{Recording, Step};
@@ -53,6 +54,7 @@ struct Source {
     assembler: Assembler,
     joined: Option<Joined>,
     load: StreamLoad,
+    owed: Owed,
     /// When something came.
     heard: Instant,
 }
@@ -67,6 +69,7 @@ pub(crate) struct Recorder {
     ids: AtomicU64,
     sources: HashMap<ChannelKey, Source>,
     metrics: ArchiveMetrics,
+    refused: Seldom,
 }
 
 impl Recorder {
@@ -87,6 +90,7 @@ impl Recorder {
             ids: AtomicU64::new(next),
             sources: HashMap::new(),
             metrics,
+            refused: Seldom::default(),
         }
     }
 
@@ -103,6 +107,7 @@ impl Recorder {
             assembler: Assembler::default(),
             joined: None,
             load: self.load.stream(),
+            owed: Owed::default(),
             heard: clock::now(),
         };
         self.sources.insert(key, source);
@@ -110,7 +115,7 @@ impl Recorder {
 
     /// Looks at all streams.
     pub(crate) fn poll(&mut self, now: Instant, wall: UnixMicros, wanted: &AllWanted) {
-        self.failures();
+        self.failures(now);
         let gone: HashSet<ChannelKey> = self
             .sources
             .keys()
@@ -153,26 +158,26 @@ impl Recorder {
         self.run(source, steps);
     }
 
-    /// Segments that the disk did not take.
-    fn failures(&mut self) {
+    /// What the disk did not take. It is on the timeline already.
+    fn failures(&mut self, now: Instant) {
         for failure in self.volume.failures() {
-            let reason = if failure.full {
-                GapReason::DiskFull
-            } else {
-                GapReason::DiskFailed
-            };
             let hit = self
                 .sources
                 .values_mut()
-                .find(|source| source.recording.segment() == Some(failure.segment));
-            if let Some(source) = hit {
-                self.metrics.lost(source.recording.key(), reason);
+                .find(|source| source.recording.number() == failure.stream);
+            let Some(source) = hit else {
+                continue;
+            };
+            self.metrics
+                .lost(source.recording.key(), failure.reason, failure.parts);
+            source.recording.failed(failure.segment);
+            if let Some(unsaid) = self.refused.say(now) {
                 tracing::warn!(
                     stream = %source.recording.key(),
                     error = %failure.error,
-                    "what was recorded can not be written"
+                    unsaid,
+                    "the disk does not take what is to be recorded"
                 );
-                source.recording.failed(failure.segment, reason);
             }
         }
     }
@@ -271,44 +276,66 @@ impl Recorder {
 
     /// Puts a part on its way to the disk, if that keeps up.
     fn keep(&self, source: &mut Source, part: Part, mode: Mode, steps: &mut Vec<Step>) {
-        let watched = self.watching.is_watched(&source.recording.key().camera);
+        let (recording, span) = (&mut source.recording, (part.start, part.end));
+        let Some(waiting) = source.load.room(part.bytes()) else {
+            self.metrics.lost(recording.key(), GapReason::DiskSlow, 1);
+            return recording.lost(span, GapReason::DiskSlow, steps);
+        };
+        let watched = self.watching.is_watched(&recording.key().camera);
         let next = || self.ids.fetch_add(1, Ordering::Relaxed);
-        let mut taken = Vec::new();
-        match source.recording.take(part, mode, watched, next, &mut taken) {
-            Ok(()) => steps.extend(taken),
-            Err(error) => {
-                tracing::warn!(stream = %source.recording.key(), %error, "a part can not be kept");
-                self.metrics
-                    .lost(source.recording.key(), GapReason::Damaged);
-            }
+        if let Err(error) = recording.take(part, waiting, (mode, watched), next, steps) {
+            tracing::warn!(stream = %recording.key(), %error, "a part can not be kept");
+            self.metrics.lost(recording.key(), GapReason::Damaged, 1);
+            recording.lost(span, GapReason::Damaged, steps);
         }
     }
 
+    /// Has it done. What the disk's thread does not take now it is told later, except for media.
     fn run(&self, source: &mut Source, steps: Vec<Step>) {
+        let Source {
+            recording, owed, ..
+        } = source;
+        owed.tell(|step| self.step(step));
+        let mut refused = !owed.is_empty();
         for step in steps {
-            if let Err(error) = self.step(source, step) {
-                tracing::debug!(stream = %source.recording.key(), %error, "not written");
-                self.metrics
-                    .lost(source.recording.key(), GapReason::DiskSlow);
-                let mut close = Vec::new();
-                source.recording.lost(GapReason::DiskSlow, &mut close);
-                for step in close {
-                    // If that does not get through either, it is found from the file.
-                    drop(self.step(source, step));
+            let (span, later) = match &step {
+                Step::Append(_, part, _) => (Some((part.row.start, part.row.end)), None),
+                Step::Begin(_) => (None, None),
+                Step::Close { id, watched } => {
+                    let (id, watched) = (*id, *watched);
+                    (None, Some(Step::Close { id, watched }))
                 }
-                return;
+                Step::Note(change) => (None, Some(Step::Note(change.clone()))),
+            };
+            if !refused {
+                match self.step(step) {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        tracing::debug!(stream = %recording.key(), %error, "not written");
+                        refused = true;
+                    }
+                }
             }
+            if let Some(span) = span {
+                self.metrics.lost(recording.key(), GapReason::DiskSlow, 1);
+                owed.push(recording.loss(span, GapReason::DiskSlow));
+            }
+            if let Some(later) = later {
+                owed.push(later);
+            }
+        }
+        if refused {
+            // Nothing comes to the segment any more, of which something is missing.
+            let mut close = Vec::new();
+            recording.close(&mut close);
+            close.into_iter().for_each(|step| owed.push(step));
         }
     }
 
-    fn step(&self, source: &Source, step: Step) -> Result<(), ArchiveError> {
+    fn step(&self, step: Step) -> Result<(), ArchiveError> {
         match step {
             Step::Begin(beginning) => self.volume.begin(beginning),
-            Step::Append(id, part) => {
-                let slow = || ArchiveError::Refused("the disk does not keep up".into());
-                let waiting = source.load.room(part.row.bytes()).ok_or_else(slow)?;
-                self.volume.append(id, part, waiting)
-            }
+            Step::Append(id, part, waiting) => self.volume.append(id, part, waiting),
             Step::Close { id, watched } => self.volume.close(id, watched),
             Step::Note(change) => self.volume.change(change),
         }

@@ -3,6 +3,9 @@
 //! A segment is a minute, and begins with a key frame; streams begin theirs at different seconds. Something
 //! missing or another format begins another one, so that segments say by themselves where nothing is.
 
+#[cfg(test)]
+mod clock_tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use crate::config::Mode;
 use crate::error::ArchiveError;
 use crate::index::rows::Change;
 use crate::layout;
+use crate::load::Waiting;
 use crate::packed::PartRow;
 use crate::part::{Format, Part};
 use crate::reason::GapReason;
@@ -35,8 +39,8 @@ const MISSING: Duration = Duration::from_secs(3);
 pub(crate) enum Step {
     /// Begin a segment.
     Begin(Beginning),
-    /// Append a part to it.
-    Append(u64, Appended),
+    /// Append a part to it; it has its room among what waits.
+    Append(u64, Box<Appended>, Waiting),
     /// Nothing more comes for it.
     Close { id: u64, watched: bool },
     /// Write to the index.
@@ -94,14 +98,14 @@ impl Recording {
         &self.key
     }
 
+    /// In the index.
+    pub(crate) fn number(&self) -> i64 {
+        self.number
+    }
+
     /// When the newest part was over.
     pub(crate) fn end(&self) -> Option<i64> {
         self.end
-    }
-
-    /// The segment that is being written.
-    pub(crate) fn segment(&self) -> Option<u64> {
-        self.segment.as_ref().map(|segment| segment.id)
     }
 
     /// Whether a detector looks at it at this moment.
@@ -116,17 +120,29 @@ impl Recording {
         self.why.get_or_insert(why);
     }
 
-    /// A part that can not be kept.
-    pub(crate) fn lost(&mut self, why: GapReason, steps: &mut Vec<Step>) {
-        self.missing(why);
+    /// What came from a time until another can not be kept: that is noted, and nothing more comes to the segment.
+    pub(crate) fn lost(&mut self, span: (i64, i64), why: GapReason, steps: &mut Vec<Step>) {
+        let (start, end) = span;
+        self.note_gap(start, steps);
         self.close(steps);
+        steps.push(self.loss(span, why));
+        self.end = Some(end.max(start));
     }
 
-    /// The segment is not written to any more: the disk has failed.
-    pub(crate) fn failed(&mut self, segment: u64, why: GapReason) {
-        if self.segment.as_ref().is_some_and(|s| s.id == segment) {
+    /// How it is noted that something can not be kept.
+    pub(crate) fn loss(&self, (start, end): (i64, i64), why: GapReason) -> Step {
+        Step::Note(Change::Gap {
+            stream: self.number,
+            start,
+            end,
+            reason: why.as_str(),
+        })
+    }
+
+    /// The disk refused a segment: nothing more comes to it. What was lost is noted where it was.
+    pub(crate) fn failed(&mut self, segment: u64) {
+        if self.segment.as_ref().is_some_and(|s| s.id <= segment) {
             self.segment = None;
-            self.missing(why);
         }
     }
 
@@ -182,19 +198,19 @@ impl Recording {
         self.why = why;
     }
 
-    /// Takes a part.
+    /// Takes a part, for which there is room among what waits.
     ///
     /// # Errors
     /// If it can not be packed: then nothing of it is kept.
     pub(crate) fn take(
         &mut self,
         part: Part,
-        mode: Mode,
-        watched: bool,
+        waiting: Waiting,
+        (mode, watched): (Mode, bool),
         next_id: impl FnOnce() -> u64,
         steps: &mut Vec<Step>,
     ) -> Result<(), ArchiveError> {
-        self.note_gap(&part, steps);
+        self.note_gap(part.start, steps);
         if self.must_begin(&part, mode) {
             self.close(steps);
             self.begin(&part, mode, watched, next_id(), steps)?;
@@ -205,25 +221,25 @@ impl Recording {
         segment.watched &= watched;
         segment.parts += 1;
         let id = segment.id;
-        let appended = appended(part, self.sequence, segment.audio)?;
+        let appended = appended(part, self.number, self.sequence, segment.audio)?;
         self.sequence = self.sequence.wrapping_add(1);
         self.end = Some(appended.row.end);
-        steps.push(Step::Append(id, appended));
+        steps.push(Step::Append(id, Box::new(appended), waiting));
         Ok(())
     }
 
-    fn note_gap(&mut self, part: &Part, steps: &mut Vec<Step>) {
+    fn note_gap(&mut self, start: i64, steps: &mut Vec<Step>) {
         let noted = self.noted.take();
         let why = self.why.take();
         let Some(end) = self.end else {
             return;
         };
-        if noted.is_some() || part.start - end > JITTER {
+        if noted.is_some() || start - end > JITTER {
             let why = why.unwrap_or(GapReason::PicturesMissing);
             steps.push(Step::Note(Change::GapEnded {
                 stream: self.number,
                 start: end,
-                end: part.start,
+                end: start,
                 reason: why.as_str(),
             }));
         }
@@ -290,7 +306,12 @@ fn init(format: &Format) -> Result<(Vec<u8>, Option<usize>), ArchiveError> {
 }
 
 /// A part as it is written.
-fn appended(part: Part, sequence: u32, audio: Option<usize>) -> Result<Appended, ArchiveError> {
+fn appended(
+    part: Part,
+    stream: i64,
+    sequence: u32,
+    audio: Option<usize>,
+) -> Result<Appended, ArchiveError> {
     let Part {
         start,
         end,
@@ -331,6 +352,7 @@ fn appended(part: Part, sequence: u32, audio: Option<usize>) -> Result<Appended,
         hash: [0; 32],
     };
     Ok(Appended {
+        stream,
         header,
         payload,
         row,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use rusqlite::{Connection, params};
 use taimat_hub::ChannelKey;
 
@@ -118,42 +119,91 @@ fn segments(index: &Connection, state: SegmentState) -> Result<Vec<Unfinished>, 
     Ok(found)
 }
 
-fn unfinished(root: &Path, index: &Connection, found: &mut Found) -> Result<(), ArchiveError> {
-    for segment in segments(index, SegmentState::Open)? {
+/// Of one segment a sync failed, and nothing more is written to it: what of it is on the disk is taken up now.
+/// `doubted` is what was to be there, packed.
+pub(crate) fn settle(
+    root: &Path,
+    index: &Connection,
+    id: u64,
+    doubted: &[u8],
+) -> Result<Found, ArchiveError> {
+    let doubted = PartRow::unpack_all(doubted)?;
+    let mut found = Found::default();
+    let mut all = segments(index, SegmentState::Open)?;
+    all.retain(|segment| segment.id == id);
+    for segment in &all {
         let path = root.join(segment.path());
-        let mut packed = index.prepare("SELECT packed FROM part WHERE segment = ?1 ORDER BY n")?;
-        let packed = packed.query_map([segment.id], |row| row.get::<_, Vec<u8>>(0))?;
-        let packed: Vec<Vec<u8>> = packed.collect::<Result<_, _>>()?;
-        let mut known = Vec::new();
-        for one in &packed {
-            known.extend(PartRow::unpack_all(one)?);
+        // What was to be written may be in memory still, which says nothing of the disk.
+        match File::open(&path) {
+            Ok(file) => posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)
+                .map_err(|error| ArchiveError::disk("reading", &path)(error.into()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(ArchiveError::disk("reading", &path)(error)),
         }
-        let beginning = match scan::beginning(&path) {
-            Ok(beginning) => beginning,
-            Err(error) => {
-                tracing::warn!(%error, "a segment that was being written is gone");
-                None
-            }
-        };
-        let Some(beginning) = beginning else {
-            index.execute("DELETE FROM part WHERE segment = ?1", [segment.id])?;
-            index.execute("DELETE FROM segment WHERE id = ?1", [segment.id])?;
-            if segment.end > segment.start {
-                let lost = (segment.start, segment.end);
-                rows::gap(index, segment.stream, lost, GapReason::Damaged.as_str())?;
-            }
-            continue;
-        };
-        let from = beginning.length + known.iter().map(PartRow::bytes).sum::<u64>();
-        let more = scan::parts(&path, &beginning, from, true)?;
-        cut(&path, &more, found)?;
-        found.ended += 1;
-        found.parts += more.parts.len() as u64;
-        let end = more.end;
-        known.extend(more.parts);
-        finish(index, &segment, &known, end)?;
+        end(root, index, segment, Some(&doubted), &mut found)?;
     }
-    Ok(())
+    Ok(found)
+}
+
+fn unfinished(root: &Path, index: &Connection, found: &mut Found) -> Result<(), ArchiveError> {
+    let all = segments(index, SegmentState::Open)?;
+    all.iter()
+        .try_for_each(|segment| end(root, index, segment, None, found))
+}
+
+/// Ends a segment that was being written, with what of it is there. If it is known what should be behind the
+/// last row, nothing else is taken up.
+fn end(
+    root: &Path,
+    index: &Connection,
+    segment: &Unfinished,
+    doubted: Option<&[PartRow]>,
+    found: &mut Found,
+) -> Result<(), ArchiveError> {
+    let path = root.join(segment.path());
+    let mut packed = index.prepare("SELECT packed FROM part WHERE segment = ?1 ORDER BY n")?;
+    let packed = packed.query_map([segment.id], |row| row.get::<_, Vec<u8>>(0))?;
+    let packed: Vec<Vec<u8>> = packed.collect::<Result<_, _>>()?;
+    let mut known = Vec::new();
+    for one in &packed {
+        known.extend(PartRow::unpack_all(one)?);
+    }
+    let beginning = match scan::beginning(&path) {
+        Ok(beginning) => beginning,
+        Err(error) => {
+            tracing::warn!(%error, "a segment that was being written is gone");
+            None
+        }
+    };
+    let Some(beginning) = beginning else {
+        index.execute("DELETE FROM part WHERE segment = ?1", [segment.id])?;
+        index.execute("DELETE FROM segment WHERE id = ?1", [segment.id])?;
+        if segment.end > segment.start {
+            let lost = (segment.start, segment.end);
+            rows::gap(index, segment.stream, lost, GapReason::Damaged.as_str())?;
+        } else {
+            // Nothing of it ever was on the disk.
+            remove_file(&path)?;
+        }
+        return Ok(());
+    };
+    let from = beginning.length + known.iter().map(PartRow::bytes).sum::<u64>();
+    let mut more = scan::parts(&path, &beginning, from, true)?;
+    if let Some(doubted) = doubted {
+        let same = more.parts.iter().zip(doubted);
+        let same = same.take_while(|(is, was)| is.hash == was.hash).count();
+        more.keep(from, same);
+    }
+    cut(&path, &more, found)?;
+    found.ended += 1;
+    found.parts += more.parts.len() as u64;
+    let end = more.end;
+    known.extend(more.parts);
+    if known.is_empty() {
+        // Begun, and nothing was written: nobody misses it.
+        remove_file(&path)?;
+    }
+    finish(index, segment, &known, end)
 }
 
 /// Cuts off what is no whole part.
@@ -196,8 +246,14 @@ fn finish(
         params![segment.id, packed, bytes, last.end],
     )?;
     index.execute(
-        "UPDATE stream SET chain = ?2, stored = stored + ?3 WHERE number = ?1",
-        params![segment.stream, chain, bytes],
+        "UPDATE stream SET stored = stored + ?2 WHERE number = ?1",
+        params![segment.stream, bytes],
+    )?;
+    // What was recorded after it goes on from there, and the stream from that.
+    index.execute(
+        "UPDATE stream SET chain = ?2 WHERE number = ?1 AND NOT EXISTS \
+         (SELECT 1 FROM segment WHERE segment.stream = ?1 AND id > ?3)",
+        params![segment.stream, chain, segment.id],
     )?;
     Ok(())
 }
@@ -276,6 +332,11 @@ pub(crate) fn take_up(
     found: &mut Found,
 ) -> Result<bool, ArchiveError> {
     let Some(beginning) = scan::beginning(path)? else {
+        if scan::is_blank(path)? {
+            // Its name got to the disk, and nothing else did.
+            remove_file(path)?;
+            return Ok(false);
+        }
         tracing::warn!(path = %path.display(), "a file that is no recording; left alone");
         return Ok(false);
     };

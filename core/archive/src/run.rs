@@ -1,10 +1,12 @@
 //! Brings the room to life: one task records, one says what is to be recorded, one decides what becomes of it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_base::clock;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use taimat_base::tasks::{Stop, Tasks};
+use taimat_base::{Seldom, clock};
 use taimat_hub::{ChannelKey, Hub};
 use tokio::sync::watch;
 
@@ -54,31 +56,57 @@ impl Archive {
 async fn record(archive: Arc<Archive>, mut recorder: Recorder, stop: Stop) {
     let mut wanted = archive.wanted().subscribe();
     let mut due = clock::now();
+    // A disk that does not answer is waited for beside all else: what is known goes on to be recorded.
+    let mut learning = FuturesUnordered::new();
+    let mut asked: HashSet<ChannelKey> = HashSet::new();
+    let mut unknown = Seldom::default();
     loop {
         let all = Arc::clone(&wanted.borrow_and_update());
         for key in recorder.unknown(&all) {
-            match learn(&archive, &key).await {
-                Ok((number, end)) => recorder.learn(key, number, end),
-                Err(error) => tracing::warn!(stream = %key, %error, "not recorded yet"),
+            if asked.insert(key.clone()) {
+                learning.push(learn(&archive, key));
             }
         }
         recorder.poll(clock::now(), now(), &all);
+        measure(&archive);
         due = (due + LOOK).max(clock::now());
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = clock::sleep_until(due) => {}
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return recorder.stop(),
+                Some((key, learned)) = learning.next(), if !learning.is_empty() => {
+                    asked.remove(&key);
+                    match learned {
+                        Ok((number, end)) => recorder.learn(key, number, end),
+                        Err(error) => if let Some(unsaid) = unknown.say(clock::now()) {
+                            tracing::warn!(stream = %key, %error, unsaid, "not recorded yet");
+                        },
+                    }
+                }
+                () = clock::sleep_until(due) => break,
+            }
         }
     }
-    recorder.stop();
+}
+
+/// What waits for the disk, and since when.
+fn measure(archive: &Archive) {
+    let metrics = archive.metrics();
+    let queue = archive.load().bytes();
+    metrics.queue.set(i64::try_from(queue).unwrap_or(i64::MAX));
+    metrics.behind.set(archive.volume().behind().as_secs_f64());
 }
 
 /// A stream's number in the index, and when the newest of it was over.
-async fn learn(archive: &Archive, key: &ChannelKey) -> Result<(i64, Option<i64>), ArchiveError> {
-    let key = key.clone();
-    archive
+async fn learn(
+    archive: &Archive,
+    key: ChannelKey,
+) -> (ChannelKey, Result<(i64, Option<i64>), ArchiveError>) {
+    let own = key.clone();
+    let learned = archive
         .volume()
         .write(move |to| {
-            let (number, _) = rows::stream(to, &key)?;
+            let (number, _) = rows::stream(to, &own)?;
             let end = to.query_row(
                 "SELECT max(end) FROM segment WHERE stream = ?1 AND id = \
                  (SELECT max(id) FROM segment WHERE stream = ?1)",
@@ -87,5 +115,6 @@ async fn learn(archive: &Archive, key: &ChannelKey) -> Result<(i64, Option<i64>)
             )?;
             Ok((number, end))
         })
-        .await
+        .await;
+    (key, learned)
 }

@@ -43,6 +43,17 @@ pub(crate) struct Scanned {
     pub(crate) torn: bool,
 }
 
+impl Scanned {
+    /// Only the first of them, which begin there, are what they should be.
+    pub(crate) fn keep(&mut self, from: u64, parts: usize) {
+        if parts < self.parts.len() {
+            self.parts.truncate(parts);
+            self.end = from + self.parts.iter().map(PartRow::bytes).sum::<u64>();
+            self.torn = true;
+        }
+    }
+}
+
 /// Reads what a file begins with: none if it is no segment.
 pub(crate) fn beginning(path: &Path) -> Result<Option<Beginning>, ArchiveError> {
     let file = File::open(path).map_err(ArchiveError::disk("reading", path))?;
@@ -81,6 +92,15 @@ pub(crate) fn beginning(path: &Path) -> Result<Option<Beginning>, ArchiveError> 
         }))
     };
     read().map_err(ArchiveError::disk("reading", path))
+}
+
+/// Whether nothing was ever written to a file, as far as the disk knows: it is empty, or begins with zeros.
+pub(crate) fn is_blank(path: &Path) -> Result<bool, ArchiveError> {
+    let file = File::open(path).map_err(ArchiveError::disk("reading", path))?;
+    let mut bytes = Vec::new();
+    let read = fill(&file, &mut bytes, 0, 4096);
+    read.map_err(ArchiveError::disk("reading", path))?;
+    Ok(bytes.iter().all(|byte| *byte == 0))
 }
 
 /// Reads the parts from a place on. With `hash` the payloads are read too; without it, only what says where

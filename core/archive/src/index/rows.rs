@@ -140,6 +140,15 @@ pub(crate) enum Change {
         watched: bool,
         chain: [u8; 32],
     },
+    /// It was begun, and nothing ever came for it.
+    Undone { id: u64 },
+    /// Nothing is between two moments.
+    Gap {
+        stream: i64,
+        start: i64,
+        end: i64,
+        reason: &'static str,
+    },
     /// Nothing is there from then on.
     GapBegun {
         stream: i64,
@@ -217,6 +226,16 @@ impl Change {
                 )?
                 .execute([id])?;
             }
+            Self::Undone { id } => {
+                to.prepare_cached("DELETE FROM segment WHERE id = ?1 AND state = 0")?
+                    .execute([id])?;
+            }
+            Self::Gap {
+                stream,
+                start,
+                end,
+                reason,
+            } => gap(to, *stream, (*start, *end), reason)?,
             Self::GapBegun {
                 stream,
                 start,

@@ -7,6 +7,7 @@ use taimat_contract::UnixMicros;
 use crate::config::CommuneArchive;
 use crate::disk_space::Space;
 use crate::error::ArchiveError;
+use crate::volume::RESERVE;
 
 /// Segments that are taken off the disk at once.
 const AT_ONCE: usize = 64;
@@ -43,6 +44,8 @@ pub(crate) fn shortages(
 ) -> Result<Vec<Shortage>, ArchiveError> {
     let mut found = Vec::new();
     let wanted = floor.saturating_add(rate.saturating_mul(HEADROOM));
+    // Nothing is recorded where the index's room can not be kept.
+    let wanted = wanted.max(RESERVE * 2);
     // A disk that is smaller than that is filled to the half.
     let wanted = wanted.min(space.total / 2);
     if space.free < wanted {

@@ -32,6 +32,8 @@ pub(crate) struct Beginning {
 /// A part that is to be appended: its hash is not known yet.
 #[derive(Debug)]
 pub(crate) struct Appended {
+    /// Of its stream in the index.
+    pub(crate) stream: i64,
     pub(crate) header: Vec<u8>,
     pub(crate) payload: Vec<Bytes>,
     pub(crate) row: PartRow,
@@ -98,6 +100,7 @@ impl Appending {
             header,
             payload,
             mut row,
+            ..
         } = part;
         let mut hash = Sha256::new();
         for unit in &payload {
@@ -128,8 +131,15 @@ impl Appending {
         })
     }
 
-    /// It is complete.
+    /// It is complete. If nothing ever came for it, it is none, and its file goes.
     pub(super) fn close(self, watched: bool) -> Change {
+        if self.parts == 0 {
+            // If it can not be removed, the next start does it.
+            drop(fs::remove_file(&self.path));
+            return Change::Undone {
+                id: self.beginning.id,
+            };
+        }
         Change::Closed {
             id: self.beginning.id,
             stream: self.beginning.stream,

@@ -2,9 +2,14 @@
 //! that. So the index never names what may not be there.
 
 mod appending;
+mod home;
+mod losses;
+mod reserve;
+mod rounds;
 mod sync;
 mod thread;
 
 pub(crate) use appending::{Appended, Beginning};
+pub(crate) use reserve::BYTES as RESERVE;
 pub(crate) use sync::Syncing;
 pub(crate) use thread::{Volume, VolumeMetrics};

@@ -6,6 +6,35 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// A file that was written to since the last sync.
+#[derive(Debug)]
+pub(super) struct Dirty {
+    pub(super) file: Arc<File>,
+    /// Of its stream in the index.
+    pub(super) stream: i64,
+    /// Parts that were appended since.
+    pub(super) parts: u64,
+    /// From when until when they are.
+    pub(super) span: Option<(i64, i64)>,
+}
+
+impl Dirty {
+    pub(super) fn new(stream: i64, file: Arc<File>) -> Self {
+        Self {
+            file,
+            stream,
+            parts: 0,
+            span: None,
+        }
+    }
+
+    pub(super) fn appended(&mut self, (start, end): (i64, i64)) {
+        let (since, until) = self.span.unwrap_or((start, end));
+        self.span = Some((since.min(start), until.max(end)));
+        self.parts += 1;
+    }
+}
+
 /// How a folder's files are synced.
 #[derive(Debug)]
 pub(crate) enum Syncing {
@@ -34,7 +63,7 @@ impl Syncing {
     }
 
     /// Brings everything to the disk.
-    pub(crate) fn sync(&self, files: &[Arc<File>], folders: &[PathBuf]) -> io::Result<()> {
+    pub(crate) fn sync(&self, files: &[&File], folders: &[PathBuf]) -> io::Result<()> {
         match self {
             Self::FileSystem(folder) => Ok(nix::unistd::syncfs(folder)?),
             Self::Files(log) => {

@@ -1,27 +1,33 @@
 //! The thread that writes, and how it is told what.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use taimat_base::clock;
 use taimat_base::metrics::{Histogram, IntCounter};
 use tokio::sync::oneshot;
 
 use super::appending::{Appended, Appending, Beginning};
-use super::sync::Syncing;
+use super::home::Home;
+use super::losses::{self, Failure, Losses, Of, Told};
+use super::reserve::Reserve;
+use super::sync::{Dirty, Syncing};
 use crate::error::ArchiveError;
 use crate::index::rows::Change;
 use crate::load::Waiting;
+use crate::reason::GapReason;
 
 /// How often what was written is brought to the disk.
 const EVERY: Duration = Duration::from_secs(1);
+/// At least so long between two syncs parts are taken.
+const BETWEEN: Duration = Duration::from_millis(250);
 /// What waits at most: some parts of each of a thousand streams. Media are bounded by their bytes before.
 const WAITING: usize = 8192;
 /// Changes of the index that wait while it can not be written: an hour of thirty cameras. What is beyond is
@@ -45,15 +51,6 @@ enum Job {
     Ask(Question),
 }
 
-/// What went wrong with a segment: it is not written to any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) segment: u64,
-    /// The disk has no room.
-    pub(crate) full: bool,
-    pub(crate) error: String,
-}
-
 /// What is counted while writing.
 #[derive(Debug, Clone)]
 pub(crate) struct VolumeMetrics {
@@ -68,28 +65,39 @@ pub(crate) struct VolumeMetrics {
 pub(crate) struct Volume {
     jobs: Option<SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
-    failures: Arc<Mutex<Vec<Failure>>>,
+    told: Arc<Told>,
     /// Milliseconds since `begun` when what was written last got to the disk.
     synced: Arc<AtomicU64>,
     begun: Instant,
 }
 
 pub(super) struct Thread {
-    root: PathBuf,
-    connection: Connection,
-    syncing: Syncing,
-    open: HashMap<u64, Appending>,
+    pub(super) root: PathBuf,
+    pub(super) home: Home,
+    pub(super) reserve: Reserve,
+    pub(super) connection: Connection,
+    pub(super) syncing: Syncing,
+    pub(super) open: HashMap<u64, Appending>,
     /// The chain of each stream.
     chains: HashMap<i64, [u8; 32]>,
-    changes: Vec<Change>,
-    dirty: HashMap<u64, Arc<std::fs::File>>,
-    folders: Vec<PathBuf>,
-    failures: Arc<Mutex<Vec<Failure>>>,
-    metrics: VolumeMetrics,
-    synced: Arc<AtomicU64>,
-    begun: Instant,
+    pub(super) changes: Vec<Change>,
+    pub(super) dirty: HashMap<u64, Dirty>,
+    pub(super) folders: Vec<PathBuf>,
+    pub(super) losses: Losses,
+    pub(super) told: Arc<Told>,
+    /// The newest segment of each stream that the disk refused, and why.
+    broken: HashMap<i64, (u64, GapReason)>,
+    /// Segments of which a sync failed, and the parts of which nobody knows whether they are on the disk, packed.
+    pub(super) doubted: BTreeMap<u64, Vec<u8>>,
+    /// A sync failed, and it may have been of the index's log: what comes after a hole in it is lost with it.
+    pub(super) holed: bool,
+    /// When the disk last refused something, as long as that is said.
+    pub(super) refused_at: Option<Instant>,
+    pub(super) metrics: VolumeMetrics,
+    pub(super) synced: Arc<AtomicU64>,
+    pub(super) begun: Instant,
     /// It is said once that the index can not be written.
-    said: bool,
+    pub(super) said: bool,
 }
 
 impl Volume {
@@ -101,10 +109,13 @@ impl Volume {
         metrics: VolumeMetrics,
     ) -> io::Result<Self> {
         let (jobs, waiting) = mpsc::sync_channel(WAITING);
-        let (failures, synced) = (Arc::default(), Arc::default());
+        let (told, synced): (Arc<Told>, _) = (Arc::default(), Arc::default());
+        let home = Home::of(&root)?;
         let begun = clock::thread_now();
         let mut thread = Thread {
+            reserve: Reserve::of(&root),
             root,
+            home,
             connection,
             syncing,
             open: HashMap::new(),
@@ -112,7 +123,12 @@ impl Volume {
             changes: Vec::new(),
             dirty: HashMap::new(),
             folders: Vec::new(),
-            failures: Arc::clone(&failures),
+            losses: Losses::new(Arc::clone(&told)),
+            told: Arc::clone(&told),
+            broken: HashMap::new(),
+            doubted: BTreeMap::new(),
+            holed: false,
+            refused_at: None,
             metrics,
             synced: Arc::clone(&synced),
             begun,
@@ -124,7 +140,7 @@ impl Volume {
         Ok(Self {
             jobs: Some(jobs),
             thread: Some(thread),
-            failures,
+            told,
             synced,
             begun,
         })
@@ -149,12 +165,12 @@ impl Volume {
     pub(crate) fn append(
         &self,
         id: u64,
-        part: Appended,
+        part: Box<Appended>,
         waiting: Waiting,
     ) -> Result<(), ArchiveError> {
         self.send(Job::Append {
             id,
-            part: Box::new(part),
+            part,
             _waiting: waiting,
         })
     }
@@ -183,9 +199,14 @@ impl Volume {
         result.await.map_err(|_gone| ArchiveError::Stopped)?
     }
 
-    /// What went wrong since it was asked before.
+    /// What was lost since it was asked before.
     pub(crate) fn failures(&self) -> Vec<Failure> {
-        std::mem::take(&mut *self.failures.lock().unwrap_or_else(|e| e.into_inner()))
+        self.told.failures()
+    }
+
+    /// What is the matter with the disk, if anything is. Does not wait for it.
+    pub(crate) fn matter(&self) -> Option<String> {
+        self.told.matter()
     }
 
     /// How long ago everything was on the disk.
@@ -219,7 +240,8 @@ impl Thread {
             }
             if clock::thread_now() >= due {
                 self.sync();
-                due = clock::thread_now() + EVERY;
+                // A sync that takes long does not put the next one off; but what came meanwhile is taken first.
+                due = (due + EVERY).max(clock::thread_now() + BETWEEN);
             }
         }
         let open: Vec<u64> = self.open.keys().copied().collect();
@@ -261,34 +283,58 @@ impl Thread {
                 chain
             }
         };
-        match Appending::begin(&self.root, beginning, chain) {
+        let begun = self.home.is_there().and_then(|()| {
+            if !self.reserve.restore() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            Appending::begin(&self.root, beginning, chain)
+        });
+        match begun {
             Ok((appending, change)) => {
                 self.folders.push(appending.folder.clone());
-                self.dirty.insert(id, Arc::clone(&appending.file));
+                let file = Arc::clone(&appending.file);
+                self.dirty.insert(id, Dirty::new(stream, file));
                 self.open.insert(id, appending);
                 self.note(change);
             }
-            Err(error) => self.failed(id, &error),
+            Err(error) => self.refused(
+                Of {
+                    stream,
+                    segment: id,
+                },
+                &error,
+            ),
         }
     }
 
     fn append(&mut self, id: u64, part: Appended) {
-        // One that failed takes no more; it was said.
-        let Some(appending) = self.open.get_mut(&id) else {
-            return;
+        let (bytes, span) = (part.row.bytes(), (part.row.start, part.row.end));
+        let of = Of {
+            stream: part.stream,
+            segment: id,
         };
-        let bytes = part.row.bytes();
+        // One that was refused takes no more.
+        let Some(appending) = self.open.get_mut(&id) else {
+            let broken = self.broken.get(&of.stream);
+            let own = broken.filter(|(segment, _)| *segment == id);
+            let reason = own.map_or(GapReason::DiskFailed, |(_, reason)| *reason);
+            return self.lost(of, span, 1, reason);
+        };
         match appending.append(part) {
             Ok(change) => {
                 self.metrics.bytes.inc_by(bytes);
                 self.metrics.parts.inc();
-                self.chains
-                    .insert(appending.beginning.stream, appending.chain);
-                self.dirty.insert(id, Arc::clone(&appending.file));
+                self.chains.insert(of.stream, appending.chain);
+                let file = Arc::clone(&appending.file);
+                let dirty = self.dirty.entry(id);
+                dirty
+                    .or_insert_with(|| Dirty::new(of.stream, file))
+                    .appended(span);
                 self.note(change);
             }
             Err(error) => {
-                self.failed(id, &error);
+                self.refused(of, &error);
+                self.lost(of, span, 1, losses::reason(&error));
                 self.close(id, false);
             }
         }
@@ -301,137 +347,18 @@ impl Thread {
         }
     }
 
-    fn failed(&self, segment: u64, error: &io::Error) {
+    /// The disk refused a segment: it is not written to any more.
+    pub(super) fn refused(&mut self, of: Of, error: &io::Error) {
         self.metrics.errors.inc();
-        let full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
-        let mut failures = self.failures.lock().unwrap_or_else(|e| e.into_inner());
-        if failures.len() < WAITING {
-            failures.push(Failure {
-                segment,
-                full,
-                error: error.to_string(),
-            });
-        }
+        self.refused_at = Some(clock::thread_now());
+        let reason = losses::reason(error);
+        self.losses.refused(of, reason, &error.to_string());
+        self.broken.insert(of.stream, (of.segment, reason));
     }
 
-    /// Brings what was written to the disk, then the index up to it.
-    fn sync(&mut self) -> bool {
-        if self.dirty.is_empty() && self.changes.is_empty() {
-            self.is_synced();
-            return true;
-        }
-        let begun = clock::thread_now();
-        let dirty: Vec<Arc<std::fs::File>> = self.dirty.values().map(Arc::clone).collect();
-        self.folders.sort_unstable();
-        self.folders.dedup();
-        if let Err(error) = self.syncing.sync(&dirty, &self.folders) {
-            self.metrics.errors.inc();
-            // After that nobody knows what of a file is on the disk: it is not written to any more.
-            for id in self.dirty.keys().copied().collect::<Vec<u64>>() {
-                self.failed(id, &error);
-                self.close(id, false);
-            }
-            // The index does not name what may not be there: the next start finds from the files what is.
-            let dirty = &self.dirty;
-            self.changes.retain(|change| match change {
-                Change::Part { id, .. } | Change::Closed { id, .. } => !dirty.contains_key(id),
-                _ => true,
-            });
-            tracing::error!(%error, "what was recorded does not get to the disk");
-            self.dirty.clear();
-            self.folders.clear();
-        }
-        self.dirty.clear();
-        self.folders.clear();
-        let written = self.commit();
-        self.metrics
-            .sync_seconds
-            .observe(clock::thread_now().duration_since(begun).as_secs_f64());
-        if written {
-            self.is_synced();
-        }
-        written
-    }
-
-    fn is_synced(&self) {
-        let now = clock::thread_now().saturating_duration_since(self.begun);
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.synced.store(now, Ordering::Relaxed);
-    }
-
-    /// Writes the changes that wait to the index.
-    fn commit(&mut self) -> bool {
-        if self.changes.is_empty() {
-            return true;
-        }
-        let result = transaction(&mut self.connection, |to| {
-            self.changes.iter().try_for_each(|change| change.apply(to))
-        });
-        let Err(error) = result else {
-            self.changes.clear();
-            self.said = false;
-            return true;
-        };
-        self.metrics.errors.inc();
-        if is_about_a_row(&error) {
-            // One of them is wrong: the others are not to wait for it.
-            self.one_by_one();
-            return true;
-        }
-        if !std::mem::replace(&mut self.said, true) {
-            tracing::error!(%error, "the index can not be written; it is tried again");
-        }
-        false
-    }
-
-    fn one_by_one(&mut self) {
-        for change in std::mem::take(&mut self.changes) {
-            let done = transaction(&mut self.connection, |to| change.apply(to));
-            if let Err(error) = done {
-                tracing::error!(%error, ?change, "the index does not take a row");
-            }
+    pub(super) fn lost(&mut self, of: Of, span: (i64, i64), parts: u64, reason: GapReason) {
+        if let Some(before) = self.losses.lost(of, span, parts, reason) {
+            self.note(before);
         }
     }
-
-    fn write<T>(
-        &mut self,
-        write: impl FnOnce(&Connection) -> Result<T, ArchiveError>,
-    ) -> Result<T, ArchiveError> {
-        // What waits comes first: what is asked may be about it.
-        if !self.sync() {
-            return Err(ArchiveError::Refused("the index can not be written".into()));
-        }
-        let written = transaction(&mut self.connection, write)?;
-        self.syncing
-            .sync(&[], &[])
-            .map_err(ArchiveError::disk("syncing", &self.root))?;
-        Ok(written)
-    }
-}
-
-/// Whether an error is about what was to be written, and not about the disk.
-fn is_about_a_row(error: &ArchiveError) -> bool {
-    match error {
-        ArchiveError::Index(rusqlite::Error::SqliteFailure(error, _)) => matches!(
-            error.code,
-            rusqlite::ErrorCode::ConstraintViolation
-                | rusqlite::ErrorCode::TypeMismatch
-                | rusqlite::ErrorCode::TooBig
-        ),
-        ArchiveError::Index(_) | ArchiveError::Damaged(_) => true,
-        _ => false,
-    }
-}
-
-fn transaction<T>(
-    connection: &mut Connection,
-    write: impl FnOnce(&Connection) -> Result<T, ArchiveError>,
-) -> Result<T, ArchiveError> {
-    let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let written = write(&all)?;
-    all.commit()?;
-    Ok(written)
 }

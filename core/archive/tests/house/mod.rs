@@ -6,6 +6,9 @@
     reason = "a set-up that fails fails its test; not every test needs all of it"
 )]
 
+pub(crate) mod disk;
+pub(crate) mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
@@ -13,7 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use taimat_archive::{
-    Archive, ArchiveSurroundings, CameraArchive, CommuneArchive, Keep, Mode, Watching,
+    Archive, ArchiveSurroundings, CameraArchive, CommuneArchive, GapReason, Keep, Mode, Timeline,
+    TroubleKind, Watching,
 };
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Tasks;
@@ -22,7 +26,7 @@ use taimat_contract::place::{BlobStore, Places};
 use taimat_contract::policy::{Policies, Policy};
 use taimat_contract::storage::{Storage, Storages};
 use taimat_contract::{CommuneFacts, UnixMicros};
-use taimat_hub::{Channel, ChannelKey, Hub, Limits, SourceState, Status};
+use taimat_hub::{Channel, ChannelKey, Cursor, Hub, Limits, Read, SourceState, Status};
 use taimat_media::{AccessUnit, MediaTime, Start, StreamInfo, TrackKind, VideoCodec, VideoTrack};
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode};
 
@@ -70,10 +74,18 @@ impl Storages for Around {
     }
 }
 
+/// Somebody who looks at a camera.
+struct Viewer {
+    cursor: Cursor<AccessUnit>,
+    missed: u64,
+    seen: u64,
+}
+
 /// A camera whose pictures are pushed by the test.
 pub(crate) struct Camera {
     pub(crate) channel: Arc<Channel>,
     sent: u64,
+    viewer: Option<Viewer>,
     /// When the next picture is captured.
     pub(crate) at: SystemTime,
 }
@@ -81,10 +93,17 @@ pub(crate) struct Camera {
 impl Camera {
     /// Sends what it captures in some time, much faster than that.
     pub(crate) async fn film(&mut self, span: Duration) {
+        self.film_of(&PICTURES, span).await;
+    }
+
+    /// The same, with other pictures.
+    pub(crate) async fn film_of(&mut self, pictures: &[Encoded], span: Duration) {
         let count = span.as_millis() * u128::from(RATE) / 1000;
         let first = self.sent == 0;
         for n in 0..count {
-            self.picture();
+            let place = usize::try_from(self.sent).unwrap() % pictures.len();
+            let lasts = Duration::from_millis(1000 / u64::from(RATE));
+            self.send(&pictures[place], lasts);
             // Who has just joined begins with the newest key frame.
             let pause = match n {
                 0 if first => 300,
@@ -98,7 +117,14 @@ impl Camera {
     /// Sends a picture.
     pub(crate) fn picture(&mut self) {
         let place = usize::try_from(self.sent).unwrap() % PICTURES.len();
-        let picture = &PICTURES[place];
+        self.send(
+            &PICTURES[place],
+            Duration::from_millis(1000 / u64::from(RATE)),
+        );
+    }
+
+    /// Sends a picture that lasts so long.
+    pub(crate) fn send(&mut self, picture: &Encoded, lasts: Duration) {
         self.channel.publish(AccessUnit {
             track: TrackKind::Video,
             media_time: MediaTime::new(i64::try_from(self.sent).unwrap() * 9000, 90_000),
@@ -113,7 +139,39 @@ impl Camera {
             damaged: false,
         });
         self.sent += 1;
-        self.at += Duration::from_millis(1000 / u64::from(RATE));
+        self.at += lasts;
+        if let Some(viewer) = &mut self.viewer {
+            while let Some(read) = viewer.cursor.try_next() {
+                match read {
+                    Read::Item(..) => viewer.seen += 1,
+                    Read::Lost(_) | Read::Closed => viewer.missed += 1,
+                }
+            }
+        }
+    }
+
+    /// From now on somebody looks at it.
+    pub(crate) fn look(&mut self) {
+        let mut cursor = self.channel.read();
+        // What the hub kept from before.
+        while cursor.try_next().is_some() {}
+        self.viewer = Some(Viewer {
+            cursor,
+            missed: 0,
+            seen: 0,
+        });
+    }
+
+    /// How many pictures whoever looks has seen, if none was missed.
+    pub(crate) fn seen(&self) -> u64 {
+        let viewer = self.viewer.as_ref().unwrap();
+        assert_eq!(viewer.missed, 0, "whoever looks has missed something");
+        viewer.seen
+    }
+
+    /// How many pictures it has sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Nothing comes for some time.
@@ -171,8 +229,13 @@ impl House {
     }
 
     pub(crate) fn with(folder: &Path, commune: CommuneArchive) -> Self {
+        Self::above(folder, 0, commune)
+    }
+
+    /// So many bytes of the disk are left free.
+    pub(crate) fn above(folder: &Path, floor: u64, commune: CommuneArchive) -> Self {
         let registry = Registry::new();
-        let archive = Arc::new(Archive::open(folder, 0, &registry).unwrap());
+        let archive = Arc::new(Archive::open(folder, floor, &registry).unwrap());
         let house = Self {
             archive,
             hub: Arc::new(Hub::new()),
@@ -206,14 +269,98 @@ impl House {
         Camera {
             channel,
             sent: 0,
+            viewer: None,
             at,
         }
+    }
+
+    /// What there is of a camera between two moments.
+    pub(crate) fn of(&self, camera: &str, from: SystemTime, to: SystemTime) -> Timeline {
+        let timeline = self
+            .archive
+            .timeline(&key(camera), micros(from), micros(to));
+        timeline.unwrap()
+    }
+
+    /// Parts that were lost of a camera, by the metric's reason.
+    pub(crate) fn lost(&self, camera: &str, reason: GapReason) -> u64 {
+        let labels = [("camera", camera), ("reason", reason.as_str())];
+        let families = self.registry.gather();
+        let own = families
+            .iter()
+            .filter(|family| family.name() == "taimat_segment_parts_lost_total")
+            .flat_map(|family| family.get_metric())
+            .filter(|one| {
+                labels.iter().all(|(name, value)| {
+                    let mut all = one.get_label().iter();
+                    all.any(|label| label.name() == *name && label.value() == *value)
+                })
+            });
+        own.map(|one| one.get_counter().get_value() as u64).sum()
+    }
+
+    /// The sum of a histogram.
+    pub(crate) fn seconds(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let own = families.iter().find(|family| family.name() == name);
+        own.unwrap().get_metric()[0]
+            .get_histogram()
+            .get_sample_sum()
+    }
+
+    /// Whether something of that kind is the matter.
+    pub(crate) fn has(&self, kind: TroubleKind) -> bool {
+        self.archive.troubles().iter().any(|one| one.kind == kind)
     }
 
     /// Ends as the router does: what there is is written.
     pub(crate) async fn close(self) {
         self.tasks.stop(Duration::from_secs(5)).await;
     }
+}
+
+/// Cameras film as time goes by, while something else happens.
+pub(crate) async fn filming<T>(cameras: &mut [Camera], meanwhile: impl Future<Output = T>) -> T {
+    let step = Duration::from_millis(1000 / u64::from(RATE));
+    let film = async {
+        let mut due = tokio::time::Instant::from_std(clock::now());
+        loop {
+            cameras.iter_mut().for_each(Camera::picture);
+            due += step;
+            tokio::time::sleep_until(due).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        done = meanwhile => done,
+        () = film => unreachable!("it films as long as it is asked to"),
+    }
+}
+
+/// A picture with so many bytes, or more: what is behind its own is filler, of which decoders think nothing.
+pub(crate) fn with_filler(picture: &Encoded, bytes: usize) -> Encoded {
+    let mut data = picture.data.to_vec();
+    let bytes = bytes.max(data.len() + 5);
+    let filler = bytes - data.len() - 4;
+    data.extend_from_slice(&u32::try_from(filler).unwrap().to_be_bytes());
+    // Type 12, and its bytes.
+    data.push(12);
+    data.resize(bytes, 0xFF);
+    Encoded {
+        data: data.into(),
+        ..picture.clone()
+    }
+}
+
+/// The usual pictures, each with so many bytes.
+pub(crate) fn blown_up(bytes: usize) -> Vec<Encoded> {
+    let all = PICTURES.iter();
+    all.map(|picture| with_filler(picture, bytes)).collect()
+}
+
+/// Where nothing is, by the reasons.
+pub(crate) fn gaps(timeline: &Timeline) -> Vec<GapReason> {
+    timeline.gaps.iter().map(|gap| gap.reason).collect()
 }
 
 /// Waits until something is so.
