@@ -12,12 +12,7 @@ use crate::timeline::{self, Near, Timeline};
 
 impl Archive {
     fn shelves<'a>(&'a self, configured: &'a Configured, key: &ChannelKey) -> Shelves<'a> {
-        Shelves::of(
-            self.root(),
-            configured,
-            self.fetched(),
-            &key.camera.commune,
-        )
+        Shelves::of(self.root(), configured, self.fetched(), &key.camera.commune)
     }
 
     /// What there is of a stream between two moments, and what there is not.

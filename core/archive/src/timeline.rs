@@ -163,7 +163,11 @@ fn segments(
         Ok((row.get(3)?, recorded))
     })?;
     let mut all: Vec<(u64, Recorded)> = all.collect::<Result<_, _>>()?;
-    let far = || all.iter().filter(|(_, one)| one.elsewhere).map(|(id, _)| *id);
+    let far = || {
+        all.iter()
+            .filter(|(_, one)| one.elsewhere)
+            .map(|(id, _)| *id)
+    };
     if let (Some(first), Some(last)) = (far().min(), far().max()) {
         let near = near.of(index, first, last)?;
         for (id, one) in &mut all {

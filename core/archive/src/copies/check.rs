@@ -94,9 +94,10 @@ impl Copier {
                 let labels = [commune.as_str(), stale.store.as_str(), "good"];
                 let checks = &self.archive.metrics().copy_checks;
                 checks.with_label_values(&labels).inc();
-                let write = self.archive.volume().write(move |to| {
-                    work::held(to, (stale.segment, &stale.store), &hash, now())
-                });
+                let write = self
+                    .archive
+                    .volume()
+                    .write(move |to| work::held(to, (stale.segment, &stale.store), &hash, now()));
                 write.await
             }
             Err(error @ (PlaceError::Missing | PlaceError::Differs(_))) => {
@@ -105,7 +106,8 @@ impl Copier {
             }
             Err(error) => {
                 let key = (commune, stale.store.clone());
-                self.pauses.note::<()>(&key, &Err(error.clone()), clock::now());
+                self.pauses
+                    .note::<()>(&key, &Err(error.clone()), clock::now());
                 self.put_off(&stale, &error.to_string()).await
             }
         }
@@ -113,9 +115,10 @@ impl Copier {
 
     async fn put_off(&self, stale: &Stale, why: &str) -> Result<(), ArchiveError> {
         let (stale, why) = (stale.clone(), why.to_owned());
-        let write = self.archive.volume().write(move |to| {
-            work::not_held(to, (stale.segment, &stale.store), &why, now())
-        });
+        let write = self
+            .archive
+            .volume()
+            .write(move |to| work::not_held(to, (stale.segment, &stale.store), &why, now()));
         write.await
     }
 

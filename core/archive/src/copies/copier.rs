@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use taimat_base::tasks::Stop;
 use taimat_base::clock;
+use taimat_base::tasks::Stop;
 use taimat_contract::place::{BlobSource, BlobStore, ByteStream, PlaceError, Places, PutContent};
 use tokio::io::AsyncSeekExt as _;
 use tokio::task::JoinSet;

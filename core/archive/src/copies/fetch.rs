@@ -40,7 +40,11 @@ impl Copier {
         let labels = match &came {
             Ok(()) => "done",
             Err(why) => {
-                tracing::warn!(segment, why, "what somebody wants to see can not be fetched");
+                tracing::warn!(
+                    segment,
+                    why,
+                    "what somebody wants to see can not be fetched"
+                );
                 "failed"
             }
         };

@@ -255,7 +255,10 @@ mod tests {
         assert_eq!(fetched.find(2, later), None);
         assert_eq!(fetched.all(), HashSet::from([1, 3]));
         // The floor of the disk counts too.
-        let short = Space { total: 2000, free: 30 };
+        let short = Space {
+            total: 2000,
+            free: 30,
+        };
         assert!(fetched.make_room(10, short, 25, later).is_err());
         // Nothing of it is believed after a start.
         let again = Fetched::open(root.path()).unwrap();

@@ -44,7 +44,17 @@ pub(super) struct Unlike(String);
 
 /// A segment that is complete; none if there is no such.
 pub(super) fn kept(index: &Connection, segment: u64) -> Result<Option<Kept>, ArchiveError> {
-    type Row = (String, String, String, i64, u64, i64, Vec<u8>, Vec<u8>, [u8; 32]);
+    type Row = (
+        String,
+        String,
+        String,
+        i64,
+        u64,
+        i64,
+        Vec<u8>,
+        Vec<u8>,
+        [u8; 32],
+    );
     let found: Option<Row> = index
         .prepare_cached(
             "SELECT commune, camera, profile, start, bytes, state, init, parts, segment.chain \

@@ -60,9 +60,8 @@ impl Copier {
     }
 
     async fn mend_one(&self, segment: u64) -> Result<(), ArchiveError> {
-        let refused = |error: taimat_contract::place::PlaceError| {
-            ArchiveError::Refused(error.to_string())
-        };
+        let refused =
+            |error: taimat_contract::place::PlaceError| ArchiveError::Refused(error.to_string());
         let Some(kept) = self.kept(segment).await.map_err(refused)? else {
             return Ok(());
         };
@@ -81,7 +80,10 @@ impl Copier {
             self.replace(&kept, scratch, path.clone()).await?;
             let mended = &self.archive.metrics().mended;
             mended.with_label_values(&[kept.commune.as_str()]).inc();
-            tracing::warn!(segment = kept.key, "a damaged recording was mended from a copy");
+            tracing::warn!(
+                segment = kept.key,
+                "a damaged recording was mended from a copy"
+            );
         }
         self.archive.mended(&kept.commune, &path);
         Ok(())
@@ -98,7 +100,9 @@ impl Copier {
         let segment = kept.segment;
         let write = self.archive.volume().write(move |of| {
             let is_here: bool = of
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM segment WHERE id = ?1 AND state = 1)")?
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM segment WHERE id = ?1 AND state = 1)",
+                )?
                 .query_row([segment], |row| row.get(0))?;
             if is_here {
                 put_in_place(&from, &to)?;
@@ -119,5 +123,6 @@ fn put_in_place(from: &Path, to: &Path) -> Result<(), ArchiveError> {
     std::fs::create_dir_all(folder).map_err(ArchiveError::disk("making", folder))?;
     std::fs::rename(from, to).map_err(ArchiveError::disk("replacing", to))?;
     let open = File::open(folder).map_err(ArchiveError::disk("opening", folder))?;
-    open.sync_all().map_err(ArchiveError::disk("syncing", folder))
+    open.sync_all()
+        .map_err(ArchiveError::disk("syncing", folder))
 }

@@ -61,8 +61,7 @@ pub(super) fn due(
     let params = params![commune.as_str(), store, now.0, most, state];
     let all = all.query_map(params, |row| {
         let names: (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        let fields: (u64, i64, u64, i64) =
-            (row.get(0)?, row.get(4)?, row.get(5)?, row.get(7)?);
+        let fields: (u64, i64, u64, i64) = (row.get(0)?, row.get(4)?, row.get(5)?, row.get(7)?);
         Ok((names, fields))
     })?;
     let mut found = Vec::new();

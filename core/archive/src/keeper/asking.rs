@@ -25,6 +25,8 @@ const OFTEN: u32 = 3;
 #[derive(Debug, Default)]
 pub(crate) struct Asking {
     failures: u32,
+    /// Segments of the next question, after a failure.
+    most: Option<usize>,
     again: Option<Instant>,
     error: String,
 }
@@ -38,7 +40,7 @@ impl Asking {
     /// Segments of the next question. After each failure half as many, so that the one at which a plugin fails
     /// is found, and costs itself.
     pub(crate) fn batch(&self) -> usize {
-        (AT_ONCE >> self.failures.min(30)).max(1)
+        self.most.unwrap_or(AT_ONCE)
     }
 
     /// It has answered.
@@ -46,8 +48,9 @@ impl Asking {
         *self = Self::default();
     }
 
-    /// It has not.
-    pub(crate) fn failed(&mut self, error: String, now: Instant) {
+    /// It has not, when it was asked about so many.
+    pub(crate) fn failed(&mut self, error: String, asked: usize, now: Instant) {
+        self.most = Some((asked / 2).max(1));
         let pause = FIRST.saturating_mul(1 << self.failures.min(16));
         self.again = Some(now + pause.min(LONGEST));
         self.failures = self.failures.saturating_add(1);
@@ -109,8 +112,9 @@ pub(super) fn begin(
     said: &str,
     first: bool,
 ) -> Result<Swept, ArchiveError> {
-    let upto: u64 =
-        to.query_row("SELECT coalesce(max(id), 0) FROM segment", [], |row| row.get(0))?;
+    let upto: u64 = to.query_row("SELECT coalesce(max(id), 0) FROM segment", [], |row| {
+        row.get(0)
+    })?;
     let after = if first { upto } else { 0 };
     let swept = Swept { after, upto };
     note(to, commune, said, swept)?;
@@ -130,7 +134,8 @@ mod tests {
         assert_eq!((asking.batch(), asking.is_due(now)), (AT_ONCE, true));
         let mut batches = Vec::new();
         for seconds in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
-            asking.failed("it trapped".into(), now);
+            let most = asking.batch();
+            asking.failed("it trapped".into(), most, now);
             let pause = Duration::from_secs(seconds);
             assert!(!asking.is_due(now + pause - Duration::from_millis(1)));
             now += pause;

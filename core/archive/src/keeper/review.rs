@@ -54,11 +54,13 @@ pub(crate) async fn review(
 ) -> Result<bool, ArchiveError> {
     let most = asking.batch();
     let (from, own) = (Arc::clone(index), Arc::clone(&question.commune));
-    let known = tokio::task::spawn_blocking(move || {
-        from.read(|index| asking::swept(index, &own.commune))
-    });
+    let known =
+        tokio::task::spawn_blocking(move || from.read(|index| asking::swept(index, &own.commune)));
     let known = known.await.map_err(|_ended| ArchiveError::Stopped)??;
-    let (id, said) = (question.commune.commune.clone(), question.commune.said.clone());
+    let (id, said) = (
+        question.commune.commune.clone(),
+        question.commune.said.clone(),
+    );
     let mut swept = match known {
         Some((before, swept)) if before == said => swept,
         other => {
@@ -80,7 +82,7 @@ pub(crate) async fn review(
     };
     let going_on = answer.error.is_none();
     match answer.error {
-        Some(error) => asking.failed(error, clock::now()),
+        Some(error) => asking.failed(error, asked.len(), clock::now()),
         None => asking.answered(),
     }
     let before = swept;
@@ -186,7 +188,11 @@ async fn by_plugin(
                 answer.placements.extend(placements);
             }
             Err(error) => {
-                tracing::warn!(?why, error, "storage does not answer: everything stays where it is");
+                tracing::warn!(
+                    ?why,
+                    error,
+                    "storage does not answer: everything stays where it is"
+                );
                 if ids.len() == 1 {
                     // The one at which it fails: the others are not to wait for it.
                     answer.asked.extend(ids);

@@ -53,7 +53,9 @@ impl<'a> Shelves<'a> {
         if elsewhere.is_empty() {
             return Some(self.root.join(within));
         }
-        let folders = elsewhere.iter().filter_map(|name| self.folders.get(name.as_str()));
+        let folders = elsewhere
+            .iter()
+            .filter_map(|name| self.folders.get(name.as_str()));
         let mut files = folders.map(|folder| folder.join(within));
         // A disk may be gone.
         let there = files.find(|file| file.is_file());
@@ -102,7 +104,8 @@ impl<'a> Shelves<'a> {
             return Ok(found);
         }
         if bytes > Fetched::limit(Space::of(self.root)?) {
-            let why = "so much is kept elsewhere that it can not be brought back at once: ask for less";
+            let why =
+                "so much is kept elsewhere that it can not be brought back at once: ask for less";
             return Err(ArchiveError::Refused(why.into()));
         }
         Err(self.fetched.want(&wanted, self.now))
