@@ -222,9 +222,7 @@ impl Archive {
 
     /// A file is not what was recorded: that is said until it is mended from a copy, or the router starts anew.
     pub fn found_damaged(&self, commune: &CommuneId, path: &Path) {
-        self.metrics.damaged.inc();
         let name = path.strip_prefix(&self.root).unwrap_or(path).display();
-        tracing::error!(path = %name, "a recording is not what was recorded");
         let trouble = Trouble {
             kind: TroubleKind::Damaged,
             commune: commune.clone(),
@@ -233,8 +231,12 @@ impl Archive {
             text: format!("{name} is not what was recorded"),
         };
         let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
-        if damaged.len() < MAX_DAMAGED && !damaged.contains(&trouble) {
-            damaged.push(trouble);
+        if !damaged.contains(&trouble) {
+            self.metrics.damaged.inc();
+            tracing::error!(path = %name, "a recording is not what was recorded");
+            if damaged.len() < MAX_DAMAGED {
+                damaged.push(trouble);
+            }
         }
         drop(damaged);
         let name = path.file_name().and_then(|name| name.to_str());

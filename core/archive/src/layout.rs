@@ -15,6 +15,8 @@ const EXTENSION: &str = "mp4";
 
 /// The index's file within the archive's folder.
 pub(crate) const INDEX: &str = "index.db";
+/// What `taimat archive check` found to be damaged: a line a segment, with its number.
+pub(crate) const DAMAGED: &str = ".damaged";
 /// Held by the router that records.
 pub(crate) const LOCK: &str = "lock";
 

@@ -46,7 +46,7 @@ mod volume;
 mod watching;
 
 pub use archive::Archive;
-pub use check::{Checked, Rebuilt, Wrong, WrongFile, check, rebuild};
+pub use check::{Checked, Rebuilt, Wrong, WrongFile, check, have_mended, rebuild};
 pub use config::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
 pub use disk_space::Space;
 pub use error::ArchiveError;

@@ -22,8 +22,8 @@ use taimat_base::metrics::Registry;
 use taimat_base::tasks::Tasks;
 use taimat_base::{CameraId, CommuneId, PluginId, clock};
 use taimat_contract::failure::Unanswered;
-use taimat_contract::policy::{Event, Policies, Policy, RecordingMode, Ruling, Situation};
-use taimat_contract::{Severity, UnixMicros};
+use taimat_contract::policy::{Policies, Policy, RecordingMode, Ruling, Situation};
+use taimat_contract::{Event, Severity, UnixMicros};
 use taimat_hub::Hub;
 
 const SECOND: Duration = Duration::from_secs(1);

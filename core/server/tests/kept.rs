@@ -326,7 +326,8 @@ async fn places_and_backends_that_fail_or_lie_keep_nothing_that_counts_and_stop_
             dav.url()
         )
     };
-    let file = |targets: &str| {
+    // Each time that something is set otherwise, what waits is tried at once.
+    let file = |targets: &str, days: u32| {
         camera(&source.url())
             + "[archive]\nmode = \"continuous\"\nstorage = \"tiers\"\n\n[plugin.tiers]\n\
                component = \"plugins/store-tiered.wasm\"\n"
@@ -335,7 +336,10 @@ async fn places_and_backends_that_fail_or_lie_keep_nothing_that_counts_and_stop_
             )
             + &nas("nas", "backend-webdav", "")
             + &nas("liar", "example-mover", "settings = { does = \"other\" }\n")
-            + &format!("[store.disk]\nfolder = \"{}\"\n\n", disk.path().display())
+            + &format!(
+                "[store.disk]\ncheck-days = {days}\nfolder = \"{}\"\n\n",
+                disk.path().display()
+            )
             + &format!(
                 "[store.bucket]\ns3 = \"{}\"\nbucket = \"copies\"\npath-style = true\n\
                  access-key = \"{ACCESS_KEY}\"\nsecret-key = {{ file = \"secret\" }}\n",
@@ -344,29 +348,31 @@ async fn places_and_backends_that_fail_or_lie_keep_nothing_that_counts_and_stop_
     };
     let all = r#"["bucket", "nas", "liar", "disk"]"#;
     let components = ["store-tiered", "backend-webdav", "example-mover"];
-    let kept = Kept::start(data.path(), &file(all), &components).await;
+    let kept = Kept::start(data.path(), &file(all, 1), &components).await;
     kept.recorded(3).await;
     for _ in 0..20 {
         see(&kept, "litter");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // What is complete is asked about; and it is recorded on.
-    kept.says(&file(all).replace("\"continuous\"", "\"off\""));
+    kept.says(&file(all, 1).replace("\"continuous\"", "\"off\""));
     eventually("the disk has its copy", LIMIT, async || {
         (kept.used("disk").await > 0).then_some(())
     })
     .await;
-    kept.says(&file(all));
+    kept.says(&file(all, 2));
     let mut viewer = kept.bench.watch("cho").await;
-    for badness in [
+    let badnesses = [
         Badness::Broken,
         Badness::Forgets,
         Badness::KeepsHalf,
         Badness::KeepsOther,
         Badness::Truncates,
-    ] {
+    ];
+    for (badness, days) in badnesses.into_iter().zip(3..) {
         s3.does(badness);
         dav.does(badness);
+        kept.says(&file(all, days));
         for store in ["bucket", "nas", "liar"] {
             let labels = format!("store=\"{store}\"");
             let failures = async || {
@@ -388,7 +394,7 @@ async fn places_and_backends_that_fail_or_lie_keep_nothing_that_counts_and_stop_
     s3.does(Badness::None);
     dav.does(Badness::None);
     // Whoever has mended a place changes its settings, and it is tried at once.
-    kept.says(&file(r#"["nas", "bucket", "disk"]"#));
+    kept.says(&file(r#"["nas", "bucket", "disk"]"#, 20));
     for (store, place) in [("bucket", &s3), ("nas", &dav)] {
         eventually(store, Duration::from_secs(90), async || {
             (kept.used(store).await > 0).then_some(())

@@ -27,7 +27,11 @@ impl Copier {
     pub(super) async fn check(self: &Arc<Self>, stop: &Stop) {
         loop {
             let begun = clock::now();
-            if let Err(error) = self.check_one().await {
+            let checked = tokio::select! {
+                () = stop.cancelled() => return,
+                checked = self.check_one() => checked,
+            };
+            if let Err(error) = checked {
                 tracing::warn!(%error, "copies are not held against what was recorded");
             }
             let took = clock::now().saturating_duration_since(begun);

@@ -2,18 +2,27 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use taimat_base::clock;
 use taimat_base::tasks::Stop;
 use tokio::sync::Notify;
 
 use super::copier::Copier;
 use super::kept::Kept;
 use crate::error::ArchiveError;
+use crate::layout;
 
 /// Segments that wait to be mended at most; what is beyond is found again.
 const WAITING: usize = 1000;
+
+/// How often it is looked what `taimat archive check` has found.
+const EVERY: Duration = Duration::from_secs(5);
+/// Bytes of that list that are read.
+const MOST_LISTED: u64 = 1 << 20;
 
 /// Segments that were found to be damaged.
 #[derive(Debug, Default)]
@@ -44,17 +53,25 @@ impl Copier {
         let repairs = Arc::clone(self.archive.repairs());
         loop {
             while let Some(segment) = repairs.next() {
-                if stop.is_cancelled() {
-                    return;
-                }
-                if let Err(error) = self.mend_one(segment).await {
+                let mended = tokio::select! {
+                    () = stop.cancelled() => return,
+                    mended = self.mend_one(segment) => mended,
+                };
+                if let Err(error) = mended {
                     // It stays among what is the matter.
                     tracing::error!(segment, %error, "a damaged recording can not be mended");
                 }
             }
+            let due = clock::now() + EVERY;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = repairs.wake.notified() => {}
+                () = clock::sleep_until(due) => {
+                    let archive = Arc::clone(&self.archive);
+                    let found = tokio::task::spawn_blocking(move || listed(archive.root())).await;
+                    let found = found.unwrap_or_default();
+                    found.into_iter().for_each(|segment| repairs.want(segment));
+                }
             }
         }
     }
@@ -114,6 +131,23 @@ impl Copier {
         });
         write.await
     }
+}
+
+/// What `taimat archive check` has found, and is taken over here.
+fn listed(root: &Path) -> Vec<u64> {
+    let list = root.join(layout::DAMAGED);
+    let Ok(file) = File::open(&list) else {
+        return Vec::new();
+    };
+    let mut text = String::new();
+    // What is no list of ours is of no use, and goes.
+    let _read = file.take(MOST_LISTED).read_to_string(&mut text);
+    if let Err(error) = std::fs::remove_file(&list) {
+        tracing::warn!(%error, list = %list.display(), "the list of damaged files can not be taken over");
+        return Vec::new();
+    }
+    let ids = text.lines().filter_map(|line| line.parse().ok());
+    ids.collect()
 }
 
 fn put_in_place(from: &Path, to: &Path) -> Result<(), ArchiveError> {

@@ -84,7 +84,7 @@ pub(super) fn swept(
         .query_row([name(commune)], |row| row.get(0))
         .optional()?;
     Ok(found.as_deref().and_then(|text| {
-        let mut words = text.split(' ');
+        let mut words = text.splitn(3, ' ');
         let (after, upto) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         let said = words.next().unwrap_or_default().to_owned();
         Some((said, Swept { after, upto }))
