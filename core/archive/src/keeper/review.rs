@@ -242,6 +242,7 @@ fn place(to: &Connection, placement: &Placement, now: UnixMicros) -> Result<(), 
              ON CONFLICT (segment, target) DO UPDATE SET until = ?3, worth = ?4, \
              checked = CASE state WHEN 2 THEN NULL ELSE checked END, \
              tries = CASE state WHEN 2 THEN 0 ELSE tries END, \
+             next = CASE state WHEN 2 THEN 0 ELSE next END, \
              state = CASE state WHEN 2 THEN 0 ELSE state END",
         )?
         .execute(params![placement.id, copy.target, copy.until.0, copy.worth])?;
