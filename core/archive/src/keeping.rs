@@ -180,7 +180,7 @@ impl Keeper {
     ) -> Result<(), ArchiveError> {
         let (index, volume) = (self.archive.index(), self.archive.volume());
         for _ in 0..ROUNDS {
-            if !asking.is_due(clock::now()) {
+            if !asking.is_due(&commune.said, clock::now()) {
                 break;
             }
             let storage = match &commune.storage {

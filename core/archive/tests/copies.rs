@@ -289,6 +289,7 @@ async fn a_plugin_that_fails_or_lies_leaves_everything_where_it_is() {
     // It answers again, but for one segment, which costs itself only.
     all.decider.fails_at(Some(2));
     all.decides(&["local", "a"]);
+    all.says("mended");
     all.film(&mut camera, MINUTE).await;
     let complete = all.files();
     let others = || all.a.keys().len() + 1 >= complete.len();

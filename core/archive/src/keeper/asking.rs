@@ -29,11 +29,19 @@ pub(crate) struct Asking {
     most: Option<usize>,
     again: Option<Instant>,
     error: String,
+    /// What the file said when it was asked.
+    said: String,
 }
 
 impl Asking {
-    /// Whether it may be asked now.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
+    /// Whether it may be asked now. With other settings it may go well.
+    pub(crate) fn is_due(&mut self, said: &str, now: Instant) -> bool {
+        if self.said != said {
+            *self = Self {
+                said: said.to_owned(),
+                ..Self::default()
+            };
+        }
         self.again.is_none_or(|again| again <= now)
     }
 
@@ -45,7 +53,10 @@ impl Asking {
 
     /// It has answered.
     pub(crate) fn answered(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            said: std::mem::take(&mut self.said),
+            ..Self::default()
+        };
     }
 
     /// It has not, when it was asked about so many.
@@ -131,19 +142,22 @@ mod tests {
     #[test]
     fn who_fails_is_asked_less_and_less_often() {
         let (mut asking, mut now) = (Asking::default(), clock::thread_now());
-        assert_eq!((asking.batch(), asking.is_due(now)), (AT_ONCE, true));
+        assert_eq!((asking.is_due("", now), asking.batch()), (true, AT_ONCE));
         let mut batches = Vec::new();
         for seconds in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             let most = asking.batch();
             asking.failed("it trapped".into(), most, now);
             let pause = Duration::from_secs(seconds);
-            assert!(!asking.is_due(now + pause - Duration::from_millis(1)));
+            assert!(!asking.is_due("", now + pause - Duration::from_millis(1)));
             now += pause;
-            assert!(asking.is_due(now), "{seconds}");
+            assert!(asking.is_due("", now), "{seconds}");
             batches.push(asking.batch());
         }
         assert_eq!(batches, [128, 64, 32, 16, 8, 4, 2, 1, 1, 1]);
         asking.answered();
-        assert_eq!((asking.batch(), asking.is_due(now)), (AT_ONCE, true));
+        assert_eq!((asking.is_due("", now), asking.batch()), (true, AT_ONCE));
+        asking.failed("it trapped".into(), AT_ONCE, now);
+        assert!(!asking.is_due("", now));
+        assert!(asking.is_due("other settings", now));
     }
 }
