@@ -41,6 +41,14 @@ impl ProblemJson {
         }
     }
 
+    /// It may be tried again after so many seconds.
+    pub(crate) fn after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(seconds),
+            ..self
+        }
+    }
+
     /// Nothing is at that address.
     pub fn not_found(what: &str) -> Self {
         Self::new(

@@ -13,6 +13,7 @@ use taimat_base::metrics::Registry;
 use tokio::sync::watch;
 
 use crate::config::CommuneArchive;
+use crate::copies::{Fetched, Repairs};
 use crate::error::ArchiveError;
 use crate::holds::{self, Hold, NewHold, SharedLog};
 use crate::index::Index;
@@ -52,6 +53,8 @@ pub struct Archive {
     troubles: Mutex<Vec<Trouble>>,
     /// Files that were found to be damaged.
     damaged: Mutex<Vec<Trouble>>,
+    fetched: Arc<Fetched>,
+    repairs: Arc<Repairs>,
     _lock: Flock<File>,
 }
 
@@ -106,6 +109,8 @@ impl Archive {
             next,
             troubles: Mutex::default(),
             damaged: Mutex::default(),
+            fetched: Arc::new(Fetched::open(root)?),
+            repairs: Arc::default(),
             _lock: lock,
         })
     }
@@ -239,11 +244,9 @@ impl Archive {
         &self.root
     }
 
-    /// A file is not what was recorded: that is said until the router starts anew.
+    /// A file is not what was recorded: that is said until it is mended from a copy, or the router starts anew.
     pub fn found_damaged(&self, commune: &CommuneId, path: &Path) {
-        self.metrics.damaged.inc();
         let name = path.strip_prefix(&self.root).unwrap_or(path).display();
-        tracing::error!(path = %name, "a recording is not what was recorded");
         let trouble = Trouble {
             kind: TroubleKind::Damaged,
             commune: commune.clone(),
@@ -252,9 +255,34 @@ impl Archive {
             text: format!("{name} is not what was recorded"),
         };
         let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
-        if damaged.len() < MAX_DAMAGED && !damaged.contains(&trouble) {
-            damaged.push(trouble);
+        if !damaged.contains(&trouble) {
+            self.metrics.damaged.inc();
+            tracing::error!(path = %name, "a recording is not what was recorded");
+            if damaged.len() < MAX_DAMAGED {
+                damaged.push(trouble);
+            }
         }
+        drop(damaged);
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(segment) = name.and_then(layout::id) {
+            self.repairs.want(segment);
+        }
+    }
+
+    /// A file is what was recorded again.
+    pub(crate) fn mended(&self, commune: &CommuneId, path: &Path) {
+        let name = path.strip_prefix(&self.root).unwrap_or(path).display();
+        let name = name.to_string();
+        let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
+        damaged.retain(|trouble| trouble.about != name || trouble.commune != *commune);
+    }
+
+    pub(crate) fn fetched(&self) -> &Arc<Fetched> {
+        &self.fetched
+    }
+
+    pub(crate) fn repairs(&self) -> &Arc<Repairs> {
+        &self.repairs
     }
 
     pub(crate) fn set_troubles(&self, troubles: Vec<Trouble>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -137,6 +138,26 @@ fn one(path: &Path, bytes: u64, init: &[u8], parts: Option<&[u8]>) -> Option<Wro
         parts: altered,
         first,
     })
+}
+
+/// Has a router that records there, now or later, mend what was found to be wrong, as far as there are copies.
+/// Returns how many files that are.
+///
+/// # Errors
+/// If the disk says no.
+pub fn have_mended(root: &Path, checked: &Checked) -> Result<usize, ArchiveError> {
+    let known = |file: &&WrongFile| !matches!(file.wrong, Wrong::Unknown | Wrong::Index(_));
+    let id = |file: &WrongFile| layout::id(file.path.file_name()?.to_str()?);
+    let ids: Vec<u64> = checked.wrong.iter().filter(known).filter_map(id).collect();
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let list = root.join(layout::DAMAGED);
+    let text: String = ids.iter().map(|id| format!("{id}\n")).collect();
+    let written = File::options().append(true).create(true).open(&list);
+    let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(ArchiveError::disk("writing", &list))?;
+    Ok(ids.len())
 }
 
 /// Makes the index anew from the files; the former one is put aside. No router may record meanwhile.

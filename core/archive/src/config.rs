@@ -114,6 +114,9 @@ pub struct StoreSpec {
     pub kind: StoreKind,
     /// Bytes it may have.
     pub quota: Option<u64>,
+    /// Each copy there is held against its hash so often at least, as far as a fifth of the line and of the
+    /// disks suffices.
+    pub check_every: Duration,
 }
 
 /// What a place is.
@@ -142,6 +145,9 @@ pub struct CommuneArchive {
     pub stores: Vec<StoreSpec>,
     /// Its clock and its holidays.
     pub facts: Arc<CommuneFacts>,
+    /// What the file says of places and of who decides about copies, in a digest: when it is another one,
+    /// all is asked about again.
+    pub said: String,
 }
 
 impl CameraArchive {

@@ -49,6 +49,17 @@ pub enum ArchiveError {
     /// What was asked for makes no sense or is more than is given at once.
     #[error("{0}")]
     Refused(String),
+    /// It is kept elsewhere only, and is being brought back: it can be asked for again in some seconds.
+    #[error(
+        "it is kept elsewhere and is being fetched: {waiting} of its files are not here yet{}{why}",
+        if why.is_empty() { "" } else { "; the last attempt: " }
+    )]
+    Fetching {
+        /// Files that are not here yet.
+        waiting: usize,
+        /// Why the last attempt failed, if it did.
+        why: String,
+    },
     /// The archive is going.
     #[error("the router stops")]
     Stopped,

@@ -23,12 +23,23 @@ pub(crate) struct Facts {
     pub(crate) asks: i64,
 }
 
+/// Segments that are asked about because settings have changed: with these numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Swept {
+    /// The last about which it was asked.
+    pub(crate) after: u64,
+    /// The last that there was when they changed.
+    pub(crate) upto: u64,
+}
+
 /// Segments for which it is to be asked what becomes of them: fresh ones, those that something has changed,
-/// and those whose time is over. At most so many, of one commune.
+/// those whose time is over, and, if there are few of these, those for which settings have. At most so many, of
+/// one commune.
 pub(crate) fn asked(
     index: &Connection,
     commune: &CommuneId,
     keep: impl Fn(&str) -> Keep,
+    swept: Swept,
     now: UnixMicros,
     most: usize,
 ) -> Result<Vec<Facts>, ArchiveError> {
@@ -49,6 +60,18 @@ pub(crate) fn asked(
             &mut due,
             params![commune.as_str(), now.0, most - found.len()],
         )?);
+    }
+    if found.len() < most && swept.after < swept.upto {
+        let mut all = index.prepare_cached(
+            "SELECT id, camera, start, end, bytes, watched, mode, 3, until, worth, state \
+             FROM segment JOIN stream ON number = segment.stream \
+             WHERE commune = ?1 AND id > ?2 AND id <= ?3 AND asks = 0 AND until > ?4 \
+             AND state IN (1, 3) ORDER BY id LIMIT ?5",
+        )?;
+        let Swept { after, upto } = swept;
+        let most = most - found.len();
+        let params = params![commune.as_str(), after, upto, now.0, most];
+        found.extend(rows(&mut all, params)?);
     }
     for facts in &mut found {
         complete(index, commune, keep(&facts.segment.camera), now, facts)?;

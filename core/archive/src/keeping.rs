@@ -1,5 +1,6 @@
 //! The task that keeps recordings in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::archive::{Archive, Configured};
 use crate::config::CommuneArchive;
 use crate::disk_space::Space;
 use crate::error::ArchiveError;
-use crate::keeper::{self, Removal, Shortage};
+use crate::keeper::{self, Asking, Question, Removal, Shortage};
 use crate::marks;
 use crate::modes::Refusals;
 use crate::moment::now;
@@ -47,6 +48,7 @@ pub(crate) struct Keeper {
     rate: u64,
     /// What is the matter, as the index knows it.
     known: Vec<Trouble>,
+    asking: BTreeMap<CommuneId, Asking>,
 }
 
 impl Keeper {
@@ -62,6 +64,7 @@ impl Keeper {
             written: 0,
             rate: 0,
             known: Vec::new(),
+            asking: BTreeMap::new(),
         }
     }
 
@@ -107,15 +110,18 @@ impl Keeper {
         self.rate = (self.rate.saturating_mul(29)).saturating_add(now) / 30;
     }
 
-    async fn look(&self, tidy: bool) -> Result<(), ArchiveError> {
+    async fn look(&mut self, tidy: bool) -> Result<(), ArchiveError> {
         let configured = self.archive.configured();
         let now = now();
+        self.asking.retain(|id, _| configured.contains_key(id));
         for commune in configured.values() {
             self.review(commune, now).await?;
         }
         self.age(now).await?;
         let mut troubles = self.make_room(&configured, now).await?;
         troubles.extend(self.known.iter().cloned());
+        let asking = self.asking.iter();
+        troubles.extend(asking.filter_map(|(id, asking)| asking.trouble(configured.get(id)?)));
         self.archive.set_troubles(troubles);
         if tidy {
             let tidied = self
@@ -145,12 +151,27 @@ impl Keeper {
     }
 
     async fn review(
+        &mut self,
+        commune: &Arc<CommuneArchive>,
+        now: UnixMicros,
+    ) -> Result<(), ArchiveError> {
+        let mut asking = self.asking.remove(&commune.commune).unwrap_or_default();
+        let asked = self.ask(commune, &mut asking, now).await;
+        self.asking.insert(commune.commune.clone(), asking);
+        asked
+    }
+
+    async fn ask(
         &self,
         commune: &Arc<CommuneArchive>,
+        asking: &mut Asking,
         now: UnixMicros,
     ) -> Result<(), ArchiveError> {
         let (index, volume) = (self.archive.index(), self.archive.volume());
         for _ in 0..ROUNDS {
+            if !asking.is_due(&commune.said, clock::now()) {
+                break;
+            }
             let storage = match &commune.storage {
                 None => None,
                 Some(name) => match self.around.storages.storage(&commune.commune, name) {
@@ -159,8 +180,12 @@ impl Keeper {
                     found => found,
                 },
             };
-            let targets = self.targets(commune)?;
-            if !keeper::review(index, volume, commune, storage, targets, now).await? {
+            let question = Question {
+                commune: Arc::clone(commune),
+                storage,
+                targets: self.targets(commune)?,
+            };
+            if !keeper::review(index, volume, &question, asking, now).await? {
                 break;
             }
         }

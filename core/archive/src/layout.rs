@@ -17,6 +17,8 @@ const EXTENSION: &str = "mp4";
 pub(crate) const INDEX: &str = "index.db";
 /// Room for the index on a disk that is full.
 pub(crate) const RESERVE: &str = "reserve";
+/// What `taimat archive check` found to be damaged: a line a segment, with its number.
+pub(crate) const DAMAGED: &str = ".damaged";
 /// Held by the router that records.
 pub(crate) const LOCK: &str = "lock";
 

@@ -51,7 +51,7 @@ mod watching;
 pub use archive::Archive;
 #[cfg(feature = "backdate")]
 pub use backdate::backdate;
-pub use check::{Checked, Rebuilt, Wrong, WrongFile, check, rebuild};
+pub use check::{Checked, Rebuilt, Wrong, WrongFile, check, have_mended, rebuild};
 pub use config::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled, StoreKind, StoreSpec};
 pub use disk_space::Space;
 pub use error::ArchiveError;

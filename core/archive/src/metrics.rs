@@ -26,6 +26,9 @@ pub(crate) struct ArchiveMetrics {
     pub(crate) copies: IntGaugeVec,
     pub(crate) copied_bytes: IntCounterVec,
     pub(crate) copy_failures: IntCounterVec,
+    pub(crate) copy_checks: IntCounterVec,
+    pub(crate) fetched: IntCounterVec,
+    pub(crate) mended: IntCounterVec,
     pub(crate) damaged: IntCounter,
 }
 
@@ -117,6 +120,21 @@ impl ArchiveMetrics {
                 "taimat_copy_failures_total",
                 "Times that a copy could not be made, checked or let go.",
                 &["commune", "store"],
+            )?,
+            copy_checks: r.counters(
+                "taimat_copy_checks_total",
+                "Times that a copy was held against its hash again, by what was found: good, gone, differs.",
+                &["commune", "store", "result"],
+            )?,
+            fetched: r.counters(
+                "taimat_copy_fetched_total",
+                "Segments that somebody wanted to see and were kept elsewhere only, by the result: done, failed.",
+                &["result"],
+            )?,
+            mended: r.counters(
+                "taimat_segment_mended_total",
+                "Files that were not what was recorded, and were replaced by a copy.",
+                &["commune"],
             )?,
             damaged: r.counter(
                 "taimat_archive_damaged_total",

@@ -157,3 +157,114 @@ fn ever(configured: &Configured, camera: &CameraKey) -> bool {
             || commune.is_some_and(|commune| commune.policy.is_some())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use taimat_base::{CommuneId, Profile};
+    use taimat_contract::CommuneFacts;
+
+    use super::*;
+    use crate::config::{CameraArchive, Keep, Scheduled};
+
+    fn key() -> CameraKey {
+        CameraKey::new("thu".parse().unwrap(), "cho".parse().unwrap())
+    }
+
+    fn configured(mode: Mode, schedule: Vec<Scheduled>) -> Configured {
+        let commune: CommuneId = "thu".parse().unwrap();
+        let own = CommuneArchive {
+            commune: commune.clone(),
+            cameras: vec![CameraArchive {
+                camera: key(),
+                profiles: vec![Profile::Main],
+                mode,
+                schedule,
+                keep: Keep::default(),
+                quota: None,
+            }],
+            quota: None,
+            storage: None,
+            policy: None,
+            stores: Vec::new(),
+            facts: Arc::new(CommuneFacts {
+                time_zone: "Asia/Ho_Chi_Minh".into(),
+                ..CommuneFacts::default()
+            }),
+            said: String::new(),
+        };
+        Configured::from([(commune, Arc::new(own))])
+    }
+
+    fn at(time: &str) -> UnixMicros {
+        let at: jiff::Timestamp = time.parse().unwrap();
+        UnixMicros(at.as_microsecond())
+    }
+
+    fn mode(
+        configured: &Configured,
+        ruled: &HashMap<CameraKey, RecordingMode>,
+        time: &str,
+    ) -> Option<Wanted> {
+        let all = wanted(configured, ruled, &Refusals::default(), at(time));
+        all.get(&ChannelKey::new(key(), Profile::Main)).copied()
+    }
+
+    #[test]
+    fn hours_change_the_mode_by_the_communes_own_clock() {
+        let scheduled = |hours: &str, mode| Scheduled {
+            days: None,
+            hours: Some(hours.parse().unwrap()),
+            mode,
+        };
+        let nights = vec![
+            scheduled("02:00-03:00", Mode::Off),
+            scheduled("22:00-05:00", Mode::Continuous),
+        ];
+        let configured = configured(Mode::OnEvent, nights);
+        let none = HashMap::new();
+        // Seven hours later than in Greenwich.
+        for (time, expected) in [
+            ("2026-11-26T14:59:59Z", Mode::OnEvent),
+            ("2026-11-26T15:00:00Z", Mode::Continuous),
+            ("2026-11-26T18:59:59Z", Mode::Continuous),
+            // The first that applies.
+            ("2026-11-26T19:00:00Z", Mode::Off),
+            ("2026-11-26T20:00:00Z", Mode::Continuous),
+            ("2026-11-26T22:00:00Z", Mode::OnEvent),
+        ] {
+            let wanted = mode(&configured, &none, time).unwrap();
+            assert_eq!((wanted.mode, wanted.refused), (expected, None), "{time}");
+        }
+        // What a policy says is over all of it.
+        let ruled = HashMap::from([(key(), RecordingMode::Continuous)]);
+        let wanted = mode(&configured, &ruled, "2026-11-26T19:30:00Z").unwrap();
+        assert_eq!(wanted.mode, Mode::Continuous);
+        let ruled = HashMap::from([(key(), RecordingMode::Usual)]);
+        let wanted = mode(&configured, &ruled, "2026-11-26T19:30:00Z").unwrap();
+        assert_eq!(wanted.mode, Mode::Off);
+    }
+
+    #[test]
+    fn of_a_camera_that_never_is_recorded_nothing_is_noted() {
+        let none = HashMap::new();
+        assert_eq!(
+            mode(
+                &configured(Mode::Off, Vec::new()),
+                &none,
+                "2026-11-26T00:00:00Z"
+            ),
+            None
+        );
+        let configured = configured(Mode::Continuous, Vec::new());
+        let full = Refusals {
+            cameras: HashSet::from([key()]),
+            ..Refusals::default()
+        };
+        let all = wanted(&configured, &none, &full, at("2026-11-26T00:00:00Z"));
+        let own = all[&ChannelKey::new(key(), Profile::Main)];
+        assert_eq!(
+            (own.mode, own.refused),
+            (Mode::Continuous, Some(GapReason::NoRoom))
+        );
+    }
+}

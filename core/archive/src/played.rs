@@ -8,11 +8,11 @@ use crate::archive::{Archive, Configured};
 use crate::error::ArchiveError;
 use crate::moment::now;
 use crate::playback::{self, MovieFile, SegmentFile, Shelves};
-use crate::timeline::{self, Timeline};
+use crate::timeline::{self, Near, Timeline};
 
 impl Archive {
     fn shelves<'a>(&'a self, configured: &'a Configured, key: &ChannelKey) -> Shelves<'a> {
-        Shelves::of(self.root(), configured, &key.camera.commune)
+        Shelves::of(self.root(), configured, self.fetched(), &key.camera.commune)
     }
 
     /// What there is of a stream between two moments, and what there is not.
@@ -25,8 +25,14 @@ impl Archive {
         from: UnixMicros,
         to: UnixMicros,
     ) -> Result<Timeline, ArchiveError> {
+        let configured = self.configured();
+        let shelves = self.shelves(&configured, key);
+        let near = Near {
+            fetched: self.fetched().all(),
+            folders: shelves.near(),
+        };
         self.index()
-            .read(|index| timeline::timeline(index, key, from, to, now()))
+            .read(|index| timeline::timeline(index, key, from, to, now(), &near))
     }
 
     /// What there is between two moments as one file. Nothing of the media is read.

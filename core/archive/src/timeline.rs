@@ -1,6 +1,8 @@
 //! What there is between two moments, and what there is not, with the reason: together it is all that was
 //! asked for.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params};
 use serde::Serialize;
 use taimat_contract::UnixMicros;
@@ -27,7 +29,7 @@ pub struct Recorded {
     pub start: UnixMicros,
     /// Until when.
     pub end: UnixMicros,
-    /// It is not here any more, but elsewhere.
+    /// It is kept elsewhere only: to be seen it has to be brought back, which asking for it begins.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
 }
@@ -50,6 +52,32 @@ pub struct Timeline {
     pub recorded: Vec<Recorded>,
     /// What was not, in order.
     pub gaps: Vec<Gap>,
+}
+
+/// What can be seen at once although it is not on the disk that is recorded to.
+#[derive(Debug, Default)]
+pub(crate) struct Near<'a> {
+    /// Segments that were brought back.
+    pub(crate) fetched: HashSet<u64>,
+    /// Places whose files can be read as they lie.
+    pub(crate) folders: Vec<&'a str>,
+}
+
+impl Near<'_> {
+    /// Which of some segments can be seen at once.
+    fn of(&self, index: &Connection, first: u64, last: u64) -> Result<HashSet<u64>, ArchiveError> {
+        let mut near = self.fetched.clone();
+        let mut copies = index.prepare_cached(
+            "SELECT segment FROM copy WHERE segment BETWEEN ?1 AND ?2 AND target = ?3 AND state = 1",
+        )?;
+        for folder in &self.folders {
+            let copies = copies.query_map(params![first, last, folder], |row| row.get(0))?;
+            for copy in copies {
+                near.insert(copy?);
+            }
+        }
+        Ok(near)
+    }
 }
 
 /// An interval that makes sense.
@@ -79,6 +107,7 @@ pub(crate) fn timeline(
     from: UnixMicros,
     to: UnixMicros,
     now: UnixMicros,
+    near: &Near<'_>,
 ) -> Result<Timeline, ArchiveError> {
     let (from, to) = interval(from, to, LONGEST)?;
     let Some(stream) = rows::known(index, key)? else {
@@ -87,7 +116,7 @@ pub(crate) fn timeline(
             gaps: holes(&[], &[], (from, to), now.0, false),
         });
     };
-    let segments = segments(index, stream, (from, to))?;
+    let segments = segments(index, stream, (from, to), near)?;
     let reasons = reasons(index, stream, (from, to), now.0)?;
     if segments.len() + reasons.len() >= MOST {
         return Err(ArchiveError::Refused(
@@ -116,22 +145,36 @@ fn segments(
     index: &Connection,
     stream: i64,
     (from, to): (i64, i64),
+    near: &Near<'_>,
 ) -> Result<Vec<Recorded>, ArchiveError> {
     // A segment is no longer than some minutes: with this the index finds the first at once.
     const EARLIER: i64 = 3_600_000_000;
     let mut all = index.prepare_cached(
-        "SELECT start, end, state FROM segment INDEXED BY segment_in_time \
+        "SELECT start, end, state, id FROM segment INDEXED BY segment_in_time \
          WHERE stream = ?1 AND start < ?3 AND start >= ?2 - ?5 AND end > ?2 AND end > start \
          AND state != 2 ORDER BY start LIMIT ?4",
     )?;
     let all = all.query_map(params![stream, from, to, MOST, EARLIER], |row| {
-        Ok(Recorded {
+        let recorded = Recorded {
             start: UnixMicros(row.get(0)?),
             end: UnixMicros(row.get(1)?),
             elsewhere: row.get::<_, i64>(2)? == 3,
-        })
+        };
+        Ok((row.get(3)?, recorded))
     })?;
-    Ok(all.collect::<Result<_, _>>()?)
+    let mut all: Vec<(u64, Recorded)> = all.collect::<Result<_, _>>()?;
+    let far = || {
+        all.iter()
+            .filter(|(_, one)| one.elsewhere)
+            .map(|(id, _)| *id)
+    };
+    if let (Some(first), Some(last)) = (far().min(), far().max()) {
+        let near = near.of(index, first, last)?;
+        for (id, one) in &mut all {
+            one.elsewhere &= !near.contains(id);
+        }
+    }
+    Ok(all.into_iter().map(|(_, one)| one).collect())
 }
 
 fn reasons(

@@ -13,6 +13,8 @@ pub enum TroubleKind {
     Failing,
     /// A copy can not be made.
     Copy,
+    /// Who decides about copies does not answer.
+    Storage,
     /// Files are missing or altered.
     Damaged,
 }

@@ -283,6 +283,34 @@ test('what is missing is said with its reason, and no other picture is shown for
   await shot(page, 'past-tip');
 });
 
+test('what is kept elsewhere only is said to be fetched, and is shown when it is there', async ({ page }) => {
+  // As the router answers when all of it is in a bucket.
+  await page.route('**/communes/thu/recordings?**', async (route) => {
+    const response = await route.fetch();
+    const answer = (await response.json()) as Timelines;
+    const spans = answer.cameras.flatMap(({ recorded }) => recorded);
+    for (const span of spans) Object.assign(span, { elsewhere: true });
+    await route.fulfill({ response, json: answer });
+  });
+  let [asked, fetched] = [0, false];
+  await page.route('**/recordings/segments/**', async (route) => {
+    asked += 1;
+    if (fetched) return route.continue();
+    const problem = { type: '/problems/fetching', title: 'Being fetched', status: 503, detail: '' };
+    return route.fulfill({ status: 503, headers: { 'retry-after': '2' }, json: problem });
+  });
+  await page.goto(`${router.page}#/camera/thu/cho?at=${Math.round(gap.end + 1500)}`);
+  await expect(picture(page, 'cho')).toHaveAttribute('data-cover', 'elsewhere');
+  await expect(picture(page, 'cho')).toContainText('đang lưu ở nơi khác');
+  await expect(picture(page, 'cho').locator('video')).toBeHidden();
+  const moment = await at(page);
+  await expect.poll(() => asked, { timeout: 15_000 }).toBeGreaterThan(3);
+  // It waits there meanwhile.
+  expect((await at(page)) - moment).toBeLessThan(500);
+  fetched = true;
+  await expect(picture(page, 'cho')).toHaveAttribute('data-cover', 'none');
+});
+
 test('from the line to the event, and from the event to its moment', async ({ page }) => {
   await open(page, 'cho', gap.start - 2000);
   const mark = page.getByTestId('timeline-event').first();

@@ -148,6 +148,7 @@ fn recording(trouble: Trouble) -> Condition {
         TroubleKind::Short => ("space-short", Severity::Warning, Duration::ZERO),
         TroubleKind::Failing => ("archive-failing", Severity::Alarm, SHORT),
         TroubleKind::Copy => ("copy-failing", Severity::Warning, SHORT),
+        TroubleKind::Storage => ("storage-failing", Severity::Warning, SHORT),
         TroubleKind::Damaged => ("archive-damaged", Severity::Warning, Duration::ZERO),
     };
     Condition {

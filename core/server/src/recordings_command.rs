@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
-use taimat_archive::{Archive, MovieFile, Wrong, check, rebuild};
+use taimat_archive::{Archive, MovieFile, Wrong, check, have_mended, rebuild};
 use taimat_base::metrics::Registry;
 use taimat_base::{CameraKey, Profile};
 use taimat_contract::UnixMicros;
@@ -135,6 +135,15 @@ fn check_all(folder: &Path, media: bool, out: &mut dyn Write) -> anyhow::Result<
         out,
         "{segments} segments, {bytes} bytes; {wrong} files are wrong"
     )?;
+    // Who may only read it still learns what is wrong.
+    match have_mended(folder, &checked) {
+        Ok(0) => {}
+        Ok(some) => writeln!(
+            out,
+            "a router replaces {some} of them by copies, if there are any"
+        )?,
+        Err(error) => writeln!(out, "they are not mended: {error}")?,
+    }
     Ok(u8::from(wrong > 0))
 }
 

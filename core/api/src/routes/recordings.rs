@@ -22,6 +22,8 @@ use crate::state::ApiState;
 
 /// Pictures are not wider than this.
 const MAX_WIDTH: u32 = 3840;
+/// What is being fetched may be asked for again after so many seconds.
+const FETCHING_SECONDS: u32 = 2;
 /// Cameras of one answer at most.
 const MAX_CAMERAS: usize = 64;
 
@@ -115,6 +117,14 @@ impl From<ArchiveError> for ProblemJson {
                 "Not accepted",
                 why,
             ),
+            // Players try again by themselves.
+            ArchiveError::Fetching { .. } => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "fetching",
+                "Being fetched",
+                detail,
+            )
+            .after(FETCHING_SECONDS),
             ArchiveError::Stopped => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "archive-busy",
@@ -268,7 +278,8 @@ async fn playlist(
     responses(
         (status = 200, body = Vec<u8>, content_type = "video/mp4"),
         (status = 206, body = Vec<u8>, content_type = "video/mp4"),
-        (status = 404, body = ProblemJson)
+        (status = 404, body = ProblemJson),
+        (status = 503, body = ProblemJson, description = "It is kept elsewhere and is being fetched: ask again")
     )
 )]
 async fn movie(
@@ -309,7 +320,8 @@ pub(super) fn pieces(movie: &MovieFile) -> Vec<Piece> {
     responses(
         (status = 200, body = Vec<u8>, content_type = "video/mp4"),
         (status = 206, body = Vec<u8>, content_type = "video/mp4"),
-        (status = 404, body = ProblemJson)
+        (status = 404, body = ProblemJson),
+        (status = 503, body = ProblemJson, description = "It is kept elsewhere and is being fetched: ask again")
     )
 )]
 async fn segment(
@@ -339,7 +351,8 @@ async fn segment(
     params(PictureQuery),
     responses(
         (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
-        (status = 404, body = ProblemJson)
+        (status = 404, body = ProblemJson),
+        (status = 503, body = ProblemJson, description = "It is kept elsewhere and is being fetched: ask again")
     )
 )]
 async fn picture(

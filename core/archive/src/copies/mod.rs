@@ -1,7 +1,18 @@
-//! Copies of segments at other places: made, held against what was recorded, let go.
+//! Copies of segments at other places: made, held against what was recorded, held again from time to time,
+//! mended, brought back, let go.
 
+mod bring;
+mod check;
 mod copier;
+mod fetch;
+mod fetched;
 mod folder;
+mod kept;
+mod pauses;
+mod repair;
 mod work;
 
 pub(crate) use copier::Copier;
+pub(crate) use fetched::Fetched;
+pub(crate) use repair::Repairs;
+pub(crate) use work::try_again;

@@ -1,5 +1,7 @@
 //! What is to be done with copies, by the index.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use taimat_base::CommuneId;
 use taimat_contract::UnixMicros;
@@ -12,6 +14,8 @@ use crate::reason::GapReason;
 /// Attempts are apart by this at least and at most, in seconds: each time twice as much.
 const FIRST_PAUSE: i64 = 2;
 const LONGEST_PAUSE: i64 = 900;
+/// A copy that could not be looked at is looked at again after so long.
+const LATER: Duration = Duration::from_secs(3600);
 
 /// A copy that is to be made or let go.
 #[derive(Debug, Clone)]
@@ -20,46 +24,49 @@ pub(super) struct Work {
     /// Its name at every place, and within the archive's folder.
     pub(super) key: String,
     pub(super) bytes: u64,
-    /// It is here.
-    pub(super) is_here: bool,
     pub(super) make: bool,
     pub(super) tries: i64,
 }
 
-/// The next copies to make or let go at a place.
+/// A copy that is to be held against its hash again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stale {
+    pub(super) segment: u64,
+    pub(super) store: String,
+    /// When it was held last, in microseconds since 1970.
+    pub(super) checked: i64,
+}
+
+/// The next copies to make at a place, or to let go.
 pub(super) fn due(
     index: &Connection,
     commune: &CommuneId,
     store: &str,
+    make: bool,
     now: UnixMicros,
     most: usize,
 ) -> Result<Vec<Work>, ArchiveError> {
     // What is to go waits until all others are there.
     let mut all = index.prepare_cached(
         "SELECT id, commune, camera, profile, segment.start, segment.bytes, segment.state, \
-         copy.state, tries FROM copy \
+         tries FROM copy \
          JOIN segment ON id = copy.segment JOIN stream ON number = segment.stream \
-         WHERE target = ?2 AND copy.state != 1 AND next <= ?3 AND commune = ?1 \
+         WHERE target = ?2 AND copy.state = ?5 AND copy.state != 1 AND next <= ?3 AND commune = ?1 \
          AND segment.state IN (1, 3) \
          AND (copy.state = 0 OR NOT EXISTS (SELECT 1 FROM copy AS other \
               WHERE other.segment = id AND other.state = 0)) \
-         ORDER BY copy.state DESC, id LIMIT ?4",
+         ORDER BY id LIMIT ?4",
     )?;
-    let all = all.query_map(params![commune.as_str(), store, now.0, most], |row| {
+    let state = if make { 0 } else { 2 };
+    let params = params![commune.as_str(), store, now.0, most, state];
+    let all = all.query_map(params, |row| {
         let names: (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        let fields: (u64, i64, u64, i64, i64, i64) = (
-            row.get(0)?,
-            row.get(4)?,
-            row.get(5)?,
-            row.get(6)?,
-            row.get(7)?,
-            row.get(8)?,
-        );
+        let fields: (u64, i64, u64, i64) = (row.get(0)?, row.get(4)?, row.get(5)?, row.get(7)?);
         Ok((names, fields))
     })?;
     let mut found = Vec::new();
     for one in all {
-        let ((commune, camera, profile), (segment, start, bytes, state, copy, tries)) = one?;
+        let ((commune, camera, profile), (segment, start, bytes, tries)) = one?;
         let Some(key) = rows::key(&commune, &camera, &profile) else {
             continue;
         };
@@ -68,8 +75,7 @@ pub(super) fn due(
             segment,
             key: key.to_string_lossy().into_owned(),
             bytes,
-            is_here: state == 1,
-            make: copy == 0,
+            make,
             tries,
         });
     }
@@ -81,13 +87,95 @@ pub(super) fn made(
     to: &Connection,
     work: &Work,
     store: &str,
+    hash: &[u8; 32],
     now: UnixMicros,
 ) -> Result<(), ArchiveError> {
     to.prepare_cached(
-        "UPDATE copy SET state = 1, bytes = ?3, checked = ?4, tries = 0, error = NULL \
-         WHERE segment = ?1 AND target = ?2 AND state = 0",
+        "UPDATE copy SET state = 1, bytes = ?3, checked = ?4, hash = ?5, tries = 0, next = 0, \
+         error = NULL WHERE segment = ?1 AND target = ?2 AND state = 0",
     )?
-    .execute(params![work.segment, store, work.bytes, now.0])?;
+    .execute(params![work.segment, store, work.bytes, now.0, hash])?;
+    Ok(())
+}
+
+/// The copy of a commune at a place that was not held against its hash for longest, if that is long enough ago.
+pub(super) fn stale(
+    index: &Connection,
+    commune: &CommuneId,
+    store: &str,
+    before: UnixMicros,
+    now: UnixMicros,
+) -> Result<Option<Stale>, ArchiveError> {
+    let found = index
+        .prepare_cached(
+            "SELECT copy.segment, coalesce(checked, 0) FROM copy INDEXED BY copy_checked \
+             JOIN segment ON id = copy.segment JOIN stream ON number = segment.stream \
+             WHERE target = ?2 AND copy.state = 1 AND commune = ?1 \
+             AND (checked IS NULL OR checked <= ?3) AND next <= ?4 ORDER BY checked LIMIT 1",
+        )?
+        .query_row(params![commune.as_str(), store, before.0, now.0], |row| {
+            Ok(Stale {
+                segment: row.get(0)?,
+                store: store.to_owned(),
+                checked: row.get(1)?,
+            })
+        })
+        .optional()?;
+    Ok(found)
+}
+
+/// A copy was held against its hash, and is what it should be.
+pub(super) fn held(
+    to: &Connection,
+    (segment, store): (u64, &str),
+    hash: &[u8; 32],
+    now: UnixMicros,
+) -> Result<(), ArchiveError> {
+    to.prepare_cached(
+        "UPDATE copy SET checked = ?3, hash = ?4, next = 0, error = NULL \
+         WHERE segment = ?1 AND target = ?2 AND state = 1",
+    )?
+    .execute(params![segment, store, now.0, hash])?;
+    Ok(())
+}
+
+/// A copy could not be looked at: others come first, and it is tried again later.
+pub(super) fn not_held(
+    to: &Connection,
+    (segment, store): (u64, &str),
+    why: &str,
+    now: UnixMicros,
+) -> Result<(), ArchiveError> {
+    to.prepare_cached(
+        "UPDATE copy SET next = ?3, error = ?4 WHERE segment = ?1 AND target = ?2 AND state = 1",
+    )?
+    .execute(params![segment, store, now.after(LATER).0, why])?;
+    Ok(())
+}
+
+/// A copy is gone, or is not what it should be: it is made anew.
+pub(super) fn spoilt(
+    to: &Connection,
+    (segment, store): (u64, &str),
+    why: &str,
+    now: UnixMicros,
+) -> Result<bool, ArchiveError> {
+    let found = to
+        .prepare_cached(
+            "UPDATE copy SET state = 0, tries = 0, next = 0, checked = ?3, error = ?4 \
+             WHERE segment = ?1 AND target = ?2 AND state = 1",
+        )?
+        .execute(params![segment, store, now.0, why])?;
+    Ok(found > 0)
+}
+
+/// Settings have changed: what waits is tried at once.
+pub(crate) fn try_again(to: &Connection, commune: &CommuneId) -> Result<(), ArchiveError> {
+    to.prepare_cached(
+        "UPDATE copy SET next = 0 WHERE state != 1 AND next > 0 AND segment IN (\
+         SELECT id FROM segment JOIN stream ON number = segment.stream WHERE commune = ?1)",
+    )?
+    .execute([commune.as_str()])?;
     Ok(())
 }
 

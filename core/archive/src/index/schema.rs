@@ -7,7 +7,12 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::ArchiveError;
 
 /// Which tables these are. A file of a later router is not touched.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
+/// What a file of the first version lacks.
+const SECOND: &str = "
+    ALTER TABLE copy ADD COLUMN hash BLOB;
+    CREATE INDEX copy_checked ON copy (target, checked) WHERE state = 1;
+";
 
 const TABLES: &str = "
     CREATE TABLE stream (
@@ -42,7 +47,8 @@ const TABLES: &str = "
         watched INTEGER NOT NULL,
         -- 1 all is kept, 2 what events are about.
         mode INTEGER NOT NULL,
-        -- What storage is to be asked: 0 nothing, 1 it is fresh, 2 it changed, 3 settings have.
+        -- What storage is to be asked: 0 nothing, 1 it is fresh, 2 it changed. That settings have changed is
+        -- in the table of what there is besides: all are asked about, one after the other.
         asks INTEGER NOT NULL,
         -- Of the copy here: asked again then, and which go first when room is short.
         until INTEGER NOT NULL,
@@ -123,14 +129,19 @@ const TABLES: &str = "
         until INTEGER NOT NULL,
         worth INTEGER NOT NULL,
         bytes INTEGER NOT NULL DEFAULT 0,
+        -- When it was held against its hash; of one that is wanted it says that one was there, and was not
+        -- what it should be.
         checked INTEGER,
         tries INTEGER NOT NULL DEFAULT 0,
         next INTEGER NOT NULL DEFAULT 0,
         error TEXT,
+        -- SHA-256 of the file that was copied.
+        hash BLOB,
         PRIMARY KEY (segment, target)
     ) WITHOUT ROWID;
     CREATE INDEX copy_work ON copy (target, next) WHERE state != 1;
     CREATE INDEX copy_there ON copy (target, worth, segment) WHERE state = 1;
+    CREATE INDEX copy_checked ON copy (target, checked) WHERE state = 1;
     -- Bytes that came and that went by age, by days since 1970: how long the room lasts.
     CREATE TABLE flow (
         day INTEGER NOT NULL,
@@ -158,6 +169,12 @@ pub(crate) fn open(file: &Path) -> Result<Connection, ArchiveError> {
         0 => {
             let all = connection.transaction()?;
             all.execute_batch(TABLES)?;
+            all.pragma_update(None, "user_version", VERSION)?;
+            all.commit()?;
+        }
+        1 => {
+            let all = connection.transaction()?;
+            all.execute_batch(SECOND)?;
             all.pragma_update(None, "user_version", VERSION)?;
             all.commit()?;
         }

@@ -123,22 +123,24 @@ fn held(index: &Connection, commune: &CommuneId, now: UnixMicros) -> Result<u64,
         .query_row(params![commune.as_str(), now.0], |row| row.get(0))?)
 }
 
-/// Copies that wait at a place, and what the one says that failed most often.
+/// Copies that wait at a place, and what the one says that failed most often; or, before that, one that was there
+/// and is not what it should be.
 fn copies(
     index: &Connection,
     commune: &CommuneId,
     store: &str,
 ) -> Result<(u64, Option<String>), ArchiveError> {
-    let (waiting, tries, error): (u64, Option<i64>, Option<String>) = index
+    let (waiting, tries, spoilt, error): (u64, Option<i64>, u64, Option<String>) = index
         .prepare_cached(
-            "SELECT count(*), max(tries), error FROM copy \
+            "SELECT count(*), max(2 * tries + (checked IS NOT NULL)), \
+             coalesce(sum(copy.state = 0 AND checked IS NOT NULL), 0), error FROM copy \
              JOIN segment ON id = copy.segment JOIN stream ON number = segment.stream \
              WHERE target = ?2 AND copy.state != 1 AND commune = ?1",
         )?
         .query_row(params![commune.as_str(), store], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
-    let failing = tries.is_some_and(|tries| tries >= OFTEN);
+    let failing = spoilt > 0 || tries.is_some_and(|twice| twice / 2 >= OFTEN);
     Ok((waiting, error.filter(|_| failing)))
 }
 

@@ -11,7 +11,7 @@ use crate::error::ArchiveError;
 use crate::index::rows;
 use crate::layout;
 use crate::packed::PartRow;
-use crate::timeline::{Gap, Timeline, timeline};
+use crate::timeline::{Gap, Near, Timeline, timeline};
 
 /// A clip is no longer than this: six hours.
 pub(crate) const LONGEST: i64 = 6 * 3_600_000_000;
@@ -82,7 +82,7 @@ pub(crate) fn clip(
     now: UnixMicros,
 ) -> Result<Clip, ArchiveError> {
     let (start, end) = crate::timeline::interval(from, to, LONGEST)?;
-    let Timeline { gaps, .. } = timeline(index, key, from, to, now)?;
+    let Timeline { gaps, .. } = timeline(index, key, from, to, now, &Near::default())?;
     let Some(stream) = rows::known(index, key)? else {
         return Err(ArchiveError::Unknown);
     };

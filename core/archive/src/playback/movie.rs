@@ -80,6 +80,7 @@ pub(crate) fn movie(shelves: &Shelves<'_>, clip: &Clip) -> Result<MovieFile, Arc
     let mut mapped: Vec<Mapped> = Vec::new();
     let mut parts = Vec::with_capacity(clip.parts.len());
     let mut pieces = Vec::with_capacity(clip.parts.len());
+    let files = shelves.all(&clip.parts)?;
     for part in &clip.parts {
         let segment = &part.segment;
         let known = mapped.iter().position(|m| m.format == segment.format);
@@ -112,7 +113,7 @@ pub(crate) fn movie(shelves: &Shelves<'_>, clip: &Clip) -> Result<MovieFile, Arc
             payload_len: row.payload(),
         });
         pieces.push(MoviePiece {
-            path: shelves.find(&segment.path, &segment.elsewhere)?,
+            path: files.get(&segment.id).cloned().unwrap_or_default(),
             offset: part.payload_offset(),
             bytes: row.payload(),
             hash: row.hash,

@@ -45,7 +45,7 @@ pub(crate) fn segment_file(
         Vec::new()
     };
     Ok(SegmentFile {
-        path: shelves.find(&layout::segment(key, start, id), &elsewhere)?,
+        path: shelves.one(id, &layout::segment(key, start, id), &elsewhere)?,
         bytes,
         complete: state != 0,
     })

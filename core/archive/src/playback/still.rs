@@ -36,13 +36,14 @@ pub(crate) fn units(
     let params = params(first)?;
     let mut all: Vec<AccessUnit> = Vec::new();
     let mut bytes = 0;
+    let files = shelves.all(&clip.parts)?;
     for part in &clip.parts {
         if part.segment.format != first.segment.format {
             break;
         }
         let mut at = part.row.video.time;
         let mut offset = part.payload_offset();
-        let path = shelves.find(&part.segment.path, &part.segment.elsewhere)?;
+        let path = files.get(&part.segment.id).cloned().unwrap_or_default();
         let file = File::open(&path).map_err(ArchiveError::disk("reading", &path))?;
         for sample in &part.row.video.samples {
             let shown = at.saturating_add_signed(sample.shift.into());

@@ -219,6 +219,7 @@ pub(crate) fn file(cameras: Vec<CameraArchive>) -> CommuneArchive {
         policy: None,
         stores: Vec::new(),
         facts: Arc::new(CommuneFacts::default()),
+        said: String::new(),
     }
 }
 

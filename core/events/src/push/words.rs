@@ -40,6 +40,16 @@ const KINDS: [(&str, &str, &str); 30] = [
     ),
     ("space-short", "Sắp hết chỗ lưu", "Space nearly used up"),
     (
+        "copy-failing",
+        "Không sao lưu được bản ghi",
+        "Copies of recordings fail",
+    ),
+    (
+        "storage-failing",
+        "Tiện ích lưu trữ không trả lời",
+        "The storage plugin does not answer",
+    ),
+    (
         "alert-undelivered",
         "Không gửi được cảnh báo",
         "Alert not delivered",

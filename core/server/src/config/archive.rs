@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use taimat_archive::{CameraArchive, CommuneArchive, Keep, Mode, Scheduled};
 use taimat_base::units::ByteSize;
 use taimat_base::{CameraKey, CommuneId, PluginId, Profile};
@@ -114,6 +115,51 @@ pub(super) fn read<'a>(
         policy,
         stores: Vec::new(),
         facts: Arc::new(CommuneFacts::default()),
+        said: String::new(),
+    }
+}
+
+/// What the file says that decides where recordings are kept, in a digest: of places, of how long things are
+/// kept, and of the plugin that is asked. Comments and the order of lines within a value do not count.
+pub(super) fn said(root: &Section<'_>, storage: Option<&PluginId>) -> String {
+    let mut text = String::new();
+    for name in ["archive", "store"] {
+        root.table
+            .get(name)
+            .into_iter()
+            .for_each(|item| tell(name, item, &mut text));
+    }
+    let table = |item: &Item, name: &str| item.as_table_like().and_then(|t| t.get(name).cloned());
+    let cameras = root.table.get("camera").and_then(Item::as_table_like);
+    for (camera, item) in cameras.into_iter().flat_map(|all| all.iter()) {
+        if let Some(own) = table(item, "archive") {
+            tell(camera, &own, &mut text);
+        }
+    }
+    let plugins = root.table.get("plugin");
+    if let (Some(plugins), Some(storage)) = (plugins, storage)
+        && let Some(own) = table(plugins, storage.as_str())
+    {
+        tell("plugin", &own, &mut text);
+    }
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn tell(name: &str, item: &Item, to: &mut String) {
+    to.push_str(name);
+    if let Some(value) = item.as_value().filter(|value| !value.is_inline_table()) {
+        to.push_str(&format!("={}\n", value.clone().decorated("", "")));
+    } else if let Some(table) = item.as_table_like() {
+        to.push_str("{\n");
+        table.iter().for_each(|(name, item)| tell(name, item, to));
+        to.push_str("}\n");
+    } else if let Some(tables) = item.as_array_of_tables() {
+        for table in tables {
+            to.push_str("[\n");
+            table.iter().for_each(|(name, item)| tell(name, item, to));
+            to.push_str("]\n");
+        }
     }
 }
 
@@ -274,6 +320,37 @@ mod tests {
         );
         assert_eq!(archive.storage.unwrap().as_str(), "tiers");
         assert_eq!(archive.stores[0].kind, StoreKind::Folder("/mnt/usb".into()));
+        assert_eq!(
+            archive.stores[0].check_every,
+            Duration::from_secs(30 * 86_400)
+        );
+    }
+
+    #[test]
+    fn what_decides_where_things_are_kept_is_told_apart_and_nothing_else_is() {
+        let file = "[archive]\nkeep-days = 7 # a week\nstorage = \"tiers\"\n\
+            [store.usb]\nfolder = \"/mnt/usb\"\n";
+        let said = |text: &str| archive(text).unwrap().said;
+        let first = said(file);
+        assert_eq!(first.len(), 64);
+        for same in [
+            file.replace("# a week", "# seven"),
+            format!("{file}[plugin.other]\ncomponent = \"plugins/b.wasm\"\n"),
+            format!("{file}\n\n"),
+        ] {
+            assert_eq!(said(&same), first, "{same}");
+        }
+        for other in [
+            file.replace("= 7", "= 8"),
+            file.replace("/mnt/usb", "/mnt/disk"),
+            file.replace("storage = \"tiers\"\n", ""),
+            format!("{file}quota = \"1GiB\"\n"),
+            format!("{file}[camera.cho.archive]\nkeep-days = 2\n"),
+            format!("{file}[[archive.schedule]]\nhours = \"22:00-05:00\"\nmode = \"off\"\n"),
+            format!("{file}[plugin.tiers.settings]\nlocal-days = 3\n"),
+        ] {
+            assert_ne!(said(&other), first, "{other}");
+        }
     }
 
     #[test]

@@ -109,6 +109,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     let archive = CommuneArchive {
         facts: Arc::clone(&facts),
         stores: stores.specs,
+        said: archive::said(&root, recorded.storage.as_ref()),
         ..recorded
     };
     if reader.problems.is_empty() {

@@ -16,9 +16,9 @@ use super::reader::{Reader, Section};
 const MAX_STORES: usize = 16;
 const DAY: f64 = 86_400.0;
 
-const FOLDER: [&str; 2] = ["folder", "quota"];
-const BACKEND: [&str; 3] = ["backend", "channel", "quota"];
-const S3: [&str; 10] = [
+const FOLDER: [&str; 3] = ["folder", "quota", "check-days"];
+const BACKEND: [&str; 4] = ["backend", "channel", "quota", "check-days"];
+const S3: [&str; 11] = [
     "s3",
     "region",
     "bucket",
@@ -29,7 +29,11 @@ const S3: [&str; 10] = [
     "lock-days",
     "lock",
     "quota",
+    "check-days",
 ];
+/// Each copy is held against its hash so often, in days: a month is what rots seldom outlasts, and reading a
+/// terabyte in it is less than 400 kB a second.
+const CHECK_DAYS: f64 = 30.0;
 
 /// The places of a commune: what the archive has to know of them, and how those are reached that are not
 /// folders.
@@ -101,6 +105,8 @@ pub(super) fn read<'a>(
             (None, None)
         };
         let quota = quota(reader, &at);
+        let days = reader.number(&at, "check-days", 0.001..=3650.0);
+        let check_every = Duration::from_secs_f64(days.unwrap_or(CHECK_DAYS) * DAY);
         found.places.places.extend(way.map(|way| PlaceSpec {
             name: name.to_owned(),
             missing,
@@ -110,6 +116,7 @@ pub(super) fn read<'a>(
             name: name.to_owned(),
             kind,
             quota,
+            check_every,
         }));
     }
     found

@@ -14,6 +14,8 @@ const BEHIND = 3500;
 const CAUGHT_UP = 15_000;
 /** A picture that does not come holds the others for so long. */
 const PATIENCE = 2500;
+/** What the router has to fetch first is waited for so long. */
+const FETCHED = 30_000;
 /** So long it is said what is missing, before it goes on with what was recorded next. */
 const SAID = 1800;
 /** From a picture to the next where they are not known, in ms. */
@@ -180,7 +182,7 @@ export class Past {
     const playing = this.#clock.playing && !this.#dragging && this.#missing === null;
     for (const reel of this.#reels.values()) {
       const known = this.there.at(reel.camera, moment);
-      reel.wanted = known === 'recorded' || known === 'unknown';
+      reel.wanted = known !== 'missing';
       reel.aim({ moment, speed, playing, profile: this.there.profile(reel.camera, moment, this.small) });
     }
   };
@@ -219,10 +221,7 @@ export class Past {
   }
 
   #isMissing(moment: number): boolean {
-    return this.cameras.every((camera) => {
-      const known = this.there.at(camera, moment);
-      return known === 'missing' || known === 'elsewhere';
-    });
+    return this.cameras.every((camera) => this.there.at(camera, moment) === 'missing');
   }
 
   /** Whether a picture has to come first. One that does not come is waited for only so long. */
@@ -230,7 +229,8 @@ export class Past {
     const waits = [...this.#reels.values()].some((reel) => !reel.ready);
     if (!waits) this.#waits = null;
     else this.#waits ??= now;
-    return this.#waits !== null && now - this.#waits < PATIENCE;
+    const far = this.cameras.some((camera) => this.there.at(camera, this.#at) === 'elsewhere');
+    return this.#waits !== null && now - this.#waits < (far ? FETCHED : PATIENCE);
   }
 
   /** Goes on with what was recorded next. */

@@ -39,8 +39,9 @@ test('a moment is in what begins at it, and not in what ends at it', () => {
 test('what comes next can be played', () => {
   expect(nextStart(spans, 150)).toBe(150);
   expect(nextStart(spans, 200)).toBe(300);
-  // What is kept elsewhere can not be gone to.
-  expect(nextStart(spans, 450)).toBeNull();
+  // What is kept elsewhere is fetched.
+  expect(nextStart(spans, 450)).toBe(500);
+  expect(nextStart(spans, 700)).toBeNull();
   expect(lastEnd(spans, 250)).toBe(200);
   expect(lastEnd(spans, 50)).toBeNull();
 });

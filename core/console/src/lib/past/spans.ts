@@ -10,7 +10,7 @@ export interface Span {
 }
 
 export interface Recorded extends Span {
-  /** It was recorded and is kept elsewhere only. */
+  /** It was recorded and is kept elsewhere only: the router fetches it when it is asked for. */
   elsewhere: boolean;
 }
 
@@ -65,10 +65,10 @@ export function at<T extends Span>(spans: readonly T[], time: number): T | undef
   return found && time < found.end ? found : undefined;
 }
 
-/** When something begins that was recorded, at or after a time. */
+/** When something begins that was recorded, at or after a time, here or elsewhere. */
 export function nextStart(spans: readonly Recorded[], time: number): number | null {
   if (at(spans, time)) return time;
-  return spans.find(({ start, elsewhere }) => start > time && !elsewhere)?.start ?? null;
+  return spans.find(({ start }) => start > time)?.start ?? null;
 }
 
 /** When the last thing ended that was recorded before a time. */

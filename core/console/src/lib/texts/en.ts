@@ -514,7 +514,7 @@ export const en = {
   past_from: 'from {from} to {to}',
   past_gapAt: '{camera}: {why} From {from} to {to}.',
   past_next: 'Go on at {time}',
-  past_elsewhere: 'This was recorded, and is kept elsewhere; it is not on this disk any more.',
+  past_elsewhere: 'This is kept elsewhere. The router is fetching it…',
   past_unplayable: 'This browser can not play recordings in this form ({codec}); most players can.',
   past_download: 'Download the minute about this moment',
   past_failed: 'The recording could not be fetched. Trying again…',

@@ -517,7 +517,7 @@ export const vi: Record<Word, string> = {
   past_from: 'từ {from} đến {to}',
   past_gapAt: '{camera}: {why} Từ {from} đến {to}.',
   past_next: 'Xem tiếp từ {time}',
-  past_elsewhere: 'Đoạn này đã được ghi và đang lưu ở nơi khác; không còn trên ổ đĩa này.',
+  past_elsewhere: 'Đoạn này đang lưu ở nơi khác. Máy chủ đang lấy về…',
   past_unplayable:
     'Trình duyệt này không phát được bản ghi dạng này ({codec}); phần lớn trình phát video thì được.',
   past_download: 'Tải về một phút quanh thời điểm này',
