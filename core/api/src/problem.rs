@@ -41,6 +41,15 @@ impl ProblemJson {
         }
     }
 
+    /// It is worth trying again after so many seconds.
+    #[must_use]
+    pub(crate) fn again_after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(seconds),
+            ..self
+        }
+    }
+
     /// Nothing is at that address.
     pub fn not_found(what: &str) -> Self {
         Self::new(

@@ -69,9 +69,12 @@ impl Archive {
         }
         let file = root.join(layout::INDEX);
         let (mut connection, made) = crate::rebuild::open(root, &file)?;
-        if let Some(found) = made {
+        if let Some(made) = &made {
+            let (parts, unproven, apart) = (made.parts, made.unproven, made.apart.len());
             tracing::warn!(
-                parts = found.parts,
+                parts,
+                unproven,
+                apart,
                 "the index was made anew from the files"
             );
         }
@@ -89,7 +92,7 @@ impl Archive {
         tracing::debug!(?syncing, "the archive's disk");
         let volume = Volume::start(root.to_owned(), connection, syncing, metrics.volume.clone())
             .map_err(ArchiveError::disk("starting to write to", root))?;
-        Ok(Self {
+        let archive = Self {
             root: root.to_owned(),
             floor,
             index: Arc::new(Index::over(&file)),
@@ -104,7 +107,13 @@ impl Archive {
             troubles: Mutex::default(),
             damaged: Mutex::default(),
             _lock: lock,
-        })
+        };
+        for apart in made.iter().flat_map(|made| &made.apart) {
+            archive.metrics.damaged.inc();
+            let about = apart.path.display().to_string();
+            archive.note_damaged(&apart.camera.commune, about, apart.to_string());
+        }
+        Ok(archive)
     }
 
     /// From now on it is as the communes' files say.
@@ -199,6 +208,15 @@ impl Archive {
         holds::write_down(&self.log, deed, now())
     }
 
+    /// The lines of that log from an entry to its head, with the words of that entry only. The log is read
+    /// whole, and nothing is written down meanwhile. Waits for the disk.
+    ///
+    /// # Errors
+    /// If the log can not be read, is not whole, or has no such entry.
+    pub fn excerpt(&self, entry: u64) -> Result<Vec<u8>, ArchiveError> {
+        holds::excerpt(&self.log, &self.root.join(holds::FOLDER), entry)
+    }
+
     /// What is the matter, and should not be.
     pub fn troubles(&self) -> Vec<Trouble> {
         let of = |troubles: &Mutex<Vec<Trouble>>| {
@@ -220,12 +238,17 @@ impl Archive {
         self.metrics.damaged.inc();
         let name = path.strip_prefix(&self.root).unwrap_or(path).display();
         tracing::error!(path = %name, "a recording is not what was recorded");
+        let text = format!("{name} is not what was recorded");
+        self.note_damaged(commune, name.to_string(), text);
+    }
+
+    fn note_damaged(&self, commune: &CommuneId, about: String, text: String) {
         let trouble = Trouble {
             kind: TroubleKind::Damaged,
             commune: commune.clone(),
             camera: None,
-            about: name.to_string(),
-            text: format!("{name} is not what was recorded"),
+            about,
+            text,
         };
         let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
         if damaged.len() < MAX_DAMAGED && !damaged.contains(&trouble) {
