@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest as _, Sha256};
+use taimat_archive::{MoviePiece, PieceError};
 
 use crate::problem::ProblemJson;
 
@@ -31,24 +31,16 @@ pub(crate) enum Piece {
         /// How many bytes.
         bytes: u64,
     },
-    /// It is in a file, and is sent only if it is what it was.
-    Proven {
-        /// The file.
-        path: PathBuf,
-        /// Where in it.
-        offset: u64,
-        /// How many bytes: so many are in memory at once.
-        bytes: u64,
-        /// Their SHA-256.
-        hash: [u8; 32],
-    },
+    /// It is recorded media, and is sent only if it is what was recorded: all of it is in memory at once.
+    Proven(MoviePiece),
 }
 
 impl Piece {
     fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { bytes, .. } | Self::Proven { bytes, .. } => *bytes,
+            Self::File { bytes, .. } => *bytes,
+            Self::Proven(piece) => piece.bytes,
         }
     }
 }
@@ -165,13 +157,17 @@ fn stream(
                     let to = usize::try_from(own.end - begin).unwrap_or(usize::MAX);
                     yield bytes.slice(from..to);
                 }
-                Piece::Proven { path, offset, bytes, hash } => {
-                    let name = path.clone();
-                    let proven = tokio::task::spawn_blocking(move || proven(&name, offset, bytes, &hash));
-                    let Some(whole) = proven.await.map_err(io::Error::other)?? else {
-                        rotten(&path);
-                        Err(io::Error::new(io::ErrorKind::InvalidData, "not what was recorded"))?;
-                        return;
+                Piece::Proven(piece) => {
+                    let read = tokio::task::spawn_blocking(move || piece.read());
+                    let whole = match read.await.map_err(io::Error::other)? {
+                        Ok(whole) => Bytes::from(whole),
+                        Err(error) => {
+                            if let PieceError::Rotten { path, .. } = &error {
+                                rotten(path);
+                            }
+                            Err(io::Error::other(error))?;
+                            return;
+                        }
                     };
                     let from = usize::try_from(own.start - begin).unwrap_or(usize::MAX);
                     let to = usize::try_from(own.end - begin).unwrap_or(usize::MAX);
@@ -201,18 +197,6 @@ fn stream(
             }
         }
     }
-}
-
-/// All of a piece, if it is what it was.
-fn proven(path: &Path, at: u64, bytes: u64, hash: &[u8; 32]) -> io::Result<Option<Bytes>> {
-    let file = File::open(path)?;
-    let whole = match read(&file, at, bytes) {
-        Ok(whole) => whole,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let found: [u8; 32] = Sha256::digest(&whole).into();
-    Ok((found == *hash).then_some(whole))
 }
 
 fn read(file: &File, at: u64, bytes: u64) -> io::Result<Bytes> {

@@ -13,6 +13,7 @@ mod exports;
 mod guard;
 mod problem;
 mod routes;
+mod sending;
 mod state;
 
 use std::sync::Arc;
@@ -30,7 +31,9 @@ pub use admin::{Admin, AdminError};
 pub use description::description;
 pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
-pub use exports::{ExportError, ExportOrder, Exported, ExportedFile, Exports};
+pub use exports::{
+    ExportError, ExportOrder, Exported, ExportedFile, ExportedFolder, Exports, Signing,
+};
 pub use problem::ProblemJson;
 pub use state::{Access, ApiState, Still};
 

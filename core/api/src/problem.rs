@@ -41,8 +41,9 @@ impl ProblemJson {
         }
     }
 
-    /// It may be tried again after so many seconds.
-    pub(crate) fn after(self, seconds: u32) -> Self {
+    /// It is worth trying again after so many seconds.
+    #[must_use]
+    pub(crate) fn again_after(self, seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(seconds),
             ..self

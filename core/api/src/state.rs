@@ -44,6 +44,8 @@ pub struct ApiState {
     pub archive: Arc<Archive>,
     /// Who takes recordings out.
     pub exports: Arc<dyn Exports>,
+    /// Folders of exports that are sent at once: each has a thread that reads for it.
+    pub folders: Arc<Semaphore>,
     /// Channels.
     pub outbound: Arc<Outbound>,
     /// Who writes configuration.

@@ -75,9 +75,12 @@ impl Archive {
         }
         let file = root.join(layout::INDEX);
         let (mut connection, made) = crate::rebuild::open(root, &file)?;
-        if let Some(found) = made {
+        if let Some(made) = &made {
+            let (parts, unproven, apart) = (made.parts, made.unproven, made.apart.len());
             tracing::warn!(
-                parts = found.parts,
+                parts,
+                unproven,
+                apart,
                 "the index was made anew from the files"
             );
         }
@@ -95,7 +98,7 @@ impl Archive {
         tracing::debug!(?syncing, "the archive's disk");
         let volume = Volume::start(root.to_owned(), connection, syncing, metrics.volume.clone())
             .map_err(ArchiveError::disk("starting to write to", root))?;
-        Ok(Self {
+        let archive = Self {
             root: root.to_owned(),
             floor,
             index: Arc::new(Index::over(&file)),
@@ -112,7 +115,12 @@ impl Archive {
             fetched: Arc::new(Fetched::open(root)?),
             repairs: Arc::default(),
             _lock: lock,
-        })
+        };
+        for apart in made.iter().flat_map(|made| &made.apart) {
+            let about = apart.path.display().to_string();
+            archive.note_damaged(&apart.camera.commune, about, apart.to_string());
+        }
+        Ok(archive)
     }
 
     /// From now on it is as the communes' files say.
@@ -207,6 +215,15 @@ impl Archive {
         holds::write_down(&self.log, deed, now())
     }
 
+    /// The lines of that log from an entry to its head, with the words of that entry only. The log is read
+    /// whole, and nothing is written down meanwhile. Waits for the disk.
+    ///
+    /// # Errors
+    /// If the log can not be read, is not whole, or has no such entry.
+    pub fn excerpt(&self, entry: u64) -> Result<Vec<u8>, ArchiveError> {
+        holds::excerpt(&self.log, &self.root.join(holds::FOLDER), entry)
+    }
+
     /// What is the matter, and should not be.
     pub fn troubles(&self) -> Vec<Trouble> {
         let of = |troubles: &Mutex<Vec<Trouble>>| {
@@ -247,25 +264,29 @@ impl Archive {
     /// A file is not what was recorded: that is said until it is mended from a copy, or the router starts anew.
     pub fn found_damaged(&self, commune: &CommuneId, path: &Path) {
         let name = path.strip_prefix(&self.root).unwrap_or(path).display();
+        let text = format!("{name} is not what was recorded");
+        self.note_damaged(commune, name.to_string(), text);
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(segment) = name.and_then(layout::id) {
+            self.repairs.want(segment);
+        }
+    }
+
+    fn note_damaged(&self, commune: &CommuneId, about: String, text: String) {
         let trouble = Trouble {
             kind: TroubleKind::Damaged,
             commune: commune.clone(),
             camera: None,
-            about: name.to_string(),
-            text: format!("{name} is not what was recorded"),
+            about,
+            text,
         };
         let mut damaged = self.damaged.lock().unwrap_or_else(|e| e.into_inner());
         if !damaged.contains(&trouble) {
             self.metrics.damaged.inc();
-            tracing::error!(path = %name, "a recording is not what was recorded");
+            tracing::error!(what = trouble.text, "a recording is not what was recorded");
             if damaged.len() < MAX_DAMAGED {
                 damaged.push(trouble);
             }
-        }
-        drop(damaged);
-        let name = path.file_name().and_then(|name| name.to_str());
-        if let Some(segment) = name.and_then(layout::id) {
-            self.repairs.want(segment);
         }
     }
 

@@ -21,7 +21,7 @@ pub(crate) fn after(before: &[u8; 32], part: &PartRow) -> [u8; 32] {
 }
 
 /// What a part adds to the chain.
-fn link(part: &PartRow) -> Link {
+pub(crate) fn link(part: &PartRow) -> Link {
     link_of(&part.hash, part.start, part.end)
 }
 

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::error::ArchiveError;
-use crate::index::{Index, rows, schema};
+use crate::index::{Index, rows};
 use crate::layout;
 use crate::packed::PartRow;
-use crate::recover::{Found, names, streams_on_disk};
+use crate::rebuild::Rebuilt;
+use crate::recover::{names, streams_on_disk};
 use crate::scan;
 
 /// What is the matter with a file.
@@ -160,29 +161,12 @@ pub fn have_mended(root: &Path, checked: &Checked) -> Result<usize, ArchiveError
     Ok(ids.len())
 }
 
-/// Makes the index anew from the files; the former one is put aside. No router may record meanwhile.
+/// Makes the index anew from the files; the former one is put aside, and so is what does not fit. No router may
+/// record meanwhile.
 ///
 /// # Errors
 /// If a router records, or the disk says no.
 pub fn rebuild(root: &Path) -> Result<Rebuilt, ArchiveError> {
     let _lock = crate::archive::lock(root)?;
-    let file = root.join(layout::INDEX);
-    if file.exists() {
-        crate::rebuild::put_aside(&file)?;
-    }
-    let mut connection = schema::open(&file)?;
-    let Found { unknown, parts, .. } = crate::rebuild::from_files(root, &mut connection)?;
-    Ok(Rebuilt {
-        segments: unknown,
-        parts,
-    })
-}
-
-/// What an index was made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rebuilt {
-    /// Segments.
-    pub segments: u64,
-    /// Parts.
-    pub parts: u64,
+    crate::rebuild::anew(root, &root.join(layout::INDEX))
 }

@@ -16,7 +16,7 @@ use crate::error::ArchiveError;
 use crate::marks::ask_again;
 
 /// The log of what people did, within the archive's folder.
-pub(crate) const FOLDER: &str = "audit";
+pub const FOLDER: &str = "audit";
 /// Bytes of a name, and of what somebody writes.
 const MAX_NAME: usize = 100;
 const MAX_TEXT: usize = 1000;
@@ -248,6 +248,18 @@ pub(crate) fn write_down(
 ) -> Result<Receipt, ArchiveError> {
     let mut log = log.lock().unwrap_or_else(|e| e.into_inner());
     Ok(log.append(now.0 / 1000, deed)?)
+}
+
+/// The lines of the log from an entry to its head.
+pub(crate) fn excerpt(log: &SharedLog, folder: &Path, entry: u64) -> Result<Vec<u8>, ArchiveError> {
+    // So that no line is read of which only the half is written.
+    let _log = log.lock().unwrap_or_else(|e| e.into_inner());
+    let mut lines = Vec::new();
+    if taimat_audit::write_excerpt(folder, &[entry], &mut lines)? {
+        Ok(lines)
+    } else {
+        Err(ArchiveError::Unknown)
+    }
 }
 
 fn what(commune: &CommuneId, hold: &Hold) -> Map<String, Value> {

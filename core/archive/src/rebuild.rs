@@ -1,34 +1,71 @@
 //! The index, opened; or made anew from the files, if it is not there or can not be read.
+//!
+//! Files say by themselves what they are, and whoever changes one can make it say anything. So each is held
+//! against what the former index knew of it, if that can be read, and against its neighbours: a part binds all
+//! before it, and each file begins with what the one before it ended with. What does not fit is named and put
+//! aside, and is in no index from then on: no export shows it as what was recorded.
 
-use std::collections::HashMap;
+mod apart;
+mod candidate;
+mod former;
+mod streams;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode};
 
 use crate::error::ArchiveError;
 use crate::holds;
-use crate::index::{rows, schema};
-use crate::layout;
-use crate::reason::GapReason;
-use crate::recover::{self, Found, names};
-use crate::timeline::JITTER;
+use crate::index::schema;
+
+pub use apart::{Apart, Unfit};
+use former::Former;
+
+/// What is named at most: what is more is in the log.
+const MOST_NAMED: usize = 10_000;
+
+/// What an index was made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rebuilt {
+    /// Segments.
+    pub segments: u64,
+    /// Parts.
+    pub parts: u64,
+    /// Of them, those that nothing vouches for but their own file: no former index, and no file behind theirs.
+    pub unproven: u64,
+    /// What did not fit, and was put aside.
+    pub apart: Vec<Apart>,
+}
+
+impl Rebuilt {
+    /// Something was put aside.
+    fn name(&mut self, apart: Apart) {
+        tracing::error!(%apart, "a recording does not fit the others");
+        if self.apart.len() < MOST_NAMED {
+            self.apart.push(apart);
+        }
+    }
+}
 
 /// Opens the index; makes it anew if there is none and there are files, or if it is damaged. One that is
 /// damaged is put aside. Says what was found, if it was made.
-pub(crate) fn open(root: &Path, file: &Path) -> Result<(Connection, Option<Found>), ArchiveError> {
+pub(crate) fn open(
+    root: &Path,
+    file: &Path,
+) -> Result<(Connection, Option<Rebuilt>), ArchiveError> {
     let is_there = file.exists();
     match schema::open(file).and_then(sound) {
         Ok(connection) if is_there => Ok((connection, None)),
         Ok(mut connection) => {
-            let found = from_files(root, &mut connection)?;
-            Ok((connection, (found != Found::default()).then_some(found)))
+            let made = from_files(root, &mut connection, &Former::none())?;
+            Ok((connection, (made != Rebuilt::default()).then_some(made)))
         }
         Err(error) if is_damage(&error) => {
             let aside = put_aside(file)?;
             tracing::error!(%error, aside = %aside.display(), "the index is damaged");
             let mut connection = schema::open(file)?;
-            let found = from_files(root, &mut connection)?;
-            Ok((connection, Some(found)))
+            let made = from_files(root, &mut connection, &Former::none())?;
+            Ok((connection, Some(made)))
         }
         Err(error) => Err(error),
     }
@@ -75,40 +112,26 @@ pub(crate) fn put_aside(file: &Path) -> Result<PathBuf, ArchiveError> {
     Ok(with(file, &format!(".damaged-{at}")))
 }
 
+/// Makes the index anew; the former one is put aside, and what it knew is held against the files.
+pub(crate) fn anew(root: &Path, file: &Path) -> Result<Rebuilt, ArchiveError> {
+    let former = if file.exists() {
+        Former::open(&put_aside(file)?)
+    } else {
+        Former::none()
+    };
+    let mut connection = schema::open(file)?;
+    from_files(root, &mut connection, &former)
+}
+
 /// Makes the index from the files. Reads all of them, for their hashes.
-pub(crate) fn from_files(root: &Path, index: &mut Connection) -> Result<Found, ArchiveError> {
-    let mut found = Found::default();
+fn from_files(
+    root: &Path,
+    index: &mut Connection,
+    former: &Former,
+) -> Result<Rebuilt, ArchiveError> {
+    let mut made = Rebuilt::default();
     let all = index.transaction()?;
-    let mut files = Vec::new();
-    for key in recover::streams_on_disk(root)? {
-        let folder = root.join(layout::stream(&key));
-        for day in names(&folder)? {
-            for name in names(&folder.join(&day))? {
-                if let Some(id) = layout::id(&name) {
-                    files.push((id, key.clone(), folder.join(&day).join(&name)));
-                }
-            }
-        }
-    }
-    files.sort_by_key(|(id, _, _)| *id);
-    for (id, key, path) in files {
-        let known: bool = all.query_row(
-            "SELECT EXISTS (SELECT 1 FROM segment WHERE id = ?1)",
-            [id],
-            |row| row.get(0),
-        )?;
-        if known {
-            tracing::warn!(path = %path.display(), "two files have one number; this one is left alone");
-            continue;
-        }
-        match recover::take_up(root, &all, &key, &path, id, &mut found) {
-            Ok(true) => found.unknown += 1,
-            Ok(false) => {}
-            // One damaged file costs itself.
-            Err(error) => tracing::error!(%error, "a recording can not be read"),
-        }
-    }
-    note_gaps(&all)?;
+    streams::read(root, &all, former, &mut made)?;
     // What people hold stays held.
     let log = root.join(holds::FOLDER);
     if log.is_dir()
@@ -117,25 +140,5 @@ pub(crate) fn from_files(root: &Path, index: &mut Connection) -> Result<Found, A
         tracing::error!(%error, "what people hold is not known wholly");
     }
     all.commit()?;
-    Ok(found)
-}
-
-/// Why nothing is there the files do not say.
-fn note_gaps(index: &Connection) -> Result<(), ArchiveError> {
-    let mut ends: HashMap<i64, i64> = HashMap::new();
-    let mut gaps = Vec::new();
-    let mut all = index.prepare("SELECT stream, start, end FROM segment ORDER BY stream, start")?;
-    let all = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    for one in all {
-        let (stream, start, end): (i64, i64, i64) = one?;
-        let before = ends.entry(stream).or_insert(start);
-        if start - *before > JITTER {
-            gaps.push((stream, *before, start));
-        }
-        *before = end.max(*before);
-    }
-    for (stream, start, end) in gaps {
-        rows::gap(index, stream, (start, end), GapReason::Unknown.as_str())?;
-    }
-    Ok(())
+    Ok(made)
 }

@@ -15,7 +15,7 @@ use crate::index::rows::{self, SegmentState};
 use crate::layout;
 use crate::packed::PartRow;
 use crate::reason::GapReason;
-use crate::scan::{self, Scanned};
+use crate::scan::{self, Beginning, Scanned};
 
 /// What was found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -323,7 +323,7 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, ArchiveError> {
 }
 
 /// Takes a file up that the index does not know. Says whether it is one.
-pub(crate) fn take_up(
+fn take_up(
     root: &Path,
     index: &Connection,
     key: &ChannelKey,
@@ -346,6 +346,27 @@ pub(crate) fn take_up(
         remove_file(path)?;
         return Ok(false);
     };
+    if root.join(layout::segment(key, first.start, id)) != path {
+        tracing::warn!(path = %path.display(), "a recording that is not where it belongs; left alone");
+        return Ok(false);
+    }
+    insert(index, key, path, id, &beginning, scanned, found)?;
+    Ok(true)
+}
+
+/// Writes a file's segment to the index; what is behind its last whole part is cut off.
+pub(crate) fn insert(
+    index: &Connection,
+    key: &ChannelKey,
+    path: &Path,
+    id: u64,
+    beginning: &Beginning,
+    scanned: Scanned,
+    found: &mut Found,
+) -> Result<(), ArchiveError> {
+    let Some(first) = scanned.parts.first() else {
+        return Ok(());
+    };
     let segment = Unfinished {
         id,
         stream: rows::stream(index, key)?.0,
@@ -354,10 +375,6 @@ pub(crate) fn take_up(
         end: first.end,
         chain: beginning.chain,
     };
-    if root.join(segment.path()) != path {
-        tracing::warn!(path = %path.display(), "a recording that is not where it belongs; left alone");
-        return Ok(false);
-    }
     cut(path, &scanned, found)?;
     let format = rows::format(index, &beginning.init)?;
     index.execute(
@@ -374,6 +391,5 @@ pub(crate) fn take_up(
         ],
     )?;
     found.parts += scanned.parts.len() as u64;
-    finish(index, &segment, &scanned.parts, scanned.end)?;
-    Ok(true)
+    finish(index, &segment, &scanned.parts, scanned.end)
 }

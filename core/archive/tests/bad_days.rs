@@ -124,8 +124,10 @@ async fn a_damaged_file_costs_itself() {
     let timeline = of(&archive, "cho", begun, end);
     assert_eq!(timeline.recorded.len(), 2, "{timeline:?}");
     assert_eq!(gaps(&timeline), [GapReason::Unknown]);
-    // What could not be read is left alone.
-    assert_eq!(std::fs::read(&all[1]).unwrap(), b"no recording");
+    // What could not be read is put aside as it is.
+    let within = all[1].strip_prefix(folder.path()).unwrap();
+    let aside = folder.path().join("_apart").join(within);
+    assert_eq!(std::fs::read(aside).unwrap(), b"no recording");
 }
 
 #[tokio::test]

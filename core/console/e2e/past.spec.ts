@@ -1,8 +1,9 @@
 // Recordings in a real browser: cameras that we did not write, recorded by the router while the test waits.
 
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { expect, type Locator, type Page, test } from '@playwright/test';
-import { Commune, GstCamera, numberIn, Router, showBuilt } from './stand';
+import { Commune, GstCamera, keys, numberIn, Router, showBuilt } from './stand';
 
 const NAMES = ['cho', 'cau', 'truong', 'nha'];
 /** What each test has to look at, in ms. */
@@ -61,6 +62,7 @@ mode = "continuous"
 [events]
 camera-lost-after = "1s"
 ${sections.join('')}`);
+  keys(commune);
   router = await new Router().start(commune);
   for (const camera of [...NAMES, 'kho']) {
     await expect
@@ -375,6 +377,12 @@ test('H.265 that the browser can not play is there to be downloaded', async ({ p
   await page.keyboard.press('k');
   const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
   expect(readFileSync(await download.path()).toString('latin1', 4, 8)).toBe('ftyp');
+  // All of it as one, for several cameras and for one: signed, and to its last byte.
+  const folder = page.getByTestId('exported-folder');
+  const [whole] = await Promise.all([page.waitForEvent('download'), folder.click()]);
+  expect(whole.suggestedFilename()).toMatch(/\.zip$/);
+  const said = execFileSync('unzip', ['-tqq', await whole.path()]).toString();
+  expect(said).toBe('');
 });
 
 test('an interval is chosen, held, listed and released', async ({ page }) => {
@@ -438,6 +446,12 @@ test('an export has a reason, a case and a name, and is downloaded', async ({ pa
   const [download] = await Promise.all([page.waitForEvent('download'), file.click()]);
   expect(download.suggestedFilename()).toMatch(/\.mp4$/);
   expect(readFileSync(await download.path()).toString('latin1', 4, 8)).toBe('ftyp');
+  // All of it as one, for several cameras and for one: signed, and to its last byte.
+  const folder = page.getByTestId('exported-folder');
+  const [whole] = await Promise.all([page.waitForEvent('download'), folder.click()]);
+  expect(whole.suggestedFilename()).toMatch(/\.zip$/);
+  const said = execFileSync('unzip', ['-tqq', await whole.path()]).toString();
+  expect(said).toBe('');
 });
 
 test.describe('on a phone', () => {

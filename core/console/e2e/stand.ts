@@ -186,6 +186,15 @@ export function plugin(folder: string): string {
   return file;
 }
 
+/** Makes the keys that sign what a commune takes out. */
+export function keys(commune: { folder: string }): void {
+  const beside = (name: string): string => join(commune.folder, '..', name);
+  writeFileSync(beside('passphrase'), 'một cụm từ dài\n');
+  const args = ['evidence', 'init', '--organization', 'UBND phường Thử Nghiệm'];
+  args.push('--root-key', beside('root.key'), '--passphrase-file', beside('passphrase'));
+  execFileSync(binary(), [...args, '--data', beside('data')], { stdio: 'ignore' });
+}
+
 export class Router {
   private process: ChildProcess | undefined;
   page = '';

@@ -20,10 +20,12 @@ mod sink;
 mod tests;
 mod timeline;
 mod write;
+mod zip;
 
 pub use check::verify_folder;
 pub use cms::CmsError;
 pub use facts::FolderFacts;
 pub use report::{ClipReport, FolderFinding, FolderReport};
 pub use sink::{DirectorySink, Sink};
-pub use write::{Clip, FolderError, WrittenFolder, write_folder};
+pub use write::{Clip, FolderError, FolderSizes, WrittenFolder, folder_sizes, write_folder};
+pub use zip::{ZipSink, zip_bytes};

@@ -4,6 +4,9 @@
 //! index's parts, and a header to sign. Cost: no byte of media is read to sign; checking reads each once.
 //! Not here: where recordings are, what a header looks like inside, who may export.
 
+#[cfg(test)]
+extern crate self as taimat_evidence;
+
 mod armor;
 mod assertion;
 mod boxes;
@@ -12,7 +15,6 @@ mod folder;
 mod keys;
 mod moment;
 mod onvif;
-mod recheck;
 #[cfg(test)]
 mod sample;
 mod sign;
@@ -26,11 +28,11 @@ pub use assertion::{
 };
 pub use folder::{
     Clip, ClipReport, CmsError, DirectorySink, FolderError, FolderFacts, FolderFinding,
-    FolderReport, Sink, WrittenFolder, verify_folder, write_folder,
+    FolderReport, FolderSizes, Sink, WrittenFolder, ZipSink, folder_sizes, verify_folder,
+    write_folder, zip_bytes,
 };
 pub use keys::{Because, KeyError, Made, NewRoot, Retirement, SigningKey, init, retire};
 pub use moment::Moment;
-pub use recheck::{PartCheck, Rotten};
 pub use sign::{Export, MAX_PARTS, MAX_TEXT_BYTES, Rest, SignError, SignedHeader, Signer};
 pub use verify::{BadTrust, FileReport, Finding, SignedBy, Trust, Verdict, verify_file};
 pub use x509::X509Error;

@@ -1,15 +1,13 @@
 //! An export for tests: a few parts of no meaning under a header of no pictures.
 
-use taimat_audit::{Digest, after, beginning};
-use taimat_base::redact::SourceUrl;
+#[path = "sample/assertion.rs"]
+mod shared;
 
-use crate::assertion::{
-    Assertion, AuditPlace, Camera, Clock, ClockSource, CodecFacts, Commune, ExportFacts, Interval,
-    Part, Place, Run,
-};
+use taimat_audit::{Digest, after, beginning};
+
+use crate::assertion::{Assertion, Part, Run};
 use crate::boxes::boxed;
 use crate::keys::{NewRoot, SigningKey, init};
-use crate::moment::Moment;
 use crate::sign::{Export, SignedHeader, Signer};
 
 /// 2024-11-25T00:00:00Z.
@@ -17,60 +15,7 @@ pub(crate) const NOW: i64 = 1_732_492_800_000;
 pub(crate) const PASSPHRASE: &str = "một cụm từ dài";
 
 pub(crate) fn assertion() -> Assertion {
-    let url = "rtsp://admin:hunter2@192.0.2.7/Streaming?pwd=hunter2";
-    Assertion {
-        commune: Commune {
-            id: "hoa-lac".into(),
-            name: "Phường Hòa Lạc".into(),
-        },
-        camera: Camera {
-            id: "nguyen-du-1".into(),
-            name: "Nguyễn Du – ngã ba chợ".into(),
-            uri: (&SourceUrl::new(url.parse().unwrap())).into(),
-            make: Some("Imou".into()),
-            model: None,
-            serial: None,
-            mac: Some("00:11:22:33:44:55".into()),
-            place: Some(Place {
-                name: "Nguyễn Du".into(),
-                latitude: 21.525,
-                longitude: 107.967,
-            }),
-        },
-        interval: Interval {
-            requested: [Moment(NOW + 300), Moment(NOW + 4_000)],
-            covered: [Moment(NOW), Moment(NOW + 4_000)],
-        },
-        clock: Clock {
-            source: ClockSource::RtcpSr,
-            camera_minus_server_ms: Some([-412, -410]),
-            drift_ppm: Some(3.1),
-            server_sync: "ntp".into(),
-            server_error_ms: Some(8),
-        },
-        gaps: Vec::new(),
-        chain: Vec::new(),
-        audit: AuditPlace {
-            entry: 7,
-            head: Digest::of(&[b"audit"]),
-        },
-        export: ExportFacts {
-            id: "01JDEXPORT0000000000000001".into(),
-            by: "nguyen.van.a".into(),
-            role: "investigator".into(),
-            reason: "Xô xát trước chợ".into(),
-            case: "112/2026".into(),
-            at: Moment(NOW + 60_000),
-            software: "0.1.0".into(),
-            host: "nas-hl-1".into(),
-        },
-        codec: CodecFacts {
-            video: Some("h264".into()),
-            audio: None,
-        },
-        transcoded: false,
-        camera_signed_sei: false,
-    }
+    shared::assertion(NOW)
 }
 
 /// Parts for these payloads, a second each.

@@ -3,7 +3,7 @@
 
 use std::str::FromStr as _;
 
-use der::asn1::{BitString, OctetString, Uint};
+use der::asn1::{BitString, OctetString, PrintableStringRef, Uint, Utf8StringRef};
 use der::oid::{AssociatedOid as _, ObjectIdentifier};
 use der::referenced::OwnedToRef as _;
 use der::{Decode as _, Encode as _};
@@ -246,4 +246,17 @@ pub(crate) fn fingerprint(der: &[u8]) -> String {
     let digest = sha2::Sha256::digest(der);
     let pairs: Vec<String> = digest.iter().map(|b| format!("{b:02X}")).collect();
     pairs.join(":")
+}
+/// Whose root it is.
+pub(crate) fn organization(root: &Certificate) -> String {
+    const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+    let mut names = root.tbs_certificate.subject.0.iter();
+    let found = names.find_map(|set| set.0.iter().find(|one| one.oid == ORGANIZATION));
+    let text = found.and_then(|one| {
+        let short = one.value.decode_as::<PrintableStringRef<'_>>();
+        let long = one.value.decode_as::<Utf8StringRef<'_>>();
+        let text = long.map(|t| t.as_str().to_owned());
+        text.or(short.map(|t| t.as_str().to_owned())).ok()
+    });
+    text.unwrap_or_default()
 }

@@ -168,6 +168,13 @@ fn what_is_appended_cut_spliced_or_moved_is_found_by_all() {
         &good[media + part..media + 2 * part],
     );
     let behind = &good[media + 2 * part..];
+    // As long as the one that it takes the place of.
+    let other_part: Vec<u8> = other.bytes[other.media..]
+        .iter()
+        .copied()
+        .cycle()
+        .take(part)
+        .collect();
     let changed: Vec<(&str, Vec<u8>)> = vec![
         (
             "raw bytes appended",
@@ -188,6 +195,18 @@ fn what_is_appended_cut_spliced_or_moved_is_found_by_all() {
             [&good[..media], first, first, behind].concat(),
         ),
         ("a part taken out", [&good[..media], first, behind].concat()),
+        (
+            "parts in the other order",
+            [&good[..media], behind, second, first].concat(),
+        ),
+        (
+            "a part of another export in the place of one",
+            [&good[..media], first, &other_part, behind].concat(),
+        ),
+        (
+            "a part of another export put in between",
+            [&good[..media + part], &other_part, &good[media + part..]].concat(),
+        ),
         (
             "media of another clip",
             [&good[..media], &other.bytes[other.media..]].concat(),

@@ -46,6 +46,7 @@ fn bag() -> Bag {
         Clip {
             name: name.into(),
             assertion: &assertion,
+            length: bytes.get_ref().len() as u64,
             bytes: Box::new(bytes),
         }
     });

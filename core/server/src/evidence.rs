@@ -1,5 +1,8 @@
-//! `taimat evidence`: the keys that sign exports, and checking what was signed. Checking needs neither
-//! the router nor a network.
+//! `taimat evidence`: the keys that sign exports, taking recordings out signed, and checking what was signed.
+//! Checking needs neither the router nor a network.
+
+mod export;
+mod noted;
 
 use std::fs::File;
 use std::io::{BufRead as _, IsTerminal as _, Write};
@@ -10,18 +13,23 @@ use clap::{Args, Subcommand};
 use taimat_base::files::read_at_most;
 use taimat_evidence::{Because, NewRoot, Trust, init, retire, verify_file, verify_folder};
 
+pub use export::ExportArgs;
+
+use self::noted::Noted;
+use crate::sealing::FOLDER;
+
 /// What `verify` ends with if it could not look: none of the outcomes that it has for a file.
 pub const NOT_CHECKED: u8 = 10;
 /// A root, a list and a passphrase have less.
 const MOST_BYTES: u64 = 256 * 1024;
-/// Where the keys are in the router's folder, outside of communes' folders.
-const FOLDER: &str = "evidence";
-
 /// What can be said on the command line.
 #[derive(Debug, Subcommand)]
 pub enum EvidenceCommand {
     /// Make the root of all signatures, once, and the first key that signs exports
     Init(InitArgs),
+    /// Write what there is of some cameras between two moments into a folder, signed, with a record to print.
+    /// It is written down who does. No router may run: it gives out the same by its page
+    Export(Box<ExportArgs>),
     /// Check an exported clip, or a folder of clips. Ends with 0: genuine; 1: changed; 2: unsigned;
     /// 3: not signed by this root; 4: certificate not valid at that date; 10: could not be checked
     Verify(VerifyArgs),
@@ -38,9 +46,34 @@ pub struct RootArgs {
     /// File whose first line is the passphrase of the root's key [default: it is asked for]
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
+    /// Who does it, as it is written down in the log of what people did [default: the user's name]
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    #[command(flatten)]
+    place: DataArgs,
+}
+
+/// Where the router keeps things.
+#[derive(Debug, Args)]
+pub struct DataArgs {
     /// The router's folder for what is kept between runs
     #[arg(long, env = "TAIMAT_DATA", default_value = "taimat-data")]
     data: PathBuf,
+    /// Folder that cameras are recorded to, where the log of what people did is [default: archive, within the
+    /// folder for what is kept]
+    #[arg(long, value_name = "FOLDER")]
+    archive: Option<PathBuf>,
+}
+
+impl DataArgs {
+    fn keys(&self) -> PathBuf {
+        self.data.join(FOLDER)
+    }
+
+    fn archive(&self) -> PathBuf {
+        let within = || self.data.join(crate::recordings::FOLDER);
+        self.archive.clone().unwrap_or_else(within)
+    }
 }
 
 /// For the first keys.
@@ -83,6 +116,7 @@ pub struct VerifyArgs {
 pub fn run(command: &EvidenceCommand, now_ms: i64, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
         EvidenceCommand::Init(args) => make_root(args, now_ms, out).map(|()| 0),
+        EvidenceCommand::Export(args) => export::run(args, out).map(|()| 0),
         EvidenceCommand::Verify(args) => verify(args, now_ms, out),
         EvidenceCommand::Retire(args) => next_key(args, now_ms, out).map(|()| 0),
     }
@@ -90,47 +124,70 @@ pub fn run(command: &EvidenceCommand, now_ms: i64, out: &mut dyn Write) -> anyho
 
 fn make_root(args: &InitArgs, now_ms: i64, out: &mut dyn Write) -> anyhow::Result<()> {
     let root = &args.root;
+    // First of all: what can not be written down is not done.
+    let mut noted = Noted::open(&root.place.archive(), root.who.as_deref(), now_ms)?;
     let passphrase = passphrase(root, true)?;
     let new = NewRoot {
         organization: &args.organization,
         key_file: &root.root_key,
         passphrase: &passphrase,
     };
-    let folder = root.data.join(FOLDER);
-    let made = init(&folder, &root.data, &new, now_ms)?;
+    let folder = root.place.keys();
+    let made = init(&folder, &root.place.data, &new, now_ms)?;
+    let what = [
+        ("key", "made"),
+        ("root-fingerprint", made.fingerprint.as_str()),
+        ("serial", made.serial.as_str()),
+        ("organization", args.organization.as_str()),
+    ];
+    let entry = noted.write(&what, "the root of all signatures was made", now_ms)?;
     writeln!(
         out,
         "fingerprint of the root, SHA-256, for the paper minutes:\n  {}\n\
          root: {}, good until {}\n\
          root's key: {}; keep it in a safe, and its passphrase elsewhere\n\
-         the first key signs until {}: `taimat evidence retire` before",
+         the first key signs until {}: `taimat evidence retire` before\n\
+         written down as entry {entry} in {}",
         made.fingerprint,
         folder.join("root.pem").display(),
         made.root_until,
         root.root_key.display(),
         made.signs_until,
+        noted.folder().display(),
     )?;
     Ok(())
 }
 
 fn next_key(args: &RetireArgs, now_ms: i64, out: &mut dyn Write) -> anyhow::Result<()> {
     let root = &args.root;
+    let mut noted = Noted::open(&root.place.archive(), root.who.as_deref(), now_ms)?;
     let passphrase = passphrase(root, false)?;
     let because = if args.compromised {
         Because::Compromised
     } else {
         Because::Over
     };
-    let folder = root.data.join(FOLDER);
+    let folder = root.place.keys();
     let done = retire(&folder, &root.root_key, &passphrase, because, now_ms)?;
+    let (how, why) = match because {
+        Because::Compromised => ("compromised", "somebody else may have had the key"),
+        Because::Over => ("retired", "its time is over, or it is changed before"),
+    };
+    let what = [
+        ("key", how),
+        ("serial", done.former.as_str()),
+        ("next-serial", done.next.as_str()),
+    ];
+    let entry = noted.write(&what, why, now_ms)?;
     writeln!(
         out,
         "the key {} is gone; the next one signs until {}\n\
-         hand out {} to those who check exports; a router that runs takes the new key when it is \
-         started again",
+         hand out {} to those who check exports\n\
+         written down as entry {entry} in {}",
         done.former,
         done.signs_until,
         folder.join("retired.crl").display(),
+        noted.folder().display(),
     )?;
     Ok(())
 }

@@ -6,24 +6,37 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::Bytes;
 use serde_json::{Map, Value};
-use taimat_api::{ExportError, ExportOrder, Exported, ExportedFile, Exports};
-use taimat_archive::{Archive, ArchiveError, MovieFile};
+use taimat_api::{
+    ExportError, ExportOrder, Exported, ExportedFile, ExportedFolder, Exports, Signing,
+};
+use taimat_archive::{Archive, ArchiveError, MovieFile, MoviePiece};
 use taimat_audit::{Deed, Done, Receipt};
 use taimat_base::redact::SourceUrl;
 use taimat_base::{CameraKey, CommuneId, clock, text};
 use taimat_contract::UnixMicros;
 use taimat_hub::ChannelKey;
+use tokio::sync::Semaphore;
 
 use crate::config::Commune;
 
 /// Exports that can be fetched at once; the oldest goes.
 const MAX_READY: usize = 64;
+/// Parts of one export, and of all that can be fetched: about 250 bytes of memory each. So many are ten cameras'
+/// six hours.
+const MAX_PIECES: usize = 300_000;
+const MAX_READY_PIECES: usize = 2 * MAX_PIECES;
+/// Exports that are made at once, for others want to read the index, too; and those that may wait for that.
+const MAKING: usize = 2;
+const WAITING: usize = 32;
 /// How long one can be fetched.
 const READY: Duration = Duration::from_secs(3600);
 /// Bytes of a name, and of what somebody writes.
 const MAX_NAME: usize = 100;
 const MAX_TEXT: usize = 1000;
+/// The time zone of a commune that is not known.
+const TIME_ZONE: &str = "Asia/Ho_Chi_Minh";
 
 /// What is known of a camera, for what an export says of itself.
 #[derive(Debug, Clone)]
@@ -31,33 +44,54 @@ pub(crate) struct ExportedCamera {
     pub(crate) title: String,
     pub(crate) url: Option<SourceUrl>,
     pub(crate) commune: String,
+    pub(crate) time_zone: String,
 }
 
 /// What signs an export.
 pub(crate) trait Sealing: Send + Sync + std::fmt::Debug {
-    /// The header of a movie, signed; or why nothing is signed here.
-    fn seal(&self, export: &Sealed<'_>) -> Result<Vec<u8>, SealError>;
+    /// Whether there is what signs, at a time. Waits for the disk.
+    fn signing(&self, now: UnixMicros) -> Signing;
+
+    /// The headers of its movies, signed, and all of it as one.
+    fn seal(&self, taken: &Taken, archive: &Arc<Archive>) -> Result<SealedExport, SealError>;
 }
 
 /// Why an export is not signed.
 #[derive(Debug)]
 pub(crate) enum SealError {
-    /// There is no key: it goes out unsigned, and that is said.
+    /// There is no key that signs: it goes out unsigned, and that is said.
     NoKey(String),
     /// There is one, and it failed.
     Failed(String),
 }
 
-/// What is to be signed.
+/// An export that was signed.
 #[derive(Debug)]
-pub(crate) struct Sealed<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) order: &'a ExportOrder,
-    pub(crate) camera: &'a CameraKey,
-    pub(crate) facts: &'a ExportedCamera,
-    pub(crate) movie: &'a MovieFile,
+pub(crate) struct SealedExport {
+    /// Each clip: what comes before its media, and these.
+    pub(crate) clips: Vec<(Bytes, Arc<[MoviePiece]>)>,
+    /// All of it as one.
+    pub(crate) folder: Arc<dyn ExportedFolder>,
+}
+
+/// What was taken out: it is written down who did, and nothing is signed yet.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) id: String,
+    pub(crate) order: ExportOrder,
+    /// One for each camera that something is there of.
+    pub(crate) clips: Vec<TakenClip>,
     pub(crate) receipt: Receipt,
     pub(crate) now: UnixMicros,
+}
+
+/// What was taken out of a camera.
+#[derive(Debug)]
+pub(crate) struct TakenClip {
+    pub(crate) name: String,
+    pub(crate) camera: CameraKey,
+    pub(crate) facts: ExportedCamera,
+    pub(crate) movie: MovieFile,
 }
 
 /// Takes recordings out.
@@ -70,6 +104,8 @@ struct Desk {
     sealing: Arc<dyn Sealing>,
     cameras: RwLock<HashMap<CameraKey, ExportedCamera>>,
     ready: Mutex<VecDeque<Arc<Exported>>>,
+    making: Semaphore,
+    waiting: Semaphore,
 }
 
 impl ExportDesk {
@@ -79,110 +115,151 @@ impl ExportDesk {
             sealing,
             cameras: RwLock::default(),
             ready: Mutex::default(),
+            making: Semaphore::new(MAKING),
+            waiting: Semaphore::new(WAITING),
         }))
     }
 
     /// From now on it is as the communes' files say.
     pub(crate) fn configure(&self, communes: &[Commune]) {
-        let mut all = HashMap::new();
-        for commune in communes {
-            for camera in &commune.cameras {
-                let key = CameraKey::new(commune.id.clone(), camera.id.clone());
-                let facts = ExportedCamera {
-                    title: camera.title.clone(),
-                    url: camera.sources.first().map(|source| source.url.clone()),
-                    commune: commune.name.clone(),
-                };
-                all.insert(key, facts);
-            }
-        }
-        *self.0.cameras.write().unwrap_or_else(|e| e.into_inner()) = all;
+        *self.0.cameras.write().unwrap_or_else(|e| e.into_inner()) = cameras(communes);
     }
 }
 
-impl Desk {
-    fn facts(&self, key: &CameraKey) -> ExportedCamera {
-        let cameras = self.cameras.read().unwrap_or_else(|e| e.into_inner());
-        let known = cameras.get(key).cloned();
-        // One that was taken out of the file.
-        known.unwrap_or_else(|| ExportedCamera {
-            title: key.camera.to_string(),
+/// What the communes' files say of cameras.
+pub(crate) fn cameras(communes: &[Commune]) -> HashMap<CameraKey, ExportedCamera> {
+    let mut all = HashMap::new();
+    for commune in communes {
+        for camera in &commune.cameras {
+            let key = CameraKey::new(commune.id.clone(), camera.id.clone());
+            let facts = ExportedCamera {
+                title: camera.title.clone(),
+                url: camera.sources.first().map(|source| source.url.clone()),
+                commune: commune.name.clone(),
+                time_zone: commune.time_zone.clone(),
+            };
+            all.insert(key, facts);
+        }
+    }
+    all
+}
+
+/// Takes something out of the archive. Waits for the disk.
+pub(crate) fn take(
+    archive: &Archive,
+    order: &ExportOrder,
+    cameras: &HashMap<CameraKey, ExportedCamera>,
+) -> Result<Taken, ArchiveError> {
+    let now = UnixMicros::from(clock::wall());
+    let order = checked(order)?;
+    let (mut clips, mut pieces) = (Vec::new(), 0);
+    for camera in &order.cameras {
+        let camera = CameraKey::new(order.commune.clone(), camera.clone());
+        let key = ChannelKey::new(camera.clone(), order.profile);
+        let movie = match archive.movie(&key, order.from, order.to) {
+            Ok(movie) => movie,
+            Err(ArchiveError::Unknown) => continue,
+            Err(error) => return Err(error),
+        };
+        pieces += movie.pieces.len();
+        if pieces > MAX_PIECES {
+            let much = "that is too much for one export: ask for fewer cameras or hours";
+            return Err(ArchiveError::Refused(much.into()));
+        }
+        // One that was taken out of the file, or all of whose file is not known here.
+        let facts = cameras.get(&camera).cloned().unwrap_or(ExportedCamera {
+            title: camera.camera.to_string(),
             url: None,
-            commune: key.commune.to_string(),
+            commune: camera.commune.to_string(),
+            time_zone: TIME_ZONE.into(),
+        });
+        clips.push(TakenClip {
+            name: name(&camera, &movie),
+            camera,
+            facts,
+            movie,
+        });
+    }
+    if clips.is_empty() {
+        return Err(ArchiveError::Unknown);
+    }
+    let id = id();
+    // Who takes something out is written down before it is out.
+    let receipt = archive.write_down(deed(&order, &id, &clips))?;
+    Ok(Taken {
+        id,
+        order,
+        clips,
+        receipt,
+        now,
+    })
+}
+
+impl Desk {
+    /// Waits for the disk.
+    fn make(&self, order: &ExportOrder) -> Result<Exported, ExportError> {
+        let cameras = self.cameras.read().unwrap_or_else(|e| e.into_inner());
+        let cameras = cameras.clone();
+        let taken = take(&self.archive, order, &cameras)?;
+        let (clips, folder, unsigned) = match self.sealing.seal(&taken, &self.archive) {
+            Ok(sealed) => (sealed.clips, Some(sealed.folder), None),
+            Err(SealError::NoKey(why)) => {
+                let plain = taken.clips.iter().map(|clip| {
+                    let header = Bytes::from(clip.movie.movie.header(&[], &[]));
+                    (header, Arc::from(clip.movie.pieces.as_slice()))
+                });
+                (plain.collect(), None, Some(why))
+            }
+            Err(SealError::Failed(why)) => return Err(ExportError::Sign(why)),
+        };
+        let files = taken.clips.into_iter().zip(clips);
+        let files = files.map(|(clip, (header, pieces))| ExportedFile {
+            name: clip.name,
+            camera: clip.camera.camera,
+            header,
+            pieces,
+            gaps: clip.movie.gaps,
+        });
+        Ok(Exported {
+            id: taken.id,
+            commune: taken.order.commune,
+            unsigned,
+            files: files.collect(),
+            folder,
+            until: taken.now.after(READY),
         })
     }
 
-    /// Waits for the disk.
-    fn make(&self, order: &ExportOrder) -> Result<Exported, ExportError> {
-        let now = UnixMicros::from(clock::wall());
-        let order = &checked(order)?;
-        let mut movies = Vec::new();
-        for camera in &order.cameras {
-            let camera = CameraKey::new(order.commune.clone(), camera.clone());
-            let key = ChannelKey::new(camera.clone(), order.profile);
-            match self.archive.movie(&key, order.from, order.to) {
-                Ok(movie) => movies.push((camera, movie)),
-                Err(ArchiveError::Unknown) => {}
-                Err(error) => return Err(error.into()),
-            }
+    /// Has it be ready to be fetched; what is too much goes, the oldest first.
+    fn put(&self, made: &Arc<Exported>) {
+        let mut ready = self.ready.lock().unwrap_or_else(|e| e.into_inner());
+        ready.push_back(Arc::clone(made));
+        let pieces =
+            |one: &Arc<Exported>| -> usize { one.files.iter().map(|file| file.pieces.len()).sum() };
+        let mut all: usize = ready.iter().map(pieces).sum();
+        while ready.len() > MAX_READY || (all > MAX_READY_PIECES && ready.len() > 1) {
+            all -= ready.pop_front().as_ref().map_or(0, pieces);
         }
-        if movies.is_empty() {
-            return Err(ArchiveError::Unknown.into());
-        }
-        let id = id();
-        // Who takes something out is written down before it is out.
-        let receipt = self.archive.write_down(deed(order, &id, &movies))?;
-        let (mut files, mut unsigned) = (Vec::new(), None);
-        for (camera, movie) in movies {
-            let facts = self.facts(&camera);
-            let sealed = Sealed {
-                id: &id,
-                order,
-                camera: &camera,
-                facts: &facts,
-                movie: &movie,
-                receipt,
-                now,
-            };
-            let header = match self.sealing.seal(&sealed) {
-                Ok(header) => header,
-                Err(SealError::NoKey(why)) => {
-                    unsigned = Some(why);
-                    movie.movie.header(&[], &[])
-                }
-                Err(SealError::Failed(why)) => return Err(ExportError::Sign(why)),
-            };
-            files.push(ExportedFile {
-                name: name(&camera, &movie),
-                camera: camera.camera,
-                header: header.into(),
-                pieces: movie.pieces,
-                gaps: movie.gaps,
-            });
-        }
-        Ok(Exported {
-            id,
-            commune: order.commune.clone(),
-            unsigned,
-            files,
-            until: now.after(READY),
-        })
     }
 }
 
 #[async_trait]
 impl Exports for ExportDesk {
     async fn export(&self, order: ExportOrder) -> Result<Arc<Exported>, ExportError> {
+        let busy = |_all_taken| ExportError::Busy;
+        let _place = self.0.waiting.try_acquire().map_err(busy)?;
+        // It ends with the router only.
+        let _turn = self.0.making.acquire().await.ok();
         let desk = Arc::clone(&self.0);
         let made = tokio::task::spawn_blocking(move || desk.make(&order));
         let made = made.await.map_err(|_panicked| ArchiveError::Stopped)??;
         let made = Arc::new(made);
-        let mut ready = self.0.ready.lock().unwrap_or_else(|e| e.into_inner());
-        ready.push_back(Arc::clone(&made));
-        while ready.len() > MAX_READY {
-            ready.pop_front();
-        }
+        self.0.put(&made);
         Ok(made)
+    }
+
+    fn signing(&self) -> Signing {
+        self.0.sealing.signing(UnixMicros::from(clock::wall()))
     }
 
     fn find(&self, commune: &CommuneId, id: &str) -> Option<Arc<Exported>> {
@@ -213,8 +290,8 @@ fn checked(order: &ExportOrder) -> Result<ExportOrder, ArchiveError> {
     })
 }
 
-fn deed(order: &ExportOrder, id: &str, movies: &[(CameraKey, MovieFile)]) -> Deed {
-    let cameras = movies.iter().map(|(camera, _)| camera.camera.as_str());
+fn deed(order: &ExportOrder, id: &str, clips: &[TakenClip]) -> Deed {
+    let cameras = clips.iter().map(|clip| clip.camera.camera.as_str());
     let mut what = Map::new();
     what.insert("commune".into(), order.commune.as_str().into());
     what.insert("cameras".into(), cameras.collect::<Vec<&str>>().into());
@@ -256,7 +333,15 @@ pub(crate) struct Unsealed(pub(crate) &'static str);
 
 #[cfg(not(feature = "evidence"))]
 impl Sealing for Unsealed {
-    fn seal(&self, _export: &Sealed<'_>) -> Result<Vec<u8>, SealError> {
+    fn signing(&self, _now: UnixMicros) -> Signing {
+        Signing {
+            signed: false,
+            because: Some(self.0.into()),
+            until: None,
+        }
+    }
+
+    fn seal(&self, _taken: &Taken, _archive: &Arc<Archive>) -> Result<SealedExport, SealError> {
         Err(SealError::NoKey(self.0.into()))
     }
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Where it is recorded to within the data folder.
-const FOLDER: &str = "archive";
+pub(crate) const FOLDER: &str = "archive";
 /// How often it is looked which cameras are watched.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long it is waited after the disk said no.

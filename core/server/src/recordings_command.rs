@@ -1,13 +1,12 @@
 //! `taimat archive`: what there is, whether it is as it was recorded, and taking it out, without a router.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 use taimat_archive::{Archive, MovieFile, Wrong, check, have_mended, rebuild};
 use taimat_base::metrics::Registry;
 use taimat_base::{CameraKey, Profile};
@@ -27,7 +26,8 @@ pub enum ArchiveCommand {
         #[arg(long)]
         media: bool,
     },
-    /// Make the index anew from the files; the former one is put aside. No router may run
+    /// Make the index anew from the files; the former one is put aside, and so is each file that does not fit
+    /// it or the others. Ends with 1 if there is any. No router may run
     Rebuild(PlaceArgs),
     /// Say what there is of a camera, and what is missing, and why. No router may run
     List(ClipArgs),
@@ -104,8 +104,15 @@ pub fn run(command: &ArchiveCommand, out: &mut dyn Write) -> anyhow::Result<u8> 
         ArchiveCommand::Check { place, media } => check_all(&place.archive, *media, out),
         ArchiveCommand::Rebuild(place) => {
             let made = rebuild(&place.archive)?;
-            writeln!(out, "{} segments, {} parts", made.segments, made.parts)?;
-            Ok(0)
+            for apart in &made.apart {
+                writeln!(out, "{apart}")?;
+            }
+            let (segments, parts, unproven) = (made.segments, made.parts, made.unproven);
+            writeln!(
+                out,
+                "{segments} segments, {parts} parts; {unproven} parts nothing vouches for"
+            )?;
+            Ok(u8::from(!made.apart.is_empty()))
         }
         ArchiveCommand::List(clip) => list(clip, out).map(|()| 0),
         ArchiveCommand::Export { clip, out: to } => export(clip, to, out).map(|()| 0),
@@ -181,18 +188,7 @@ fn export(clip: &ClipArgs, to: &Path, out: &mut dyn Write) -> anyhow::Result<()>
 fn write_movie(movie: &MovieFile, to: &mut dyn Write) -> anyhow::Result<()> {
     to.write_all(&movie.movie.header(&[], &[]))?;
     for piece in &movie.pieces {
-        let mut file = File::open(&piece.path)?;
-        file.seek(SeekFrom::Start(piece.offset))?;
-        let mut bytes = Vec::new();
-        file.take(piece.bytes).read_to_end(&mut bytes)?;
-        let hash: [u8; 32] = Sha256::digest(&bytes).into();
-        if hash != piece.hash {
-            let path = piece.path.display().to_string();
-            let at = Timestamp::from_microsecond(piece.start)?;
-            let why = format!("{path}: what is there of {at} is not what was recorded");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why).into());
-        }
-        to.write_all(&bytes)?;
+        to.write_all(&piece.read()?)?;
     }
     Ok(())
 }

@@ -51,6 +51,9 @@ pub const ARCHIVE_FLOOR: u64 = 2 << 30;
 /// Pictures of recordings that are decoded at once: detectors need the cores, too.
 const STILLS: usize = 2;
 
+/// Folders of exports that are sent at once.
+const FOLDERS: usize = 4;
+
 /// How to run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -280,7 +283,8 @@ impl Router {
             Arc::clone(&archive),
             options.data.clone(),
         ));
-        let exports = ExportDesk::new(Arc::clone(&archive), sealing(options.data.as_deref()));
+        let sealing = sealing(options.data.as_deref(), &registry)?;
+        let exports = ExportDesk::new(Arc::clone(&archive), sealing);
         let state = ApiState {
             hub: Arc::clone(&hub),
             ingest: Arc::clone(&ingest),
@@ -290,6 +294,7 @@ impl Router {
             events: Arc::clone(&events),
             archive: Arc::clone(&archive),
             exports: Arc::new(exports.clone()),
+            folders: Arc::new(Semaphore::new(FOLDERS)),
             still: taimat_vision::still,
             stills: Arc::new(Semaphore::new(STILLS)),
             outbound: Arc::clone(&outbound),
@@ -602,15 +607,19 @@ impl DetectionSink for Sinks {
 }
 
 /// What signs exports.
-fn sealing(data: Option<&Path>) -> Arc<dyn Sealing> {
+fn sealing(data: Option<&Path>, registry: &Registry) -> anyhow::Result<Arc<dyn Sealing>> {
     #[cfg(feature = "evidence")]
-    return Arc::new(crate::sealing::KeySealing::new(data));
+    {
+        let sealing = crate::sealing::KeySealing::new(data);
+        sealing.announce(registry)?;
+        Ok(sealing)
+    }
     #[cfg(not(feature = "evidence"))]
     {
-        let _unused = data;
-        Arc::new(crate::exports::Unsealed(
+        let _unused = (data, registry);
+        Ok(Arc::new(crate::exports::Unsealed(
             "this router was built without signing",
-        ))
+        )))
     }
 }
 

@@ -1,246 +1,230 @@
 //! Signs exports by the commune's key, as `evidence` has it.
 
+mod assertion;
+mod folder;
+
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use taimat_archive::{GapReason, MovieFile};
-use taimat_audit::Digest;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntGauge, Registry};
+use taimat_api::Signing;
+use taimat_archive::Archive;
+use taimat_base::clock;
 use taimat_contract::UnixMicros;
-use taimat_evidence::{
-    Assertion, AuditPlace, Camera, Clock, ClockSource, CodecFacts, Commune, Export, ExportFacts,
-    Gap, Interval, KeyError, Moment, Part, Run, ShownAddress, Signer, SigningKey,
-};
+use taimat_evidence::{Export, Part, Signer, SigningKey};
 
-use crate::exports::{SealError, Sealed, Sealing};
+pub(crate) use folder::{SignedClip, SignedFolder};
+
+use crate::exports::{SealError, SealedExport, Sealing, Taken, TakenClip};
 
 /// Where the keys are within the data folder.
-const FOLDER: &str = "evidence";
-/// What systemd writes as long as the clock is held by others'.
-const SYNCHRONIZED: &str = "/run/systemd/timesync/synchronized";
-/// With this a camera's own signature begins in its stream (ONVIF Media Signing).
-const SIGNED_SEI: [u8; 16] = [
-    0x00, 0x5b, 0xc9, 0x3f, 0x2d, 0x71, 0x5e, 0x95, 0xad, 0xa4, 0x79, 0x6f, 0x90, 0x87, 0x6f, 0x6a,
-];
-/// So much of a recording is looked through for it.
-const LOOKED_THROUGH: u64 = 8 << 20;
+pub(crate) const FOLDER: &str = "evidence";
+/// The files that are looked at: as long as they are the same, so is the key.
+const FILES: [&str; 4] = ["", "signing.pem", "root.pem", "retired.crl"];
 
-/// Signs by the key in the data folder, which is looked for when it is first needed.
+/// Signs by the key in the data folder. It is opened at the start, and again when its files change.
 #[derive(Debug)]
 pub(crate) struct KeySealing {
     folder: Option<PathBuf>,
-    signer: Mutex<Option<Arc<Signer>>>,
+    looked: Mutex<Option<Looked>>,
+}
+
+/// What was found when it was last looked.
+#[derive(Debug)]
+struct Looked {
+    stamp: [Option<Stamp>; 4],
+    found: Result<Arc<Signer>, String>,
+}
+
+/// What changes with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    number: u64,
+    bytes: u64,
+    mode: u32,
+    user: u32,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Path) -> Option<Self> {
+        let found = file.symlink_metadata().ok()?;
+        Some(Self {
+            number: found.ino(),
+            bytes: found.len(),
+            mode: found.mode(),
+            user: found.uid(),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
 }
 
 impl KeySealing {
-    pub(crate) fn new(data: Option<&Path>) -> Self {
-        Self {
+    pub(crate) fn new(data: Option<&Path>) -> Arc<Self> {
+        Arc::new(Self {
             folder: data.map(|data| data.join(FOLDER)),
-            signer: Mutex::default(),
-        }
+            looked: Mutex::default(),
+        })
     }
 
-    fn signer(&self) -> Result<Arc<Signer>, SealError> {
-        let mut signer = self.signer.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(signer) = &*signer {
-            return Ok(Arc::clone(signer));
+    /// Says in the log how it stands, and in metrics from then on.
+    pub(crate) fn announce(self: &Arc<Self>, registry: &Registry) -> Result<(), prometheus::Error> {
+        let until = IntGauge::new(
+            "taimat_evidence_key_until_timestamp_seconds",
+            "Until when the key signs that signs exports; 0 if exports are not signed.",
+        )?;
+        registry.register(Box::new(KeyMetric {
+            sealing: Arc::clone(self),
+            until,
+        }))?;
+        let signing = self.signing(UnixMicros::from(clock::wall()));
+        match signing.because {
+            None => tracing::info!("exports are signed"),
+            Some(because) => tracing::warn!(%because, "exports are not signed"),
         }
-        let no_key = || SealError::NoKey("there is no key: run `taimat evidence init`".into());
-        let folder = self.folder.as_deref().ok_or_else(no_key)?;
-        let key = match SigningKey::open(folder) {
-            Ok(key) => key,
-            Err(KeyError::Missing(_)) => return Err(no_key()),
-            Err(error) => return Err(SealError::Failed(error.to_string())),
-        };
-        let made = Signer::new(key).map_err(|e| SealError::Failed(e.to_string()))?;
-        let made = Arc::new(made);
-        *signer = Some(Arc::clone(&made));
-        Ok(made)
+        Ok(())
     }
+
+    /// What signs at a time; or why nothing does.
+    pub(crate) fn signer(&self, now: UnixMicros) -> Result<Arc<Signer>, String> {
+        let Some(folder) = &self.folder else {
+            return Err("nothing is kept between runs, so there is no key".into());
+        };
+        let stamp = FILES.map(|name| Stamp::of(&folder.join(name)));
+        let mut looked = self.looked.lock().unwrap_or_else(|e| e.into_inner());
+        let known = looked.take().filter(|looked| looked.stamp == stamp);
+        let found = match known {
+            Some(looked) => looked.found,
+            None => open(folder),
+        };
+        *looked = Some(Looked {
+            stamp,
+            found: found.clone(),
+        });
+        drop(looked);
+        let signer = found?;
+        let signs = signer.key().signs_at(now.0.div_euclid(1000));
+        signs.map_err(|error| error.to_string())?;
+        Ok(signer)
+    }
+
+    /// Signs what was taken out.
+    pub(crate) fn sign(
+        &self,
+        taken: &Taken,
+        archive: &Arc<Archive>,
+    ) -> Result<SignedFolder, SealError> {
+        let signer = self.signer(taken.now).map_err(SealError::NoKey)?;
+        let mut clips = Vec::new();
+        for clip in &taken.clips {
+            clips.push(sign(&signer, taken, clip)?);
+        }
+        let known = taken.clips.first();
+        Ok(SignedFolder {
+            signer,
+            archive: Arc::clone(archive),
+            entry: taken.receipt.n,
+            export: assertion::facts(taken),
+            commune: taken.order.commune.to_string(),
+            time_zone: known.map_or("UTC".into(), |clip| clip.facts.time_zone.clone()),
+            clips,
+            excerpt: OnceLock::new(),
+        })
+    }
+}
+
+fn open(folder: &Path) -> Result<Arc<Signer>, String> {
+    let key = SigningKey::open(folder).map_err(|error| error.to_string())?;
+    let serial = key.serial();
+    let signer = Signer::new(key).map_err(|error| error.to_string())?;
+    tracing::info!(serial, "the key that signs exports was opened");
+    Ok(Arc::new(signer))
+}
+
+/// Signs a clip.
+fn sign(signer: &Signer, taken: &Taken, clip: &TakenClip) -> Result<SignedClip, SealError> {
+    let movie = &clip.movie;
+    let parts: Vec<Part> = movie.pieces.iter().map(assertion::part).collect();
+    let assertion = assertion::assertion(taken, clip, &parts);
+    let plain = movie.movie.header(&[], &[]);
+    let length = |bytes: &[u8]| -> Option<usize> {
+        let size = bytes.get(..4)?.try_into().ok()?;
+        usize::try_from(u32::from_be_bytes(size)).ok()
+    };
+    let ftyp = length(&plain).and_then(|length| plain.get(..length));
+    let ftyp = ftyp.ok_or_else(|| SealError::Failed("the header has no beginning".into()))?;
+    let rest = |manifest: u64, meta: &[u8]| {
+        let manifest = usize::try_from(manifest)?;
+        let mut header = movie.movie.header(&vec![0; manifest], meta);
+        Ok(header.split_off(ftyp.len() + manifest))
+    };
+    let tracks: Vec<u16> = (1..).take(movie.codecs.len()).collect();
+    let export = Export {
+        assertion: &assertion,
+        parts: &parts,
+        ftyp,
+        tracks: &tracks,
+        rest: &rest,
+    };
+    let signed = signer.sign(&export);
+    let signed = signed.map_err(|e| SealError::Failed(e.to_string()))?;
+    Ok(SignedClip {
+        name: clip.name.clone(),
+        assertion,
+        header: signed.bytes.into(),
+        pieces: Arc::from(movie.pieces.as_slice()),
+    })
 }
 
 impl Sealing for KeySealing {
-    fn seal(&self, export: &Sealed<'_>) -> Result<Vec<u8>, SealError> {
-        let signer = self.signer()?;
-        let movie = export.movie;
-        let parts: Vec<Part> = movie.pieces.iter().map(part).collect();
-        let assertion = assertion(export, &parts);
-        let plain = movie.movie.header(&[], &[]);
-        let length = |bytes: &[u8]| -> Option<usize> {
-            let size = bytes.get(..4)?.try_into().ok()?;
-            usize::try_from(u32::from_be_bytes(size)).ok()
-        };
-        let ftyp = length(&plain).and_then(|length| plain.get(..length));
-        let ftyp = ftyp.ok_or_else(|| SealError::Failed("the header has no beginning".into()))?;
-        let rest = |manifest: u64, meta: &[u8]| {
-            let manifest = usize::try_from(manifest)?;
-            let mut header = movie.movie.header(&vec![0; manifest], meta);
-            Ok(header.split_off(ftyp.len() + manifest))
-        };
-        let tracks: Vec<u16> = (1..).take(movie.codecs.len()).collect();
-        let export = Export {
-            assertion: &assertion,
-            parts: &parts,
-            ftyp,
-            tracks: &tracks,
-            rest: &rest,
-        };
-        let signed = signer.sign(&export);
-        let signed = signed.map_err(|e| SealError::Failed(e.to_string()))?;
-        Ok(signed.bytes)
-    }
-}
-
-fn part(piece: &taimat_archive::MoviePiece) -> Part {
-    let link = piece.link();
-    Part {
-        bytes: piece.bytes,
-        leaf: link.leaf,
-        start_utc_ms: link.start_utc_ms,
-        duration_ms: link.duration_ms,
-    }
-}
-
-fn moment(micros: i64) -> Moment {
-    Moment(micros.div_euclid(1000))
-}
-
-fn assertion(export: &Sealed<'_>, parts: &[Part]) -> Assertion {
-    let (order, movie) = (export.order, export.movie);
-    let covered = movie.covered();
-    let whole = |at: UnixMicros| moment(at.0);
-    let first = movie
-        .pieces
-        .first()
-        .map_or(covered.start, |piece| piece.start);
-    let last = movie.pieces.last().map_or(covered.end, |piece| piece.end);
-    let video = movie.codecs.first().cloned();
-    Assertion {
-        commune: Commune {
-            id: order.commune.to_string(),
-            name: export.facts.commune.clone(),
-        },
-        camera: Camera {
-            id: export.camera.camera.to_string(),
-            name: export.facts.title.clone(),
-            uri: export
-                .facts
-                .url
-                .as_ref()
-                .map(ShownAddress::from)
-                .unwrap_or_default(),
-            make: None,
-            model: None,
-            serial: None,
-            mac: None,
-            place: None,
-        },
-        interval: Interval {
-            requested: [whole(order.from), whole(order.to)],
-            covered: [moment(first), moment(last)],
-        },
-        clock: clock_facts(movie),
-        gaps: movie
-            .gaps
-            .iter()
-            .map(|gap| Gap {
-                from: whole(gap.start),
-                to: whole(gap.end),
-                reason: GapReason::as_str(gap.reason).into(),
-            })
-            .collect(),
-        chain: runs(movie, parts),
-        audit: AuditPlace {
-            entry: export.receipt.n,
-            head: export.receipt.head,
-        },
-        export: ExportFacts {
-            id: export.id.to_owned(),
-            by: order.who.clone(),
-            role: String::new(),
-            reason: order.why.clone(),
-            case: order.case_number.clone(),
-            at: moment(export.now.0),
-            software: env!("CARGO_PKG_VERSION").into(),
-            host: host(),
-        },
-        codec: CodecFacts {
-            video,
-            audio: movie.codecs.get(1).cloned(),
-        },
-        transcoded: false,
-        camera_signed_sei: is_signed_by_camera(movie).unwrap_or(false),
-    }
-}
-
-/// Where the parts stand in the camera's chain.
-fn runs(movie: &MovieFile, parts: &[Part]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (piece, part) in movie.pieces.iter().zip(parts) {
-        let before = Digest(piece.chain);
-        let after = taimat_audit::after(&before, &part.link());
-        match runs.last_mut() {
-            Some(run) if run.after == before => {
-                run.parts += 1;
-                run.after = after;
-            }
-            _ => runs.push(Run {
-                parts: 1,
-                before,
-                after,
-            }),
+    fn signing(&self, now: UnixMicros) -> Signing {
+        match self.signer(now) {
+            Ok(signer) => Signing {
+                signed: true,
+                because: None,
+                until: Some(UnixMicros(
+                    signer.key().signs_until_ms().saturating_mul(1000),
+                )),
+            },
+            Err(because) => Signing {
+                signed: false,
+                because: Some(because),
+                until: None,
+            },
         }
     }
-    runs
-}
 
-fn clock_facts(movie: &MovieFile) -> Clock {
-    let ahead = |piece: &taimat_archive::MoviePiece| {
-        let camera = piece.camera?;
-        Some((piece.start, (camera - piece.start).div_euclid(1000)))
-    };
-    let first = movie.pieces.iter().find_map(ahead);
-    let last = movie.pieces.iter().rev().find_map(ahead);
-    let ends = first.zip(last);
-    let drift = ends.and_then(|((from, early), (to, late))| {
-        let span = (to - from) as f64 / 1000.0;
-        // Over less than a minute it says nothing.
-        (span >= 60_000.0).then(|| (late - early) as f64 / span * 1e6)
-    });
-    let synchronized = Path::new(SYNCHRONIZED).exists();
-    Clock {
-        source: if ends.is_some() {
-            ClockSource::RtcpSr
-        } else {
-            ClockSource::Arrival
-        },
-        camera_minus_server_ms: ends.map(|((_, early), (_, late))| [early, late]),
-        drift_ppm: drift,
-        server_sync: if synchronized { "ntp" } else { "unknown" }.into(),
-        server_error_ms: None,
+    fn seal(&self, taken: &Taken, archive: &Arc<Archive>) -> Result<SealedExport, SealError> {
+        let folder = self.sign(taken, archive)?;
+        let clips = folder.clips.iter();
+        let clips = clips.map(|clip| (clip.header.clone(), Arc::clone(&clip.pieces)));
+        Ok(SealedExport {
+            clips: clips.collect(),
+            folder: Arc::new(folder),
+        })
     }
 }
 
-fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    name.unwrap_or_default().trim().to_owned()
+/// Looks at the key when metrics are asked for.
+struct KeyMetric {
+    sealing: Arc<KeySealing>,
+    until: IntGauge,
 }
 
-/// Whether the camera's own signatures are in its stream: they are in each group of pictures.
-fn is_signed_by_camera(movie: &MovieFile) -> Option<bool> {
-    use std::os::unix::fs::FileExt as _;
-    let mut left = LOOKED_THROUGH;
-    for piece in movie.pieces.iter().take(4) {
-        let bytes = piece.bytes.min(left);
-        left -= bytes;
-        let mut media = vec![0; usize::try_from(bytes).ok()?];
-        let file = std::fs::File::open(&piece.path).ok()?;
-        file.read_exact_at(&mut media, piece.offset).ok()?;
-        if media
-            .windows(SIGNED_SEI.len())
-            .any(|bytes| bytes == SIGNED_SEI)
-        {
-            return Some(true);
-        }
+impl Collector for KeyMetric {
+    fn desc(&self) -> Vec<&Desc> {
+        self.until.desc()
     }
-    Some(false)
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let signing = self.sealing.signing(UnixMicros::from(clock::wall()));
+        let until = signing
+            .until
+            .map_or(0, |until| until.0.div_euclid(1_000_000));
+        self.until.set(until);
+        self.until.collect()
+    }
 }

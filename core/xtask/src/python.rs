@@ -1,8 +1,8 @@
-//! Python programs that tests hold ours against, pinned by their hashes.
+//! Python programs that tests speak with or hold ours against, pinned by their hashes: one environment, one list.
 
 use crate::run::{command, root, run, say, target};
 
-const FOLDER: &str = "core/evidence/tests";
+const FOLDER: &str = "core/testkit/python";
 /// What comes built, and what comes as sources and is built with the former.
 const LISTS: [(&str, &[&str]); 2] = [
     ("requirements.txt", &["--only-binary", ":all:"]),
@@ -24,7 +24,7 @@ pub(crate) fn install() -> anyhow::Result<()> {
     if std::fs::read_to_string(&note).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    say("Python verifiers");
+    say("Python programs for tests");
     run(command("python3")
         .args(["-m", "venv", "--clear"])
         .arg(&folder))?;

@@ -1,5 +1,7 @@
 //! `/api/v1/communes/{commune}/exports`: recordings that somebody takes out, for a reason.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -16,10 +18,13 @@ use super::recordings::profile;
 use crate::bytes::{self, Piece};
 use crate::exports::{ExportError, ExportOrder, Exported};
 use crate::problem::ProblemJson;
+use crate::sending;
 use crate::state::ApiState;
 
 /// Cameras of one export at most.
 const MAX_CAMERAS: usize = 32;
+/// When it is worth asking again.
+const RETRY_SECONDS: u32 = 5;
 
 /// What somebody wants to take out.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -58,6 +63,15 @@ pub(crate) struct ExportFileView {
     gaps: Vec<Gap>,
 }
 
+/// All files of an export in one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExportFolderView {
+    /// Its name.
+    name: String,
+    /// Where it is fetched.
+    url: String,
+}
+
 /// An export that can be fetched.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExportView {
@@ -69,18 +83,24 @@ pub(crate) struct ExportView {
     unsigned_because: Option<String>,
     /// One for each camera that something is there of.
     files: Vec<ExportFileView>,
+    /// All of them in one file, with what proves them together; none if they are not signed.
+    folder: Option<ExportFolderView>,
     /// They can be fetched until then, in microseconds since 1970.
     until: UnixMicros,
 }
 
 /// What is described here.
 #[derive(OpenApi)]
-#[openapi(paths(export, file))]
+#[openapi(paths(export, file, folder))]
 pub(crate) struct Description;
 
 pub(crate) fn routes() -> Router<ApiState> {
     Router::new()
         .route("/api/v1/communes/{commune}/exports", post(export))
+        .route(
+            "/api/v1/communes/{commune}/exports/{export}/folder.zip",
+            get(folder),
+        )
         .route(
             "/api/v1/communes/{commune}/exports/{export}/{file}",
             get(file),
@@ -97,6 +117,13 @@ impl From<ExportError> for ProblemJson {
                 "Not signed",
                 why,
             ),
+            ExportError::Busy => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Too much to do",
+                error.to_string(),
+            )
+            .again_after(RETRY_SECONDS),
         }
     }
 }
@@ -117,6 +144,13 @@ fn view(exported: &Exported) -> ExportView {
         signed: exported.unsigned.is_none(),
         unsigned_because: exported.unsigned.clone(),
         files: exported.files.iter().map(file).collect(),
+        folder: exported.folder.as_ref().map(|folder| ExportFolderView {
+            name: folder.name(),
+            url: format!(
+                "/api/v1/communes/{}/exports/{}/folder.zip",
+                exported.commune, exported.id
+            ),
+        }),
         until: exported.until,
     }
 }
@@ -129,7 +163,8 @@ fn view(exported: &Exported) -> ExportView {
     responses(
         (status = 201, body = ExportView),
         (status = 404, body = ProblemJson),
-        (status = 422, body = ProblemJson)
+        (status = 422, body = ProblemJson),
+        (status = 503, body = ProblemJson)
     )
 )]
 async fn export(
@@ -186,21 +221,68 @@ async fn file(
     let exported = state.exports.find(&commune, &export).ok_or_else(unknown)?;
     let file = exported.files.iter().find(|file| file.name == name);
     let file = file.ok_or_else(unknown)?;
-    let media = file.pieces.iter().map(|piece| Piece::Proven {
-        path: piece.path.clone(),
-        offset: piece.offset,
-        bytes: piece.bytes,
-        hash: piece.hash,
-    });
+    let media = file.pieces.iter().map(|piece| Piece::Proven(piece.clone()));
     let pieces = std::iter::once(Piece::Memory(file.header.clone())).chain(media);
-    let archive = std::sync::Arc::clone(&state.archive);
+    let archive = Arc::clone(&state.archive);
     let rotten = move |path: &std::path::Path| archive.found_damaged(&commune, path);
     let mut response = bytes::ranged_or(&headers, "video/mp4", pieces.collect(), rotten)?;
-    // Names are made here: they have no quotes in them.
+    attach(&mut response, &name);
+    Ok(response)
+}
+
+/// All files of an export in one ZIP: a folder as BagIt has it, with the signature over all of it, the record to
+/// print and a guide. Sending ends where something is not what was recorded; what was cut off is no ZIP
+#[utoipa::path(
+    get,
+    path = "/api/v1/communes/{commune}/exports/{export}/folder.zip",
+    operation_id = "exported_folder",
+    responses(
+        (status = 200, body = Vec<u8>, content_type = "application/zip"),
+        (status = 404, body = ProblemJson),
+        (status = 503, body = ProblemJson)
+    )
+)]
+async fn folder(
+    State(state): State<ApiState>,
+    Path((id, export)): Path<(String, String)>,
+) -> Result<Response, ProblemJson> {
+    let commune = commune(&state, &id)?;
+    let unknown = || ProblemJson::not_found("such export");
+    let exported = state.exports.find(&commune, &export).ok_or_else(unknown)?;
+    let folder = exported.folder.clone().ok_or_else(unknown)?;
+    let permit = Arc::clone(&state.folders).try_acquire_owned();
+    let permit = permit.map_err(|_all_taken| ProblemJson::from(ExportError::Busy))?;
+    let name = folder.name();
+    let measured = Arc::clone(&folder);
+    let bytes = tokio::task::spawn_blocking(move || measured.bytes()).await;
+    let bytes = bytes.map_err(|panic| ProblemJson::panicked(&panic))?;
+    let bytes = bytes.map_err(|error| {
+        tracing::error!(%error, "a folder can not be put together");
+        ProblemJson::from(ExportError::Sign(
+            "the folder can not be put together; the router's log says why".into(),
+        ))
+    })?;
+    let archive = Arc::clone(&state.archive);
+    let body = sending::body(bytes, move |to| {
+        // Held until all of it is sent, or whoever asked went away.
+        let _permit = permit;
+        folder.write(to, &|path| archive.found_damaged(&commune, path))
+    });
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    let zip = HeaderValue::from_static("application/zip");
+    headers.insert(header::CONTENT_TYPE, zip);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    attach(&mut response, &name);
+    Ok(response)
+}
+
+/// It is to be kept under this name, which is made here: it has no quotes in it.
+fn attach(response: &mut Response, name: &str) {
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""));
     if let Ok(disposition) = disposition {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_DISPOSITION, disposition);
     }
-    Ok(response)
 }

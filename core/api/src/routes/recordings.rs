@@ -124,7 +124,7 @@ impl From<ArchiveError> for ProblemJson {
                 "Being fetched",
                 detail,
             )
-            .after(FETCHING_SECONDS),
+            .again_after(FETCHING_SECONDS),
             ArchiveError::Stopped => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "archive-busy",

@@ -1,11 +1,13 @@
 //! `/api/v1/communes/{commune}/storage` and `…/holds`: what is kept where, how long it lasts, and what people
 //! hold.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use taimat_archive::{Hold, NewHold, StorageStanding};
 use taimat_base::CameraKey;
 use taimat_contract::UnixMicros;
@@ -13,6 +15,7 @@ use utoipa::{OpenApi, ToSchema};
 
 use super::plugins::commune;
 use super::recordings::read;
+use crate::exports::Signing;
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
 
@@ -47,6 +50,15 @@ pub(crate) struct ReleaseBody {
     why: String,
 }
 
+/// How it stands with a commune's recordings, and with what is taken out of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StorageView {
+    #[serde(flatten)]
+    standing: StorageStanding,
+    /// Whether exports are signed, and if not, why.
+    signing: Signing,
+}
+
 /// What is described here.
 #[derive(OpenApi)]
 #[openapi(paths(standing, holds, hold, release))]
@@ -67,15 +79,21 @@ pub(crate) fn routes() -> Router<ApiState> {
     get,
     path = "/api/v1/communes/{commune}/storage",
     operation_id = "storage",
-    responses((status = 200, body = StorageStanding), (status = 404, body = ProblemJson))
+    responses((status = 200, body = StorageView), (status = 404, body = ProblemJson))
 )]
 async fn standing(
     State(state): State<ApiState>,
     Path(id): Path<String>,
-) -> Result<Json<StorageStanding>, ProblemJson> {
+) -> Result<Json<StorageView>, ProblemJson> {
     let commune = commune(&state, &id)?;
-    let standing = read(&state, move |archive| archive.standing(&commune)).await?;
-    Ok(Json(standing))
+    let exports = Arc::clone(&state.exports);
+    let view = read(&state, move |archive| {
+        Ok(StorageView {
+            standing: archive.standing(&commune)?,
+            signing: exports.signing(),
+        })
+    });
+    Ok(Json(view.await?))
 }
 
 /// What people hold, the newest first

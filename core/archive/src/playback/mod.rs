@@ -4,14 +4,16 @@
 mod clip;
 mod hls;
 mod movie;
+mod piece;
 mod read;
 mod shelves;
 mod still;
 
 pub(crate) use clip::clip;
 pub(crate) use hls::playlist;
+pub use movie::MovieFile;
 pub(crate) use movie::movie;
-pub use movie::{MovieFile, MoviePiece};
+pub use piece::{MoviePiece, PieceError};
 pub use read::SegmentFile;
 pub(crate) use read::segment_file;
 pub(crate) use shelves::Shelves;

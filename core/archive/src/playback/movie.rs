@@ -2,38 +2,16 @@
 //! that were recorded.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use taimat_audit::Link;
 use taimat_media::TrackKind;
 use taimat_media::mp4::{self, Movie, MoviePart, MovieRequest, MovieRun, Mp4Track};
 
 use super::clip::Clip;
+use super::piece::MoviePiece;
 use super::shelves::Shelves;
 use crate::error::ArchiveError;
 use crate::timeline::{Gap, JITTER};
-
-/// What a movie's media are: a part of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MoviePiece {
-    /// The file.
-    pub path: PathBuf,
-    /// Where in it.
-    pub offset: u64,
-    /// How many bytes.
-    pub bytes: u64,
-    /// SHA-256 of them, as they were recorded.
-    pub hash: [u8; 32],
-    /// When it begins, in microseconds since 1970.
-    pub start: i64,
-    /// When it ends.
-    pub end: i64,
-    /// What the camera's clock showed at its start.
-    pub camera: Option<i64>,
-    /// The chain before it.
-    pub chain: [u8; 32],
-}
 
 /// A clip as one file.
 #[derive(Debug, Clone)]
@@ -46,13 +24,6 @@ pub struct MovieFile {
     pub gaps: Vec<Gap>,
     /// How the tracks are encoded (RFC 6381).
     pub codecs: Vec<String>,
-}
-
-impl MoviePiece {
-    /// What it adds to the chain.
-    pub fn link(&self) -> Link {
-        crate::chain::link_of(&self.hash, self.start, self.end)
-    }
 }
 
 impl MovieFile {

@@ -13,6 +13,7 @@ const fine: Standing = {
   storage: null,
   cameras: [{ camera: 'cho', mode: 'continuous', refused: false, used: 5, quota: 10, oldest: 1, newest: 2 }],
   stores: [{ name: 'local', folder: null, used: 5, quota: null, waiting: 0, error: null }],
+  signing: { signed: true, because: null, until: NOW },
 };
 const words = (standing: Standing): string[] => troublesOf(standing, NOW).map(({ word }) => word);
 

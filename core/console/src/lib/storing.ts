@@ -3,7 +3,7 @@
 import type { components } from './api';
 import type { Word } from './texts/en';
 
-export type Standing = components['schemas']['StorageStanding'];
+export type Standing = components['schemas']['StorageView'];
 
 export interface Trouble {
   word: Word;

@@ -30,6 +30,8 @@ const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 /// As OpenSSL calls it.
 const LABEL: &str = "CMS";
+/// Two signatures of one key differ by less, as PEM: by eight bytes of numbers, four of lengths around them.
+const MARGIN: usize = 32;
 
 /// A signature could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +81,22 @@ pub(super) fn sign(key: &SigningKey, text: &[u8], at_ms: i64) -> Result<String, 
     }
     builder.add_signer_info::<Key, DerSignature>(info)?;
     Ok(pem(LABEL, builder.build()?.to_der()?))
+}
+
+/// A signature over a text, of the same length whatever the text is: it has to be known how long a folder is
+/// before it is written, and the two numbers in a signature are now and then a byte shorter. Ends of lines are
+/// put behind it, which readers of PEM skip.
+pub(super) fn sign_to_length(
+    key: &SigningKey,
+    text: &[u8],
+    at_ms: i64,
+) -> Result<String, CmsError> {
+    // With the same key and time, so of the same length but for those numbers.
+    let length = sign(key, b"", at_ms)?.len() + MARGIN;
+    let mut pem = sign(key, text, at_ms)?;
+    let missing = length.saturating_sub(pem.len());
+    pem.extend(std::iter::repeat_n('\n', missing));
+    Ok(pem)
 }
 
 /// A signer that was found in a signature.

@@ -7,6 +7,7 @@ use taimat_audit::{AuditLog, Deed, Done, write_excerpt};
 
 use super::names::*;
 use super::*;
+use crate::moment::Moment;
 use crate::sample::{NOW, assertion, parts, payloads, sign, signer};
 use crate::sign::Signer;
 use crate::verify::{Trust, Verdict};
@@ -46,6 +47,7 @@ impl Made {
             Clip {
                 name: name.into(),
                 assertion: &assertion,
+                length: bytes.get_ref().len() as u64,
                 bytes: Box::new(bytes),
             }
         };
@@ -170,26 +172,52 @@ fn names_that_leave_the_folder_are_refused() {
         let clip = Clip {
             name: name.into(),
             assertion: &assertion,
+            length: 0,
             bytes: Box::new(&b""[..]),
         };
         let mut sink = Nowhere;
         let written = write_folder(&made.signer, &facts, vec![clip], &mut sink);
         assert!(matches!(written, Err(FolderError::Name(_))), "{name}");
     }
-    let clip = Clip {
+    // Nobody read it, or it is not as long as was said.
+    let clip = |length| Clip {
         name: "a.mp4".into(),
         assertion: &assertion,
+        length,
         bytes: Box::new(&b"abc"[..]),
     };
-    let written = write_folder(&made.signer, &facts, vec![clip], &mut Nowhere);
-    assert!(matches!(written, Err(FolderError::NotRead(_))));
+    let written = write_folder(&made.signer, &facts, vec![clip(3)], &mut Nowhere);
+    assert!(matches!(written, Err(FolderError::Length { read: 0, .. })));
+    for length in [2, 4] {
+        let mut zip = ZipSink::new(Vec::new(), "x", Moment(NOW));
+        let written = write_folder(&made.signer, &facts, vec![clip(length)], &mut zip);
+        assert!(matches!(written, Err(FolderError::Length { read: 3, .. })));
+    }
+}
+
+#[test]
+fn a_folder_that_was_not_written_to_its_end_has_not_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("bag");
+    let mut sink = DirectorySink::create(&bag).unwrap();
+    sink.file("bagit.txt", 1, &mut &b"x"[..]).unwrap();
+    drop(sink);
+    assert!(!bag.exists());
+    // What is there is not written over.
+    fs::create_dir(&bag).unwrap();
+    assert!(DirectorySink::create(&bag).is_err());
 }
 
 /// Reads nothing.
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn file(&mut self, _path: &str, _from: &mut dyn std::io::Read) -> std::io::Result<()> {
+    fn file(
+        &mut self,
+        _path: &str,
+        _length: u64,
+        _from: &mut dyn std::io::Read,
+    ) -> std::io::Result<()> {
         Ok(())
     }
 }

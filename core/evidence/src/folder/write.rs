@@ -1,4 +1,5 @@
-//! Writing a folder: a stream of files, each read once, so that it can go to a disk, a stick or a ZIP.
+//! Writing a folder: a stream of files, each read once, so that it can go to a disk, a stick or a ZIP. How
+//! long each file is, is known before the first is read.
 
 use std::io::{self, Read};
 
@@ -24,6 +25,8 @@ pub struct Clip<'a> {
     pub name: String,
     /// What it says of itself.
     pub assertion: &'a Assertion,
+    /// How long it is.
+    pub length: u64,
     /// Its bytes: the signed header and the parts.
     pub bytes: Box<dyn Read + 'a>,
 }
@@ -32,6 +35,7 @@ impl std::fmt::Debug for Clip<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Clip")
             .field("name", &self.name)
+            .field("length", &self.length)
             .finish_non_exhaustive()
     }
 }
@@ -53,9 +57,16 @@ pub enum FolderError {
     /// Nothing, or too much.
     #[error("a folder has 1 to {MOST_FILES} clips, this one has {0}")]
     Clips(usize),
-    /// A sink that did not read a file to its end: its hash would be that of a part.
-    #[error("{0} was not read to its end")]
-    NotRead(String),
+    /// A sink that did not read a file to its end, or a file that is not as long as it was said to be.
+    #[error("{path} has {length} bytes, and {read} were read")]
+    Length {
+        /// Which.
+        path: String,
+        /// How long it was said to be.
+        length: u64,
+        /// How much was read of it.
+        read: u64,
+    },
     /// The lines of the log are not joined.
     #[error("the lines of the log: {0}")]
     Audit(#[from] ExcerptError),
@@ -81,6 +92,30 @@ pub struct WrittenFolder {
     pub list: Digest,
 }
 
+/// The files of a folder and how long they are, in the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderSizes {
+    /// Path and bytes of each.
+    pub files: Vec<(String, u64)>,
+}
+
+/// How long the files of a folder will be. Reads none of the clips.
+pub fn folder_sizes(
+    signer: &Signer,
+    facts: &FolderFacts<'_>,
+    clips: &[Clip<'_>],
+) -> Result<FolderSizes, FolderError> {
+    let mut out = Out::new(None);
+    let clips = clips.iter().map(|clip| Clip {
+        name: clip.name.clone(),
+        assertion: clip.assertion,
+        length: clip.length,
+        bytes: Box::new(io::empty()),
+    });
+    write(signer, facts, clips.collect(), &mut out)?;
+    Ok(FolderSizes { files: out.sizes })
+}
+
 /// Writes a folder.
 pub fn write_folder(
     signer: &Signer,
@@ -88,18 +123,21 @@ pub fn write_folder(
     clips: Vec<Clip<'_>>,
     sink: &mut dyn Sink,
 ) -> Result<WrittenFolder, FolderError> {
+    write(signer, facts, clips, &mut Out::new(Some(sink)))
+}
+
+fn write(
+    signer: &Signer,
+    facts: &FolderFacts<'_>,
+    clips: Vec<Clip<'_>>,
+    out: &mut Out<'_>,
+) -> Result<WrittenFolder, FolderError> {
     let key = signer.key();
     key.signs_at(facts.export.at.0)?;
     if clips.is_empty() || clips.len() >= MOST_FILES - 8 {
         return Err(FolderError::Clips(clips.len()));
     }
     read_excerpt(&mut &*facts.audit)?;
-    let mut out = Out {
-        sink,
-        payload: Vec::new(),
-        payload_bytes: 0,
-        tags: Vec::new(),
-    };
     let mut done = Vec::new();
     for mut clip in clips {
         let path = format!("{DATA}{}", clip.name);
@@ -107,8 +145,8 @@ pub fn write_folder(
         if known || clip.name.contains('/') || !clip.name.ends_with(".mp4") || !is_inside(&path) {
             return Err(FolderError::Name(clip.name));
         }
-        let (bytes, hash) = out.payload(&path, &mut clip.bytes)?;
-        let assertion = clip.assertion;
+        let (bytes, assertion) = (clip.length, clip.assertion);
+        let hash = out.payload(&path, bytes, &mut clip.bytes)?;
         done.push(Done {
             path,
             bytes,
@@ -117,12 +155,12 @@ pub fn write_folder(
         });
     }
     let timeline = timeline::json(&facts.export.id, facts.export.at, &done)?;
-    let (_, timeline) = out.payload(TIMELINE, &mut timeline.as_bytes())?;
-    let (_, audit) = out.payload(AUDIT, &mut &*facts.audit)?;
+    let timeline = out.text(TIMELINE, timeline.as_bytes())?;
+    let audit = out.text(AUDIT, facts.audit)?;
     let others = [(TIMELINE, timeline), (AUDIT, audit)];
     let fingerprint = key.root_fingerprint();
     let record = record::html(facts, &fingerprint, &done, &others);
-    out.payload(RECORD, &mut record.as_bytes())?;
+    out.text(RECORD, record.as_bytes())?;
     let info = info(facts, out.payload_bytes, out.payload.len());
     let manifest = list::write(&out.payload);
     for (path, text) in [
@@ -138,10 +176,11 @@ pub fn write_folder(
         out.tag(path, text)?;
     }
     let tags = list::write(&out.tags);
-    let signature = cms::sign(key, tags.as_bytes(), facts.export.at.0)?;
+    let signature = cms::sign_to_length(key, tags.as_bytes(), facts.export.at.0)?;
     let files = out.payload.len() + out.tags.len() + 2;
-    out.put(TAG_MANIFEST, &mut tags.as_bytes())?;
-    out.put(SIGNATURE, &mut signature.as_bytes())?;
+    out.put(TAG_MANIFEST, tags.len() as u64, &mut tags.as_bytes())?;
+    let length = signature.len() as u64;
+    out.put(SIGNATURE, length, &mut signature.as_bytes())?;
     Ok(WrittenFolder {
         files,
         payload_bytes: out.payload_bytes,
@@ -151,39 +190,67 @@ pub fn write_folder(
 
 /// What is written so far.
 struct Out<'a> {
-    sink: &'a mut dyn Sink,
+    /// None if it is only asked how long everything is: then no hash is one.
+    sink: Option<&'a mut dyn Sink>,
+    sizes: Vec<(String, u64)>,
     payload: Vec<Listed>,
     payload_bytes: u64,
     tags: Vec<Listed>,
 }
 
-impl Out<'_> {
-    fn put(&mut self, path: &str, from: &mut dyn Read) -> Result<(u64, Digest), FolderError> {
+impl<'a> Out<'a> {
+    fn new(sink: Option<&'a mut dyn Sink>) -> Self {
+        Self {
+            sink,
+            sizes: Vec::new(),
+            payload: Vec::new(),
+            payload_bytes: 0,
+            tags: Vec::new(),
+        }
+    }
+
+    fn put(&mut self, path: &str, length: u64, from: &mut dyn Read) -> Result<Digest, FolderError> {
+        self.sizes.push((path.to_owned(), length));
+        let Some(sink) = &mut self.sink else {
+            return Ok(Digest::default());
+        };
         let mut hashed = Hashed {
             from,
             hasher: Sha256::new(),
             bytes: 0,
             ended: false,
         };
-        let written = self.sink.file(path, &mut hashed);
-        let path = path.to_owned();
+        let written = sink.file(path, length, &mut hashed);
+        let (path, read) = (path.to_owned(), hashed.bytes);
         match written {
             Err(error) => Err(FolderError::File { path, error }),
-            Ok(()) if !hashed.ended => Err(FolderError::NotRead(path)),
-            Ok(()) => Ok((hashed.bytes, Digest(hashed.hasher.finalize().into()))),
+            // Its hash would be that of a part.
+            Ok(()) if !hashed.ended || read != length => {
+                Err(FolderError::Length { path, length, read })
+            }
+            Ok(()) => Ok(Digest(hashed.hasher.finalize().into())),
         }
     }
 
-    fn payload(&mut self, path: &str, from: &mut dyn Read) -> Result<(u64, Digest), FolderError> {
-        let (bytes, hash) = self.put(path, from)?;
-        self.payload_bytes += bytes;
+    fn payload(
+        &mut self,
+        path: &str,
+        length: u64,
+        from: &mut dyn Read,
+    ) -> Result<Digest, FolderError> {
+        let hash = self.put(path, length, from)?;
+        self.payload_bytes += length;
         let path = path.to_owned();
         self.payload.push(Listed { path, hash });
-        Ok((bytes, hash))
+        Ok(hash)
+    }
+
+    fn text(&mut self, path: &str, mut text: &[u8]) -> Result<Digest, FolderError> {
+        self.payload(path, text.len() as u64, &mut text)
     }
 
     fn tag(&mut self, path: &str, text: &str) -> Result<(), FolderError> {
-        let (_, hash) = self.put(path, &mut text.as_bytes())?;
+        let hash = self.put(path, text.len() as u64, &mut text.as_bytes())?;
         let path = path.to_owned();
         self.tags.push(Listed { path, hash });
         Ok(())

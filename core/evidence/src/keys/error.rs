@@ -63,6 +63,11 @@ pub enum KeyError {
     /// The root's key is that of another root.
     #[error("{}: this is the key of another root", .0.display())]
     OtherRoot(PathBuf),
+    /// The key is on the list of those that are not in use any more: a former one was put back.
+    #[error(
+        "the key {0} was retired: put the newest back, or run `taimat evidence retire` with the root's key"
+    )]
+    Retired(String),
     /// The key has signed for its year.
     #[error("the key signed until {0}: run `taimat evidence retire` with the root's key")]
     Over(String),

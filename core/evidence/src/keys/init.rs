@@ -38,7 +38,9 @@ pub struct Made {
     pub fingerprint: String,
     /// Until when exports can be checked by this root.
     pub root_until: String,
-    /// Until when the first key signs.
+    /// The serial of the first key.
+    pub serial: String,
+    /// Until when it signs.
     pub signs_until: String,
 }
 
@@ -64,7 +66,7 @@ pub fn init(
     let certificate = x509::root(&root_key, root.organization, now_ms)?;
     // First the stick: a root that nobody has the key of is of no use.
     stick::write(root.key_file, &root_key, root.passphrase)?;
-    next_key(folder, &root_key, &certificate, root.organization, now_ms)?;
+    let leaf = next_key(folder, &root_key, &certificate, root.organization, now_ms)?;
     let list = x509::list(&[], &root_key, &certificate, now_ms)?;
     put(folder, RETIRED, &list_pem(&list)?)?;
     // Last, so that what was interrupted can be begun again.
@@ -73,6 +75,7 @@ pub fn init(
     Ok(Made {
         fingerprint: x509::fingerprint(&der),
         root_until: utc(now_ms + ROOT_MS),
+        serial: leaf.tbs_certificate.serial_number.to_string(),
         signs_until: utc(now_ms + SIGNING_MS),
     })
 }

@@ -5,10 +5,6 @@ use std::io::Write as _;
 use std::path::Path;
 
 use der::Decode as _;
-use der::asn1::PrintableStringRef;
-use der::asn1::Utf8StringRef;
-use der::oid::ObjectIdentifier;
-use x509_cert::Certificate;
 use x509_cert::crl::CertificateList;
 
 use crate::time::utc;
@@ -35,6 +31,8 @@ pub enum Because {
 pub struct Retirement {
     /// The serial of the key that is gone.
     pub former: String,
+    /// The serial of the next one.
+    pub next: String,
     /// Until when the next one signs.
     pub signs_until: String,
 }
@@ -66,7 +64,7 @@ pub fn retire(
     let at = both.find("-----BEGIN CERTIFICATE").unwrap_or(0);
     let former = certificate(&file, both.get(at..).unwrap_or_default())?;
     let serial = former.tbs_certificate.serial_number;
-    let mut retired = read_list(&list_file)?;
+    let mut retired = read_list(&list_file, &text(&list_file)?)?;
     retired.retain(|one| one.serial != serial);
     retired.push(Retired {
         serial: serial.clone(),
@@ -79,11 +77,12 @@ pub fn retire(
     put(folder, RETIRED, &list_pem(&list)?)?;
     let at_file = || KeyError::at(&file);
     let behind = File::options().write(true).open(&file).map_err(at_file())?;
-    let organization = organization(&root);
-    next_key(folder, &root_key, &root, &organization, now_ms)?;
+    let organization = x509::organization(&root);
+    let next = next_key(folder, &root_key, &root, &organization, now_ms)?;
     overwrite(behind, both.len()).map_err(at_file())?;
     Ok(Retirement {
         former: serial.to_string(),
+        next: next.tbs_certificate.serial_number.to_string(),
         signs_until: utc(now_ms + SIGNING_MS),
     })
 }
@@ -94,22 +93,9 @@ fn overwrite(mut out: File, length: usize) -> std::io::Result<()> {
     out.sync_all()
 }
 
-fn read_list(file: &Path) -> Result<Vec<Retired>, KeyError> {
-    let block = pem::parse(text(file)?).map_err(|error| KeyError::content(file, error))?;
+/// The keys in a list.
+pub(super) fn read_list(file: &Path, list: &str) -> Result<Vec<Retired>, KeyError> {
+    let block = pem::parse(list).map_err(|error| KeyError::content(file, error))?;
     let list = CertificateList::from_der(block.contents()).map_err(X509Error::from)?;
     Ok(x509::retired(&list))
-}
-
-/// Whose root it is.
-fn organization(root: &Certificate) -> String {
-    const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
-    let mut names = root.tbs_certificate.subject.0.iter();
-    let found = names.find_map(|set| set.0.iter().find(|one| one.oid == ORGANIZATION));
-    let text = found.and_then(|one| {
-        let short = one.value.decode_as::<PrintableStringRef<'_>>();
-        let long = one.value.decode_as::<Utf8StringRef<'_>>();
-        let text = long.map(|t| t.as_str().to_owned());
-        text.or(short.map(|t| t.as_str().to_owned())).ok()
-    });
-    text.unwrap_or_default()
 }

@@ -16,6 +16,7 @@ use crate::x509::{self, X509Error};
 
 use super::error::KeyError;
 use super::names::{RETIRED, ROOT, SIGNING};
+use super::retire::read_list;
 
 /// No certificate of ours has a tenth of it; a list of a century has not either.
 const MOST_BYTES: u64 = 256 * 1024;
@@ -64,6 +65,11 @@ impl SigningKey {
         let at = both.find("-----BEGIN CERTIFICATE").unwrap_or(0);
         let (secret, leaf) = both.split_at_checked(at).unwrap_or(("", ""));
         let leaf = certificate(&file, leaf)?;
+        let serial = &leaf.tbs_certificate.serial_number;
+        let retired = read_list(&retired_file, &retired_pem)?;
+        if retired.iter().any(|one| one.serial == *serial) {
+            return Err(KeyError::Retired(serial.to_string()));
+        }
         let key = p256::SecretKey::from_pkcs8_pem(secret)
             .map_err(|error| KeyError::content(&file, error))?;
         let key = ecdsa::SigningKey::from(key);
@@ -102,6 +108,18 @@ impl SigningKey {
         })
     }
 
+    /// The serial of its certificate.
+    #[must_use]
+    pub fn serial(&self) -> String {
+        self.chain.leaf.tbs_certificate.serial_number.to_string()
+    }
+
+    /// Whose root it is under.
+    #[must_use]
+    pub fn organization(&self) -> String {
+        x509::organization(&self.chain.root)
+    }
+
     /// Until when it signs, in milliseconds since 1970. What is due before is to be told in time.
     #[must_use]
     pub fn signs_until_ms(&self) -> i64 {
@@ -127,8 +145,11 @@ impl SigningKey {
         x509::fingerprint(root)
     }
 
-    /// Refuses what is outside of its year.
-    pub(crate) fn signs_at(&self, now_ms: i64) -> Result<(), KeyError> {
+    /// Whether it signs at a time: refused outside of its year.
+    ///
+    /// # Errors
+    /// If its year is over, or has not begun.
+    pub fn signs_at(&self, now_ms: i64) -> Result<(), KeyError> {
         if now_ms > self.until_ms {
             return Err(KeyError::Over(utc(self.until_ms)));
         }

@@ -6,14 +6,15 @@
     reason = "a set-up that fails fails its test"
 )]
 
+#[path = "../../src/sample/assertion.rs"]
+mod shared;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use taimat_audit::{Digest, after, beginning};
-use taimat_base::redact::SourceUrl;
 use taimat_evidence::{
-    Assertion, AuditPlace, Camera, Clock, ClockSource, CodecFacts, Commune, Export, ExportFacts,
-    Interval, Moment, NewRoot, Part, Place, Run, SignedHeader, Signer, SigningKey, init,
+    Assertion, Export, NewRoot, Part, Run, SignedHeader, Signer, SigningKey, init,
 };
 
 /// 2025-11-25T00:00:00Z.
@@ -181,58 +182,5 @@ pub(crate) fn signer(folder: &Path) -> Signer {
 }
 
 pub(crate) fn assertion() -> Assertion {
-    let url = "rtsp://admin:hunter2@192.0.2.7/Streaming/Channels/101";
-    Assertion {
-        commune: Commune {
-            id: "hoa-lac".into(),
-            name: "Phường Hòa Lạc".into(),
-        },
-        camera: Camera {
-            id: "nguyen-du-1".into(),
-            name: "Nguyễn Du – ngã ba chợ".into(),
-            uri: (&SourceUrl::new(url.parse().unwrap())).into(),
-            make: Some("Imou".into()),
-            model: Some("IPC-F22".into()),
-            serial: None,
-            mac: Some("00:11:22:33:44:55".into()),
-            place: Some(Place {
-                name: "Nguyễn Du".into(),
-                latitude: 21.525,
-                longitude: 107.967,
-            }),
-        },
-        interval: Interval {
-            requested: [Moment(NOW), Moment(NOW + 3_000)],
-            covered: [Moment(NOW), Moment(NOW + 3_000)],
-        },
-        clock: Clock {
-            source: ClockSource::RtcpSr,
-            camera_minus_server_ms: Some([-412, -410]),
-            drift_ppm: Some(3.1),
-            server_sync: "ntp".into(),
-            server_error_ms: Some(8),
-        },
-        gaps: Vec::new(),
-        chain: Vec::new(),
-        audit: AuditPlace {
-            entry: 1,
-            head: Digest::of(&[b"audit"]),
-        },
-        export: ExportFacts {
-            id: "01JDEXPORT0000000000000001".into(),
-            by: "nguyen.van.a".into(),
-            role: "investigator".into(),
-            reason: "Xô xát trước chợ".into(),
-            case: "112/2026".into(),
-            at: Moment(NOW + 60_000),
-            software: "0.1.0".into(),
-            host: "nas-hl-1".into(),
-        },
-        codec: CodecFacts {
-            video: Some("h264".into()),
-            audio: None,
-        },
-        transcoded: false,
-        camera_signed_sei: false,
-    }
+    shared::assertion(NOW)
 }
