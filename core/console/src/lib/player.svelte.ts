@@ -82,7 +82,11 @@ export class Player {
       () => timers.forEach(clearInterval),
       kept.release,
       sight.listen({
-        seen: () => this.watch(),
+        seen: (seen) => {
+          // Some browsers pause what nobody sees.
+          if (seen && video.paused && video.srcObject) kept.play();
+          this.watch();
+        },
         woke: () => this.woke(),
         left: () => this.left(),
         back: () => this.happened({ is: 'attached' }),
@@ -110,8 +114,6 @@ export class Player {
 
   /** Whether the page is seen, or the browser plays, is another now. */
   private watch(): void {
-    const { video } = this;
-    if (sight.seen && video?.paused && video.srcObject) this.kept?.play();
     this.freshness.unsee();
     this.happened({ is: 'watched', watched: sight.seen && !this.refused });
   }
