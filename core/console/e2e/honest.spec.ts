@@ -281,6 +281,16 @@ test('the servers that the router names are asked by the browser', async ({ page
 
 test('a TURN server is asked with the name and password that came with it', async ({ page }) => {
   const turn = await listen();
+  // A network that lets nothing else through: a way that works would be taken before.
+  await page.addInitScript(() => {
+    const Native = RTCPeerConnection;
+    class Relayed extends Native {
+      constructor(configuration?: RTCConfiguration) {
+        super({ ...configuration, iceTransportPolicy: 'relay' });
+      }
+    }
+    Object.assign(window, { RTCPeerConnection: Relayed });
+  });
   await page.route(/\/whep\?/, async (route) => {
     const response = await route.fetch();
     const server = `<turn:127.0.0.1:${turn.port}>; rel="ice-server"`;
@@ -288,7 +298,6 @@ test('a TURN server is asked with the name and password that came with it', asyn
     await route.fulfill({ response, headers: { ...response.headers(), link } });
   });
   await page.goto(router.page);
-  await isLive(page);
   await expect.poll(() => turn.names).toContain('1799999999:desk');
   turn.socket.close();
 });
