@@ -231,8 +231,11 @@ test('sound passes through as the camera sends it', async ({ page }) => {
           const tracks = (video.srcObject as MediaStream).getAudioTracks();
           return tracks.filter((track) => !track.muted).length;
         });
-    await expect.poll(received).toBe(1);
+    // On the wall nobody hears it: it is not sent there.
+    expect(await received()).toBe(0);
     await page.goto(`${own.page}#/camera/thu/nha`);
+    await expect(picture(page, 'nha')).toHaveAttribute('data-state', 'live');
+    await expect.poll(received).toBe(1);
     const codec = audio === 'opus' ? 'Opus' : 'PCMA';
     await expect(page.getByTestId('stats')).toContainText(codec);
     await own.stop();

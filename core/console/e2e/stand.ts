@@ -199,16 +199,33 @@ export class Router {
   private process: ChildProcess | undefined;
   page = '';
 
-  async start(commune: { folder: string }, http = '127.0.0.1:0', profile = 'debug'): Promise<this> {
+  /** With `more` on its command line. */
+  async start(
+    commune: { folder: string },
+    http = '127.0.0.1:0',
+    profile = 'debug',
+    more: string[] = [],
+  ): Promise<this> {
     const args = ['serve', commune.folder, '--http', http, '--rtsp', '127.0.0.1:0'];
     args.push('--rtc', '127.0.0.1:0', '--data', join(commune.folder, '../data'));
     // What is recorded here is little; the disk may be almost full.
-    args.push('--archive-floor', '16MiB');
+    args.push('--archive-floor', '16MiB', ...more);
     this.process = spawn(binary(profile), args, {
       stdio: ['ignore', 'pipe', process.env.TAIMAT_LOG ? 'inherit' : 'ignore'],
     });
     this.page = (await first(this.process)).replace('console: ', '');
     return this;
+  }
+
+  /** It answers nothing and sends nothing, as if its wire were out. */
+  freeze(frozen: boolean): void {
+    this.process?.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
+  }
+
+  /** How many viewers' sessions it has. */
+  async sessions(): Promise<number> {
+    const answer = await fetch(`${this.page}api/v1/sessions`);
+    return ((await answer.json()) as unknown[]).length;
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {

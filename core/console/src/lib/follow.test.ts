@@ -3,6 +3,8 @@ import type { RouterEvent } from './eventlist';
 import { EventList, OneEvent } from './events.svelte';
 import { Follow, type Told } from './follow.svelte';
 
+vi.mock('./sight', () => ({ sight: { seen: true, listen: () => () => undefined } }));
+
 /** The browser's side of server-sent events, told by hand. */
 class Source {
   static readonly CLOSED = 2;

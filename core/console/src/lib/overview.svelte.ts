@@ -2,6 +2,7 @@
 
 import type { components } from './api';
 import { repeat } from './repeat';
+import { sight } from './sight';
 
 type Answer = components['schemas']['Overview'];
 export type Commune = components['schemas']['CommuneView'];
@@ -16,6 +17,10 @@ export interface Placed {
 }
 
 const POLL_MS = 2000;
+/** A router that does not answer is asked more often, and so is one that has just begun to: its cameras come
+ * back one after the other, and pictures wait for that word. */
+const SOON_MS = 500;
+const SOON_FOR_MS = 10_000;
 /** Whoever takes longer does not answer. */
 const ANSWER_MS = 5000;
 
@@ -44,7 +49,21 @@ export class Overview {
 
   find = (key: string): Placed | undefined => this.cameras.find((c) => c.key === key);
 
+  /** When the next question is due, and until when questions are asked more often. */
+  #due = 0;
+  #soonUntil = 0;
+
   poll = async (): Promise<void> => {
+    const before = this.reachable;
+    await this.#ask();
+    const now = performance.now();
+    if (this.reachable && !before) this.#soonUntil = now + SOON_FOR_MS;
+    const soon = !this.reachable || now < this.#soonUntil;
+    // A little less: a timer that comes early must not make it wait for the next one.
+    this.#due = now + (soon ? SOON_MS : POLL_MS) - SOON_MS / 2;
+  };
+
+  async #ask(): Promise<void> {
     try {
       const response = await fetch('/api/v1/overview', { signal: AbortSignal.timeout(ANSWER_MS) });
       if (!response.ok) throw new Error(String(response.status));
@@ -58,9 +77,23 @@ export class Overview {
     } catch {
       this.reachable = false;
     }
-  };
+  }
 
-  start = (): (() => void) => repeat(this.poll, POLL_MS);
+  /** Asks until the returned function is called. */
+  start = (): (() => void) => {
+    const now = (): void => {
+      this.#due = 0;
+    };
+    // Whoever comes back wants to know how it stands.
+    const listening = sight.listen({ seen: now, woke: now, back: now });
+    const asking = repeat(async () => {
+      if (performance.now() >= this.#due) await this.poll();
+    }, SOON_MS);
+    return () => {
+      listening();
+      asking();
+    };
+  };
 }
 
 export const overview = new Overview();

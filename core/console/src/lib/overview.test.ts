@@ -1,6 +1,17 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Overview } from './overview.svelte';
 
+const held: { seen?: (seen: boolean) => void }[] = [];
+vi.mock('./sight', () => ({
+  sight: {
+    seen: true,
+    listen: (one: (typeof held)[number]) => {
+      held.push(one);
+      return () => undefined;
+    },
+  },
+}));
+
 beforeEach(() => {
   vi.useFakeTimers();
 });
@@ -57,4 +68,37 @@ test('no answer and a bad one are both none; what was known stays', async () => 
     [false, 7],
     [true, 8],
   ]);
+});
+
+test('a router that is away, or just back, is asked more often; whoever looks again asks at once', async () => {
+  let up = true;
+  let asked = 0;
+  vi.stubGlobal('fetch', () => {
+    asked += 1;
+    if (!up) return Promise.reject(new TypeError('refused'));
+    return Promise.resolve(new Response(JSON.stringify({ now: asked, communes: [], problems: [] })));
+  });
+  const during = async (ms: number): Promise<number> => {
+    const before = asked;
+    await vi.advanceTimersByTimeAsync(ms);
+    return asked - before;
+  };
+  const overview = new Overview();
+  const stop = overview.start();
+  expect(await during(10_000)).toBe(5);
+  up = false;
+  await during(2000);
+  expect(overview.reachable).toBe(false);
+  expect(await during(5000)).toBe(10);
+  up = true;
+  expect(await during(500)).toBe(1);
+  expect(overview.reachable).toBe(true);
+  expect(await during(9000)).toBe(18);
+  await during(2000);
+  expect(await during(10_000)).toBe(5);
+  await during(600);
+  for (const one of held) one.seen?.(true);
+  expect(await during(500)).toBe(1);
+  stop();
+  expect(await during(10_000)).toBe(0);
 });

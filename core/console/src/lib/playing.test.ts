@@ -3,11 +3,12 @@ import {
   after,
   BEGINNING,
   FIRST_RETRY_MS,
+  GIVE_UP_MS,
   type Happened,
   isBroken,
   LONGEST_RETRY_MS,
+  patience,
   type Playing,
-  shownAs,
   STALL_MS,
   type Told,
 } from './playing';
@@ -26,7 +27,7 @@ class Stand {
   }
 
   told(state: Told['state'], reachable = true): string[] {
-    return this.say({ is: 'told', told: { reachable, state } });
+    return this.say({ is: 'told', told: { reachable, state, pictureAge: null, every: null } });
   }
 
   later(ms: number): string[] {
@@ -45,7 +46,7 @@ function live(): Stand {
   expect(stand.say({ is: 'attached' })).toEqual(['connect']);
   expect(stand.told('live')).toEqual([]);
   expect(stand.say({ is: 'shown' })).toEqual([]);
-  expect(stand.state).toEqual(['live', null]);
+  expect(stand.state).toEqual(['playing', null]);
   return stand;
 }
 
@@ -73,19 +74,19 @@ describe('a picture', () => {
     expect(stand.later(10 * STALL_MS)).toEqual([]);
     expect(stand.state).toEqual(['connecting', null]);
     stand.say({ is: 'shown' });
-    expect(stand.state).toEqual(['live', null]);
+    expect(stand.state).toEqual(['playing', null]);
   });
 
   test('that stands still is not live, and is again when it moves', () => {
     const stand = live();
     stand.later(STALL_MS);
-    expect(stand.state).toEqual(['live', null]);
+    expect(stand.state).toEqual(['playing', null]);
     stand.later(1);
     expect(stand.state).toEqual(['stalled', 'stalled']);
     stand.say({ is: 'shown' });
-    expect(stand.state).toEqual(['live', null]);
+    expect(stand.state).toEqual(['playing', null]);
     stand.later(STALL_MS);
-    expect(stand.state).toEqual(['live', null]);
+    expect(stand.state).toEqual(['playing', null]);
   });
 
   test('in another element starts over', () => {
@@ -189,7 +190,7 @@ describe('a router that crashed', () => {
     // Not live before there is a picture of the new session.
     expect(stand.playing.state).toBe('stalled');
     stand.say({ is: 'shown' });
-    expect(stand.state).toEqual(['live', null]);
+    expect(stand.state).toEqual(['playing', null]);
   });
 
   test('and was back before the page missed it', () => {
@@ -226,22 +227,91 @@ describe('a router that crashed', () => {
     expect(stand.told('live', false)).toEqual([]);
     expect(stand.told('live')).toEqual([]);
     expect(stand.say({ is: 'forgotten' })).toEqual([]);
-    expect(stand.state).toEqual(['live', null]);
+    expect(stand.state).toEqual(['playing', null]);
   });
 });
 
-test('the router’s word on its camera counts more, but not more than a picture, and not for ever', () => {
-  const said = (state: Told['state'], reachable = true): Told => ({ state, reachable });
-  expect(shownAs('live', said('offline'))).toBe('live');
-  expect(shownAs('connecting', said('offline'))).toBe('offline');
-  expect(shownAs('offline', said('stalled'))).toBe('stalled');
-  expect(shownAs('stalled', said('stalled', false))).toBe('stalled');
-  expect(shownAs('connecting', said('offline', false))).toBe('connecting');
-  // Live is never the router's word: it takes a picture.
-  for (const state of ['connecting', 'stalled', 'offline'] as const) {
-    expect(shownAs(state, said('live'))).toBe(state);
+describe('nobody looks', () => {
+  test('and nothing is missed, for as long as that is', () => {
+    const stand = live();
+    expect(stand.say({ is: 'watched', watched: false })).toEqual([]);
+    expect(stand.later(10 * STALL_MS)).toEqual([]);
+    expect(stand.told('live')).toEqual([]);
+    expect(stand.state).toEqual(['playing', null]);
+    expect(stand.say({ is: 'watched', watched: true })).toEqual([]);
+    stand.later(STALL_MS);
+    expect(stand.state).toEqual(['playing', null]);
+    stand.later(1);
+    expect(stand.state).toEqual(['stalled', 'stalled']);
+  });
+
+  test('and no other session is tried', () => {
+    const stand = stalled();
+    stand.say({ is: 'watched', watched: false });
+    stand.later(10 * GIVE_UP_MS);
+    expect(stand.told('live')).toEqual([]);
+  });
+});
+
+describe('after sleep', () => {
+  test('a picture of before is none, and the router is asked for the session', () => {
+    const stand = live();
+    expect(stand.say({ is: 'woke' })).toEqual(['ask']);
+    expect(stand.state).toEqual(['stalled', 'stalled']);
+    expect(stand.say({ is: 'forgotten' })).toEqual(['connect']);
+    const other = live();
+    other.say({ is: 'woke' });
+    other.say({ is: 'shown' });
+    expect(other.state).toEqual(['playing', null]);
+  });
+
+  test('what waits for its turn does not wait longer', () => {
+    const stand = offline();
+    expect(stand.say({ is: 'woke' })).toEqual(['connect']);
+    expect(stand.say({ is: 'woke' })).toEqual(['ask']);
+    const fresh = new Stand();
+    fresh.say({ is: 'attached' });
+    expect(fresh.say({ is: 'woke' })).toEqual([]);
+    expect(fresh.state).toEqual(['connecting', null]);
+  });
+});
+
+test('where the router sends and nothing is shown, other sessions are tried, ever later', () => {
+  const stand = stalled();
+  for (const ms of [GIVE_UP_MS, 2 * GIVE_UP_MS, 4 * GIVE_UP_MS, 8 * GIVE_UP_MS, 60_000, 60_000]) {
+    stand.now = Math.max(stand.playing.shownAt, stand.playing.begunAt) + ms;
+    expect(stand.told('live')).toEqual(['ask']);
+    stand.now += 1;
+    // Not while the camera is not well.
+    expect(stand.told('idle')).toEqual(['ask']);
+    expect(stand.told('live')).toEqual(['connect']);
+    expect(stand.told('live')).toEqual(['ask']);
   }
+});
+
+test('a camera with few pictures is waited for longer, within bounds', () => {
+  const every = (ms: number | null): number =>
+    patience({ reachable: true, state: 'live', pictureAge: 0, every: ms });
+  expect([null, 40, 600].map(every)).toEqual([STALL_MS, STALL_MS, STALL_MS]);
+  expect(every(2000)).toBe(5000);
+  expect(every(60_000)).toBe(10_000);
+  expect(patience(null)).toBe(STALL_MS);
+  const stand = live();
+  stand.say({ is: 'told', told: { reachable: true, state: 'live', pictureAge: 0, every: 2000 } });
+  stand.later(4900);
+  expect(stand.state).toEqual(['playing', null]);
+});
+
+test('the router has no picture of the camera, as long as it says so', () => {
+  const said = (state: Told['state'], reachable = true): Told => ({
+    state,
+    reachable,
+    pictureAge: null,
+    every: null,
+  });
   expect(isBroken(said('stalled'))).toBe(true);
+  expect(isBroken(said('offline'))).toBe(true);
   expect(isBroken(said('offline', false))).toBe(false);
-  expect(isBroken(said(null))).toBe(false);
+  for (const state of ['live', 'idle', 'connecting', null] as const)
+    expect(isBroken(said(state))).toBe(false);
 });

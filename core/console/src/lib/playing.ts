@@ -1,14 +1,19 @@
-// Whether one picture plays, and what is done when it does not: a machine without a browser, a network
-// or a clock of its own. `player.svelte.ts` tells it what happens and does what it says.
+// Whether one picture comes, and what is done when it does not: a machine without a browser, a network
+// or a clock of its own. `player.svelte.ts` tells it what happens and does what it says. What is said of the
+// picture on screen is decided in `label.ts`.
 
 import type { components } from './api';
 
-export type PlayState = 'connecting' | 'live' | 'stalled' | 'offline';
+export type PlayState = 'connecting' | 'playing' | 'stalled' | 'offline';
 
 /** What the router says of a camera's profile, or that it says nothing. */
 export interface Told {
   readonly reachable: boolean;
   readonly state: components['schemas']['ProfileView']['state'] | null;
+  /** How long ago it got its newest picture, in ms; null if it has none, or does not say. */
+  readonly pictureAge: number | null;
+  /** How far the camera's pictures are apart, in ms; null as long as that is not known. */
+  readonly every: number | null;
 }
 
 export interface Playing {
@@ -20,6 +25,10 @@ export interface Playing {
   readonly failures: number;
   /** When the last picture was shown. */
   readonly shownAt: number;
+  /** When the last attempt began. */
+  readonly begunAt: number;
+  /** Pictures are shown if they come: somebody sees the page, and the browser plays. */
+  readonly watched: boolean;
   /** Nothing has come from the router for seconds, not even an answer to what the browser asks on the
    * picture's way. The browser waits half a minute more before it gives the connection up. */
   readonly silent: boolean;
@@ -33,6 +42,10 @@ export type Happened =
   | { is: 'shown' }
   /** Time passed. */
   | { is: 'tick' }
+  /** From now on pictures are shown if they come, or are not. */
+  | { is: 'watched'; watched: boolean }
+  /** The machine slept, or the page was held: whatever was known is of before. */
+  | { is: 'woke' }
   /** The router refused, or the connection was lost. */
   | { is: 'failed'; cause: string }
   /** The wait is over. */
@@ -57,6 +70,12 @@ export type Todo =
 export const STALL_MS = 1500;
 export const FIRST_RETRY_MS = 1000;
 export const LONGEST_RETRY_MS = 15_000;
+/** The router sends, and nothing is shown: another session is tried after so long, later ones after more. */
+export const GIVE_UP_MS = 6000;
+const LONGEST_GIVE_UP_MS = 60_000;
+/** A camera stands still when so many of its pictures are missing, or one for so long. */
+const MISSING = 2.5;
+const LONGEST_PATIENCE_MS = 10_000;
 
 export const BEGINNING: Playing = {
   state: 'connecting',
@@ -64,6 +83,8 @@ export const BEGINNING: Playing = {
   retryAt: null,
   failures: 0,
   shownAt: 0,
+  begunAt: 0,
+  watched: true,
   silent: false,
   told: null,
 };
@@ -78,15 +99,23 @@ export function after(before: Playing, happened: Happened, now: number, chance: 
   const still: Step = { playing: before, todo: [] };
   switch (happened.is) {
     case 'attached':
-      return connect(before);
+      return connect(before, now);
     case 'shown': {
-      const live = { state: 'live', cause: null, failures: 0 } as const;
-      return { playing: { ...before, ...live, shownAt: now }, todo: [] };
+      const plays = { state: 'playing', cause: null, failures: 0 } as const;
+      return { playing: { ...before, ...plays, shownAt: now }, todo: [] };
     }
     case 'tick':
-      // A picture that stands still is not shown as live.
-      if (before.state !== 'live' || now - before.shownAt <= STALL_MS) return still;
-      return { playing: { ...before, state: 'stalled', cause: why(before.told) }, todo: [] };
+      // Where nobody looks a browser shows nothing, which says nothing of the connection.
+      if (before.state !== 'playing' || !before.watched) return still;
+      if (now - before.shownAt <= patience(before.told)) return still;
+      return { playing: stalled(before), todo: [] };
+    case 'watched':
+      // Only now a picture is missed.
+      return { playing: { ...before, watched: happened.watched, shownAt: now }, todo: [] };
+    case 'woke':
+      if (before.state === 'offline' && before.retryAt !== null) return connect(before, now);
+      if (before.state === 'connecting') return still;
+      return { playing: stalled(before), todo: [{ do: 'ask' }] };
     case 'failed': {
       const failures = before.failures + 1;
       const ceiling = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), LONGEST_RETRY_MS);
@@ -101,38 +130,48 @@ export function after(before: Playing, happened: Happened, now: number, chance: 
       return { playing, todo: [{ do: 'close' }, { do: 'wait', ms }] };
     }
     case 'due':
-      return before.retryAt === null ? still : connect(before);
+      return before.retryAt === null ? still : connect(before, now);
     case 'silent':
       return { playing: { ...before, silent: happened.silent }, todo: [] };
     case 'told':
-      return told(before, happened.told);
+      return told(before, happened.told, now);
     case 'forgotten':
-      return before.state === 'stalled' ? connect(before) : still;
+      return before.state === 'stalled' ? connect(before, now) : still;
   }
 }
 
 /** The router often knows before the browser does. */
-function told(before: Playing, now: Told): Step {
+function told(before: Playing, word: Told, now: number): Step {
   const former = before.told;
-  let playing: Playing = { ...before, told: now };
-  const back = now.reachable && former?.reachable === false;
-  const live = now.state === 'live' && former?.state !== 'live';
+  let playing: Playing = { ...before, told: word };
+  const back = word.reachable && former?.reachable === false;
+  const live = word.state === 'live' && former?.state !== 'live';
   // Once for each time: what the router says again and again is no reason to hurry again.
-  if (before.state === 'offline' && before.retryAt !== null && former && now.reachable && (back || live)) {
-    return connect({ ...playing, failures: 0 });
+  if (before.state === 'offline' && before.retryAt !== null && former && word.reachable && (back || live)) {
+    return connect({ ...playing, failures: 0 }, now);
   }
-  if (before.state === 'stalled') playing = { ...playing, cause: why(now) };
+  if (before.state === 'stalled') playing = { ...playing, cause: why(word) };
   const still: Step = { playing, todo: [] };
   // Where the camera sends nothing, there is nothing to be had from another session.
-  if (!now.reachable || isBroken(now)) return still;
+  if (!word.reachable || isBroken(word)) return still;
   // The router answers, the camera is well, and nothing comes: the session is one of a router that is
   // gone, or its way is.
-  if (before.silent && before.state !== 'live' && before.retryAt === null) return connect(playing);
-  return before.state === 'stalled' ? { playing, todo: [{ do: 'ask' }] } : still;
+  if (before.silent && before.state !== 'playing' && before.retryAt === null) return connect(playing, now);
+  if (before.state !== 'stalled' || !before.watched) return still;
+  const waited = now - Math.max(before.shownAt, before.begunAt);
+  const patient = Math.min(GIVE_UP_MS * 2 ** before.failures, LONGEST_GIVE_UP_MS);
+  if (word.state === 'live' && waited > patient) {
+    return connect({ ...playing, failures: before.failures + 1 }, now);
+  }
+  return { playing, todo: [{ do: 'ask' }] };
+}
+
+function stalled(before: Playing): Playing {
+  return { ...before, state: 'stalled', cause: why(before.told) };
 }
 
 /** Why a picture stands still. */
-function why(told: Told | null): string {
+export function why(told: Told | null): string {
   return told?.reachable === false ? 'router' : 'stalled';
 }
 
@@ -142,16 +181,15 @@ export function isBroken(told: Told): boolean {
   return told.reachable && (told.state === 'offline' || told.state === 'stalled');
 }
 
-/** What a picture is said to be: what the router knows of its camera counts more than what a page
- * without a picture sees. */
-export function shownAs(state: PlayState, told: Told): PlayState {
-  if (state === 'live' || !told.reachable) return state;
-  return told.state === 'offline' || told.state === 'stalled' ? told.state : state;
+/** How long a picture may stand before it stands still, in ms. */
+export function patience(told: Told | null): number {
+  return Math.max(STALL_MS, Math.min((told?.every ?? 0) * MISSING, LONGEST_PATIENCE_MS));
 }
 
 /** What was said of a picture that is gone is said until there is another. */
-function connect(before: Playing): Step {
+function connect(before: Playing, now: number): Step {
   const gone = before.state === 'offline' || before.state === 'stalled';
   const state = gone ? before.state : 'connecting';
-  return { playing: { ...before, state, retryAt: null, silent: false }, todo: [{ do: 'connect' }] };
+  const playing: Playing = { ...before, state, retryAt: null, silent: false, begunAt: now };
+  return { playing, todo: [{ do: 'connect' }] };
 }

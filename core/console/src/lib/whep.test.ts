@@ -17,7 +17,7 @@ class Connection {
     jitterBufferTarget: null as number | null,
   }));
 
-  constructor() {
+  constructor(public configuration: RTCConfiguration) {
     Connection.last = this;
   }
 
@@ -25,8 +25,22 @@ class Connection {
     events.push(`transceiver ${kind}`);
   }
 
-  setLocalDescription(): Promise<void> {
-    this.localDescription = { sdp: 'offer' };
+  createOffer(): Promise<{ type: string; sdp: string }> {
+    return Promise.resolve({ type: 'offer', sdp: 'offer' });
+  }
+
+  getConfiguration(): RTCConfiguration {
+    return this.configuration;
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.configuration = configuration;
+    events.push('servers');
+  }
+
+  setLocalDescription(description: { sdp: string }): Promise<void> {
+    this.localDescription = description;
+    events.push(`local ${description.sdp}`);
     return Promise.resolve();
   }
 
@@ -64,11 +78,11 @@ const requests: { method: string; url: string; body: unknown; headers: Headers }
 let lost: string[] = [];
 let silences: boolean[] = [];
 const viewer = (): Viewer =>
-  new Viewer(
-    '/thu/cho/whep?profile=main',
-    (cause) => lost.push(cause),
-    (silent) => silences.push(silent),
-  );
+  new Viewer('/thu/cho/whep?profile=main', {
+    sound: true,
+    lost: (cause) => lost.push(cause),
+    silent: (silent) => silences.push(silent),
+  });
 /** Lets go on what waits for nothing but its turn. */
 const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0);
 
@@ -97,7 +111,7 @@ afterEach(() => {
 test('an offer, its answer, and the times until the connection and the picture', async () => {
   const one = viewer();
   await one.open();
-  expect(events).toEqual(['transceiver video', 'transceiver audio', 'POST', 'remote answer']);
+  expect(events).toEqual(['transceiver video', 'transceiver audio', 'POST', 'local offer', 'remote answer']);
   expect(requests[0]).toMatchObject({ url: '/thu/cho/whep?profile=main', body: 'offer' });
   expect(requests[0]?.headers.get('content-type')).toBe('application/sdp');
   expect(one.number).toBe('7');
@@ -223,4 +237,37 @@ test('pictures are held back, sound is not', async () => {
   expect(Connection.last.receivers.map((r) => r.jitterBufferTarget)).toEqual([120, null]);
   one.hold(null);
   expect(Connection.last.receivers.map((r) => r.jitterBufferTarget)).toEqual([null, null]);
+});
+
+test('the servers that the answer names are there before the browser looks for its addresses', async () => {
+  const link =
+    '<stun:192.0.2.1:3478>; rel="ice-server", ' +
+    '<turn:192.0.2.1>; rel="ice-server"; username="u"; credential="p"; credential-type="password"';
+  answer = () => Promise.resolve(new Response('answer', { status: 201, headers: { ...HEADERS, link } }));
+  await viewer().open();
+  expect(events.slice(2)).toEqual(['POST', 'servers', 'servers', 'local offer', 'remote answer']);
+  expect(Connection.last.configuration).toEqual({
+    bundlePolicy: 'max-bundle',
+    iceServers: [{ urls: 'stun:192.0.2.1:3478' }, { urls: 'turn:192.0.2.1', username: 'u', credential: 'p' }],
+  });
+});
+
+test('without a wish for sound there is none in the offer', async () => {
+  const silent = new Viewer('/thu/cho/whep', {
+    sound: false,
+    lost: (cause) => lost.push(cause),
+    silent: () => undefined,
+  });
+  await silent.open();
+  expect(events).not.toContain('transceiver audio');
+});
+
+test('a page that is left waits for nothing', async () => {
+  const one = viewer();
+  await one.open();
+  one.leave();
+  expect(events.slice(-2)).toEqual(['DELETE', 'connection closed']);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(events.filter((event) => event === 'DELETE')).toHaveLength(1);
+  expect(lost).toEqual([]);
 });

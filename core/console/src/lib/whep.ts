@@ -1,6 +1,7 @@
 // A WHEP viewer (draft-ietf-wish-whep-04): one camera, one peer connection.
 
 import type { components } from './api';
+import { iceServersOf, useIceServers } from './icelinks';
 
 export interface Refused {
   cause: string;
@@ -38,8 +39,17 @@ function causeOf(status: number, problem: Problem): string {
   return 'other';
 }
 
+export interface Wishes {
+  /** Whether sound is wanted. */
+  sound: boolean;
+  /** It is over, and why. */
+  lost: (cause: string) => void;
+  /** Nothing comes from the router any more, or something comes again. */
+  silent: (silent: boolean) => void;
+}
+
 export class Viewer {
-  readonly connection: RTCPeerConnection;
+  readonly connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   readonly stream = new MediaStream();
   readonly timing: Timing = { connected: null, picture: null };
   private readonly began = performance.now();
@@ -52,11 +62,8 @@ export class Viewer {
 
   constructor(
     private readonly endpoint: string,
-    private readonly lost: (cause: string) => void,
-    /** Nothing comes from the router any more, or something comes again. */
-    private readonly silent: (silent: boolean) => void = () => undefined,
+    private readonly wishes: Wishes,
   ) {
-    this.connection = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.connection.ontrack = (event) => this.stream.addTrack(event.track);
     this.connection.onicecandidate = (event) => {
       if (event.candidate) {
@@ -67,7 +74,7 @@ export class Viewer {
     this.connection.onconnectionstatechange = () => {
       const state = this.connection.connectionState;
       if (state === 'connected') this.timing.connected ??= performance.now() - this.began;
-      if (state === 'connected' || state === 'disconnected') this.silent(state === 'disconnected');
+      if (state === 'connected' || state === 'disconnected') wishes.silent(state === 'disconnected');
       if (state === 'failed') this.fail(this.timing.connected === null ? 'udp' : 'lost');
       if (state === 'closed') this.fail('lost');
     };
@@ -76,9 +83,9 @@ export class Viewer {
   /** Connects. Throws a {@link Refusal} if the router says no. */
   async open(): Promise<void> {
     this.connection.addTransceiver('video', { direction: 'recvonly' });
-    this.connection.addTransceiver('audio', { direction: 'recvonly' });
-    await this.connection.setLocalDescription();
-    const response = await this.post(this.connection.localDescription?.sdp ?? '');
+    if (this.wishes.sound) this.connection.addTransceiver('audio', { direction: 'recvonly' });
+    const offer = await this.connection.createOffer();
+    const response = await this.post(offer.sdp ?? '');
     if (response.status !== 201) {
       const problem = (await response.json().catch(() => ({}))) as Problem;
       throw new Refusal({
@@ -93,6 +100,10 @@ export class Viewer {
       void this.end();
       return;
     }
+    // The answer names the servers that help to find a way, with passwords that may be good for minutes: the
+    // browser begins to look for its own addresses only now, and not with those of an earlier answer.
+    useIceServers(this.connection, iceServersOf(response.headers.get('link')));
+    await this.connection.setLocalDescription(offer);
     await this.connection.setRemoteDescription({ type: 'answer', sdp: await response.text() });
     void this.trickle();
     setTimeout(() => {
@@ -141,16 +152,23 @@ export class Viewer {
   private fail(cause: string): void {
     if (this.closed) return;
     this.close();
-    this.lost(cause);
+    this.wishes.lost(cause);
   }
 
-  /** Ends the session; the router is told, even if the page is being left. */
+  /** Ends the session; the router is told. */
   close(): void {
     // Once: a second end would not wait for the router.
     if (this.closed) return;
     this.closed = true;
     this.connection.onconnectionstatechange = null;
     void this.end();
+  }
+
+  /** Ends the session, as the page is being left and waits for nothing any more. A browser lets a page that
+   * is gone finish some ten requests, and a wall has more pictures: the connection says goodbye as well. */
+  leave(): void {
+    this.close();
+    this.connection.close();
   }
 
   /** The router first: a connection that closes takes its session with it. */

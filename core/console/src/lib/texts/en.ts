@@ -29,6 +29,10 @@ export const en = {
   state_live: 'Live',
   state_stalled: 'No picture',
   state_offline: 'Offline',
+  state_catching: 'catching up',
+  state_hidden: 'Out of sight',
+  press: 'Press to play',
+  pressFor: 'Press to play {camera}',
   since: 'since {time}',
   age: 'picture {seconds} s old',
   retrying: 'trying again',
@@ -54,7 +58,11 @@ export const en = {
   cause_udp: 'No path for the picture: UDP to the router is blocked.',
   cause_no_idr:
     'Browsers can not start with this camera’s pictures; switch off “open GOP”, “intra refresh” or “smart codec” in the camera.',
-  cause_codec: 'This browser can not play the camera’s video; set the camera to H.264.',
+  cause_codec: 'This browser does not play what the camera sends; set the camera to H.264.',
+  cause_browser_h264:
+    'This browser has no H.264. Use Chrome, Edge or Safari; in Firefox, switch its plugin “OpenH264” on.',
+  cause_codec_form:
+    'This browser does not take the camera’s form of H.264 or H.265; choose the profile Main or Baseline in the camera.',
   cause_full: 'Too many viewers at the moment.',
   cause_gone: 'This camera is no longer configured.',
   cause_lost: 'The connection to the router was lost.',

@@ -31,6 +31,10 @@ export const vi: Record<Word, string> = {
   state_live: 'Trực tiếp',
   state_stalled: 'Mất hình',
   state_offline: 'Mất kết nối',
+  state_catching: 'đang bắt kịp',
+  state_hidden: 'Chưa hiển thị',
+  press: 'Bấm để xem',
+  pressFor: 'Bấm để xem {camera}',
   since: 'từ {time}',
   age: 'hình cũ {seconds} giây',
   retrying: 'đang thử lại',
@@ -56,7 +60,11 @@ export const vi: Record<Word, string> = {
   cause_udp: 'Hình không đến được: UDP tới máy chủ bị chặn.',
   cause_no_idr:
     'Trình duyệt không bắt đầu được với hình của camera này; hãy tắt “open GOP”, “intra refresh” hoặc “smart codec” trong camera.',
-  cause_codec: 'Trình duyệt không xem được hình của camera; hãy đặt camera sang H.264.',
+  cause_codec: 'Trình duyệt không xem được chuẩn hình mà camera gửi; hãy đặt camera sang H.264.',
+  cause_browser_h264:
+    'Trình duyệt này không có H.264. Hãy dùng Chrome, Edge hoặc Safari; với Firefox, hãy bật tiện ích “OpenH264”.',
+  cause_codec_form:
+    'Trình duyệt này không nhận dạng H.264 hoặc H.265 mà camera gửi; hãy chọn Profile là Main hoặc Baseline trong camera.',
   cause_full: 'Hiện có quá nhiều người xem.',
   cause_gone: 'Camera này không còn được khai báo.',
   cause_lost: 'Đã mất kết nối với máy chủ.',
