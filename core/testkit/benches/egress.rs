@@ -29,8 +29,9 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc_srtp::protection_profile::ProtectionProfile;
 use sansio::Protocol;
 use taimat_egress::webrtc::outbox::Outbox;
+use taimat_egress::webrtc::path::Path;
 use taimat_egress::webrtc::seal::RtpSealer;
-use taimat_egress::webrtc::socket::{Path, RtcSocket};
+use taimat_egress::webrtc::socket::RtcSocket;
 use taimat_media::rtp::packetize::{Payloads, video};
 use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoCodec};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, Scene, SceneKind, encode};
@@ -192,7 +193,7 @@ fn floor(units: &[Payloads], viewers: usize) -> Cost {
         for (path, sealer, index) in &mut viewers {
             for payload in unit.iter() {
                 let len = 20 + payload.len() + 16;
-                let buffer = out.room(path, len);
+                let buffer = out.room(&*path, len);
                 let start = buffer.len();
                 let [.., high, low] = index.to_be_bytes();
                 buffer.extend_from_slice(&[0x90, 96, high, low, 0, 0, 0, 0, 0, 0, 0, 7]);
@@ -203,7 +204,7 @@ fn floor(units: &[Payloads], viewers: usize) -> Cost {
                 *index += 1;
                 packets += 1.0;
             }
-            out.flush(path);
+            out.flush(&*path);
         }
     });
     sinks.kill().unwrap();

@@ -25,7 +25,7 @@ use sansio::Protocol;
 use super::candidate;
 use super::offer::MAX_CANDIDATES;
 use super::outbox::Outbox;
-use super::socket::Path;
+use super::path::Path;
 use super::stun::{IceCredentials, nominates};
 
 /// Silence after which the connection counts as lost, and then as gone.

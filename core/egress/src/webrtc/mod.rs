@@ -1,10 +1,13 @@
 //! Viewers by WebRTC: WHEP negotiation, ICE, DTLS, SRTP, and the fan-out of packets.
 //!
-//! A datagram comes in at [`socket`], is sorted by `receiver` to one of the sender threads
-//! (`worker`), which own the `session`s. Sessions are sans-IO: they take datagrams and `now`,
+//! A viewer's first datagrams come in at the [`socket`] that all share and are sorted by `receiver` to one of
+//! the sender threads (`worker`), which own the `session`s. Once it is connected it has an `own_socket`, which
+//! its thread reads. Sessions are sans-IO: they take datagrams and `now`,
 //! and leave what is to be sent in an [`outbox`].
 
 mod addresses;
+mod arrivals;
+mod bell;
 pub mod candidate;
 mod command;
 mod fragment;
@@ -16,12 +19,15 @@ mod media;
 pub mod negotiate;
 pub mod offer;
 pub mod outbox;
+mod own_socket;
 mod pace;
+pub mod path;
 mod receiver;
 mod refusal;
 mod registry;
 pub mod rtcp;
 pub mod seal;
+mod segments;
 mod senders;
 mod sent;
 mod session;

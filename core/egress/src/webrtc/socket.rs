@@ -1,30 +1,24 @@
-//! The UDP sockets that all viewers share: one port, IPv4 and IPv6.
+//! The UDP sockets that all viewers share until each has its own: one port, IPv4 and IPv6.
 //!
 //! Sending hands the kernel a run of equal datagrams in one call (UDP_SEGMENT); where it has no
 //! such call, `sendmmsg`; where that fails too, one call a datagram.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::own_socket::OwnSocket;
+use super::path::Path;
+use super::segments::Segments;
+
 /// Send and receive buffers, in bytes: a key frame to a hundred viewers at once.
 const BUFFER_BYTES: usize = 4 << 20;
-
-/// Where a datagram goes: the viewer's address, and the address of ours that it is to come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Path {
-    /// Which of the sockets.
-    pub socket: usize,
-    /// The viewer.
-    pub peer: SocketAddr,
-    /// Ours, where the kernel tells.
-    pub local: Option<IpAddr>,
-}
 
 /// One bound socket.
 #[derive(Debug)]
@@ -32,8 +26,7 @@ pub struct RtcSocket {
     socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    /// UDP_SEGMENT was refused although the kernel knows it (some virtual interfaces do that).
-    no_segments: AtomicBool,
+    segments: Arc<Segments>,
     no_batch: AtomicBool,
 }
 
@@ -51,6 +44,8 @@ impl RtcSocket {
             socket.set_only_v6(true)?;
         }
         socket.bind(&address.into())?;
+        // Only now: viewers' own sockets may have the same port, another router may not.
+        socket.set_reuse_port(true)?;
         // The kernel may give less; that is not an error.
         drop(socket.set_send_buffer_size(BUFFER_BYTES));
         drop(socket.set_recv_buffer_size(BUFFER_BYTES));
@@ -58,13 +53,13 @@ impl RtcSocket {
         socket.set_nonblocking(true)?;
         let state = UdpSocketState::new((&socket).into())?;
         let local = socket.local_addr()?;
-        let no = || AtomicBool::new(false);
+        let segments = Arc::new(Segments::new(state.max_gso_segments()));
         Ok(Self {
             socket,
             state,
             local,
-            no_segments: no(),
-            no_batch: no(),
+            segments,
+            no_batch: AtomicBool::new(false),
         })
     }
 
@@ -78,18 +73,19 @@ impl RtcSocket {
         &self.socket
     }
 
+    /// A socket of its own for a viewer whose address is proven.
+    pub(super) fn own(&self, path: Path) -> io::Result<OwnSocket> {
+        OwnSocket::connect(self.local, path, Arc::clone(&self.segments))
+    }
+
     /// Largest number of datagrams in one call.
     pub fn max_segments(&self) -> usize {
-        if self.no_segments.load(Ordering::Relaxed) {
-            1
-        } else {
-            self.state.max_gso_segments()
-        }
+        self.segments.most()
     }
 
     /// Goes on as if the kernel had no UDP_SEGMENT (for benches and tests of the fall-backs).
     pub fn forget_segments(&self, batch_too: bool) {
-        self.no_segments.store(true, Ordering::Relaxed);
+        self.segments.forget();
         self.no_batch.store(batch_too, Ordering::Relaxed);
     }
 
@@ -100,10 +96,7 @@ impl RtcSocket {
         }
         if self.max_segments() > 1 {
             match self.transmit(path, run, Some(size)) {
-                Err(error) if refuses_segments(&error) => {
-                    self.no_segments.store(true, Ordering::Relaxed);
-                    tracing::warn!(%error, "the kernel refuses UDP_SEGMENT; sending by sendmmsg");
-                }
+                Err(error) if self.segments.are_refused_by(&error) => {}
                 result => return result,
             }
         }
@@ -163,14 +156,6 @@ impl RtcSocket {
     ) -> io::Result<usize> {
         self.state.recv((&self.socket).into(), buffers, meta)
     }
-}
-
-fn refuses_segments(error: &io::Error) -> bool {
-    // EIO: no checksum offload on the way; EINVAL and EOPNOTSUPP: the option itself.
-    const REFUSALS: [i32; 3] = [5, 22, 95];
-    error
-        .raw_os_error()
-        .is_some_and(|code| REFUSALS.contains(&code))
 }
 
 #[cfg(test)]
