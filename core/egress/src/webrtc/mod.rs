@@ -5,8 +5,10 @@
 //! and leave what is to be sent in an [`outbox`].
 
 mod addresses;
+pub mod answer;
 pub mod candidate;
 mod command;
+mod fingerprint;
 mod fragment;
 mod header;
 mod ice;
@@ -16,7 +18,6 @@ mod media;
 pub mod negotiate;
 pub mod offer;
 pub mod outbox;
-mod pace;
 mod receiver;
 mod refusal;
 mod registry;
@@ -34,4 +35,4 @@ mod worker;
 pub use info::{EndReason, SessionInfo};
 pub use refusal::Refusal;
 pub use stun::local_ufrag;
-pub use whep::{Answer, Fragment, Whep, WhepConfig};
+pub use whep::{Answer, EntityTags, Fragment, Whep, WhepConfig};
