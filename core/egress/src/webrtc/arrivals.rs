@@ -286,7 +286,8 @@ mod tests {
         bell.ring();
         arrivals.wait(begun, LONG);
         bell.falls_asleep();
-        let rings = std::thread::spawn(move || bell.ring());
+        let other = Arc::clone(&bell);
+        let rings = std::thread::spawn(move || other.ring());
         arrivals.wait(begun, LONG);
         rings.join().unwrap();
         assert!(clock::now() - begun < LONG);

@@ -6,10 +6,12 @@
 //! and leave what is to be sent in an [`outbox`].
 
 mod addresses;
+pub mod answer;
 mod arrivals;
 mod bell;
 pub mod candidate;
 mod command;
+mod fingerprint;
 mod fragment;
 mod header;
 mod ice;
@@ -20,7 +22,6 @@ pub mod negotiate;
 pub mod offer;
 pub mod outbox;
 mod own_socket;
-mod pace;
 pub mod path;
 mod receiver;
 mod refusal;
@@ -40,4 +41,4 @@ mod worker;
 pub use info::{EndReason, SessionInfo};
 pub use refusal::Refusal;
 pub use stun::local_ufrag;
-pub use whep::{Answer, Fragment, Whep, WhepConfig};
+pub use whep::{Answer, EntityTags, Fragment, Whep, WhepConfig};

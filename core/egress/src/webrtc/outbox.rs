@@ -104,12 +104,14 @@ impl<'a> Outbox<'a> {
     }
 
     fn send(&self, to: Exit<'_>, run: &[u8], size: usize, count: u64) {
-        let sent = match to.own {
-            Some(own) => own.send(run, size),
-            None => match self.sockets.get(to.path.socket) {
-                Some(socket) => socket.send(to.path, run, size),
-                None => return,
-            },
+        let own = to.own.map(|own| own.send(run, size));
+        let sent = match own {
+            Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                // Its address of ours is gone, for one.
+                self.send_shared(to.path, run, size)
+            }
+            Some(sent) => sent,
+            None => self.send_shared(to.path, run, size),
         };
         match sent {
             Ok(()) => {}
@@ -118,6 +120,13 @@ impl<'a> Outbox<'a> {
             }
             Err(_) => self.metrics.dropped(DropCause::SendError, count),
         }
+    }
+}
+
+impl Outbox<'_> {
+    fn send_shared(&self, path: &Path, run: &[u8], size: usize) -> io::Result<()> {
+        let socket = self.sockets.get(path.socket);
+        socket.map_or(Ok(()), |socket| socket.send(path, run, size))
     }
 }
 

@@ -16,7 +16,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::path::Path;
-use super::segments::Segments;
+use super::segments::{Segments, may_refuse};
 
 /// Send buffer, in bytes: a key frame. The kernel may give less; that is not an error.
 const SEND_BYTES: usize = 1 << 20;
@@ -88,14 +88,20 @@ impl OwnSocket {
         if run.len() <= size {
             return self.send_once(run);
         }
-        if let (true, Ok(segment)) = (self.segments.most() > 1, u16::try_from(size)) {
+        let mut refused = None;
+        if let (true, Ok(segment)) = (self.segments.are_used(), u16::try_from(size)) {
             match self.send_segments(run, segment) {
-                Err(error) if self.segments.are_refused_by(&error) => {}
+                Err(error) if may_refuse(&error) => refused = Some(error),
                 result => return result,
             }
         }
         run.chunks(size)
-            .try_for_each(|datagram| self.send_once(datagram))
+            .try_for_each(|datagram| self.send_once(datagram))?;
+        // The kernel says the same to an address of ours that is gone: then nothing goes out.
+        if let Some(error) = refused {
+            self.segments.refused(&error);
+        }
+        Ok(())
     }
 
     fn send_once(&self, datagram: &[u8]) -> io::Result<()> {

@@ -12,3 +12,10 @@ pub struct Path {
     /// Ours, where the kernel tells.
     pub local: Option<IpAddr>,
 }
+
+impl Path {
+    /// The address of ours to send from, where one was told.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.local.filter(|ip| !ip.is_unspecified())
+    }
+}

@@ -329,10 +329,19 @@ impl ViewerSession {
             self.next_report = now + REPORT_INTERVAL;
             self.send_reports(out);
         }
+        self.pump(now, out);
+        self.drain(now, out);
+    }
+
+    /// Goes on with the burst; after its end the viewer learns at once what time it is.
+    fn pump(&mut self, now: Instant, out: &mut Outbox<'_>) {
         if let Some(mut way) = Way::open(&mut self.srtp, &self.path, &self.own, out) {
             self.media.pump(&mut way, now);
         }
-        self.drain(now, out);
+        if self.media.take_caught_up() {
+            self.next_report = now + REPORT_INTERVAL;
+            self.send_reports(out);
+        }
     }
 
     fn send_reports(&mut self, out: &Outbox<'_>) {
@@ -360,10 +369,7 @@ impl ViewerSession {
     ) {
         let rate = self.track.channel().rates(now).bits_per_second;
         self.media.begin(since_start, rate, now);
-        if let Some(mut way) = Way::open(&mut self.srtp, &self.path, &self.own, out) {
-            self.media.pump(&mut way, now);
-        }
-        self.send_reports(out);
+        self.pump(now, out);
     }
 
     /// The next access unit of the track.
@@ -377,7 +383,8 @@ impl ViewerSession {
         if self.phase == SessionPhase::Sending
             && let Some(mut way) = Way::open(&mut self.srtp, &self.path, &self.own, out)
         {
-            self.media.forward(seq, batch, &mut way, now);
+            let ring = self.track.ring();
+            self.media.forward(seq, batch, ring, &mut way, now);
         }
     }
 

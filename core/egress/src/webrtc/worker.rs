@@ -314,13 +314,29 @@ impl<'a> WorkerState<'a> {
         if !session.datagram(now, path, bytes, &mut self.out) {
             self.worker.metrics.drop_one(DropCause::BadDatagram);
         }
-        if self.by_peer.get(&path.peer) != Some(&id) && session.peers().any(|p| p == path.peer) {
+        let is_proven = session.peers().any(|p| p == path.peer);
+        if is_proven && !self.leads_here(path.peer, id, bytes) {
             self.by_peer.insert(path.peer, id);
             let routes = self.worker.routes.write();
             let mut routes = routes.unwrap_or_else(|e| e.into_inner());
             routes.insert(path.peer, self.worker.index);
         }
         self.settle(id, now);
+    }
+
+    /// Whether what comes from that address finds this session. With each check of the connection, a few
+    /// seconds apart, the common routes are looked at too: another thread's session may have had the
+    /// address before or in between, and a session whose route is lost hears no feedback.
+    fn leads_here(&self, peer: SocketAddr, id: SessionId, datagram: &[u8]) -> bool {
+        if self.by_peer.get(&peer) != Some(&id) {
+            return false;
+        }
+        if !matches!(datagram.first(), Some(0..=3)) {
+            return true;
+        }
+        let routes = self.worker.routes.read();
+        let routes = routes.unwrap_or_else(|e| e.into_inner());
+        routes.get(&peer) == Some(&self.worker.index)
     }
 
     /// After a session was given something: hooks it up, removes it, or notes when it is due.

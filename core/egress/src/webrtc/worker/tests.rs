@@ -67,11 +67,14 @@ fn session(track: &Arc<Track>, metrics: &EgressMetrics) -> (SessionSeed, Arc<Ses
         ice: IceSeed {
             local: IceCredentials::make(0),
             remote: IceCredentials::make(0),
+            controlling: false,
             candidates: Vec::new(),
             locals: vec!["127.0.0.1:1".parse().unwrap()],
             provider: Arc::clone(identity.provider()),
         },
-        dtls: identity.handshake(offer.fingerprint).unwrap(),
+        dtls: identity
+            .handshake(offer.transport(0).unwrap().fingerprints.clone())
+            .unwrap(),
         metrics: metrics.viewer(track.key()),
     };
     (seed, figures)
@@ -130,4 +133,26 @@ fn the_end_of_a_session_leaves_the_route_of_another_thread() {
     state.forget_peers(id);
     assert!(state.by_peer.is_empty());
     assert_eq!(*routes.read().unwrap(), HashMap::from([(theirs, 1)]));
+}
+
+#[test]
+fn a_route_that_another_thread_took_is_found_missing_with_the_next_check() {
+    let stand = Stand::new(0);
+    let peer: SocketAddr = ([10, 0, 0, 1], 1).into();
+    let id = SessionId::next();
+    let mut state = stand.state(clock::now());
+    let (check, media): ([u8; 20], [u8; 20]) = ([0; 20], [0x80; 20]);
+    assert!(!state.leads_here(peer, id, &check));
+    state.by_peer.insert(peer, id);
+    assert!(!state.leads_here(peer, id, &check));
+    assert!(
+        state.leads_here(peer, id, &media),
+        "not looked at for each packet"
+    );
+    let routes = &stand.worker.routes;
+    routes.write().unwrap().insert(peer, 1);
+    assert!(!state.leads_here(peer, id, &check));
+    routes.write().unwrap().insert(peer, 0);
+    assert!(state.leads_here(peer, id, &check));
+    assert!(!state.leads_here(peer, SessionId::next(), &check));
 }
