@@ -7,6 +7,7 @@
 
 mod live;
 pub mod metrics;
+mod pace;
 pub mod packets;
 mod report;
 pub mod rtsp;

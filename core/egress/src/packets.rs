@@ -21,6 +21,9 @@ pub struct PacketBatch {
     pub keyframe: bool,
     /// Whether what is shown before it, but comes after it, needs what came before.
     pub open: bool,
+    /// Whether something is missing that belongs before it or into it, because packets were lost on the
+    /// way from the camera.
+    pub incomplete: bool,
     /// The payloads.
     pub payloads: Payloads,
 }
@@ -37,6 +40,7 @@ impl PacketBatch {
             received: unit.received,
             keyframe: unit.starts_video(),
             open: unit.start.is_some_and(|start| !start.is_idr()),
+            incomplete: unit.lost_packets > 0 || unit.damaged,
             payloads: packetize::payloads(unit, codec, audio),
         }
     }

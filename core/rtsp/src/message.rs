@@ -127,6 +127,8 @@ pub struct Request {
     pub method: Method,
     /// Of what: an address or `*`, as it is on the wire.
     pub uri: String,
+    /// The first number of RTSP's version: 1, or 2 (RFC 7826), which is another protocol.
+    pub major_version: u8,
     /// More about it.
     pub headers: Headers,
     /// Content.
@@ -174,6 +176,7 @@ impl Request {
         Self {
             method,
             uri: uri.into(),
+            major_version: 1,
             headers: Headers::default(),
             body: Bytes::new(),
         }

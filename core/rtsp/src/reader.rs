@@ -465,9 +465,14 @@ impl Reader {
                     body,
                 })
             }
-            Start::Request { method, uri } => Item::Request(Request {
+            Start::Request {
                 method,
                 uri,
+                major_version,
+            } => Item::Request(Request {
+                method,
+                uri,
+                major_version,
                 headers,
                 body,
             }),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Deserialize;
 use taimat_base::Problem;
 use taimat_base::problem::Lines;
@@ -303,6 +304,7 @@ async fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let args = args.with_file()?;
     anyhow::ensure!(!args.folders.is_empty(), "no commune's folder was given");
+    raise_descriptors();
     let options = args.options();
     let communes = load(&options.folders)?;
     let http = options.http;
@@ -313,6 +315,20 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tokio::select! {
         () = router.stop() => Ok(()),
         _ = until_told() => anyhow::bail!("told twice to stop; stopped without waiting"),
+    }
+}
+
+/// More than 2,000 cameras and 50,000 viewers need.
+const MOST_DESCRIPTORS: u64 = 1 << 16;
+
+/// As many descriptors as the system lets a process have: a viewer has a socket of its own, a camera up to four.
+fn raise_descriptors() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, most)| {
+        let wanted = most.min(MOST_DESCRIPTORS).max(soft);
+        setrlimit(Resource::RLIMIT_NOFILE, wanted, most)
+    });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

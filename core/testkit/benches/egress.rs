@@ -29,17 +29,19 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc_srtp::protection_profile::ProtectionProfile;
 use sansio::Protocol;
 use taimat_egress::webrtc::outbox::Outbox;
+use taimat_egress::webrtc::path::Path;
 use taimat_egress::webrtc::seal::RtpSealer;
-use taimat_egress::webrtc::socket::{Path, RtcSocket};
+use taimat_egress::webrtc::socket::RtcSocket;
 use taimat_media::rtp::packetize::{Payloads, video};
 use taimat_media::{AccessUnit, MediaTime, Start, TrackKind, VideoCodec};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, Scene, SceneKind, encode};
-use taimat_testkit::gstreamer::write_commune;
-use taimat_testkit::measured::{child, resident_kib, until_killed};
+use taimat_testkit::measured::{MeasuredRouter, child, until_killed};
 use taimat_testkit::{ClientOptions, WhepClient};
 
 const RATE: u32 = 25;
 const RUN: Duration = Duration::from_secs(8);
+/// Turns of each router; the least counts, what else the machine did is in the others.
+const TURNS: usize = 3;
 
 fn encoding() -> Encoding {
     Encoding {
@@ -64,7 +66,12 @@ fn main() {
         ["child-viewers", http, count] => {
             runtime.block_on(viewers(http.parse().unwrap(), count.parse().unwrap()));
         }
-        ["child-sinks", count] => runtime.block_on(sinks(count.parse().unwrap())),
+        ["child-sinks", count] => {
+            runtime.block_on(sinks(count.parse().unwrap(), Sinks::Read));
+        }
+        ["child-asleep", count] => {
+            runtime.block_on(sinks(count.parse().unwrap(), Sinks::Asleep));
+        }
         ref counts => {
             let counts: Vec<usize> = counts.iter().filter_map(|c| c.parse().ok()).collect();
             let counts = if counts.is_empty() {
@@ -79,36 +86,73 @@ fn main() {
 
 struct Cost {
     micros: f64,
-    packets: f64,
+}
+
+/// Who receives what the floor sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sinks {
+    /// Nobody reads, so nobody is woken.
+    Asleep,
+    /// Each datagram is read.
+    Read,
+}
+
+/// What a router cost in some seconds.
+struct Turn {
+    micros: f64,
+    /// KiB a viewer.
+    memory: f64,
+    /// Context switches a second.
+    switches: f64,
+    threads: usize,
+    note: String,
 }
 
 fn measure(runtime: &tokio::runtime::Runtime, counts: &[usize]) {
+    let own = std::env::var("TAIMAT").expect("cargo xtask bench egress says where the router is");
+    let former = std::env::var("TAIMAT_FORMER").ok();
     let units = stream();
     let packets: usize = units.iter().map(Payloads::len).sum();
     let bytes: usize = units.iter().map(Payloads::bytes).sum();
     println!(
-        "stream: 1280x720 at {RATE} fps, {:.2} Mbit/s, {:.0} packets/s",
+        "stream: 1280x720 at {RATE} fps, {:.2} Mbit/s, {:.0} packets/s; CPU in us a packet",
         bytes as f64 * 8.0 / units.len() as f64 * f64::from(RATE) / 1e6,
         packets as f64 / units.len() as f64 * f64::from(RATE),
     );
-    println!(
-        "viewers | floor us | write_rtp us | router us | router/floor | write_rtp/router | KiB/viewer | delay p50 / p99 ms"
-    );
     for count in counts {
-        let floor = floor(&units, *count);
-        let library = library(&units, *count);
-        let (router, memory, delay) = runtime.block_on(router(*count));
+        let asleep = floor(&units, *count, Sinks::Asleep).micros;
+        let floor = floor(&units, *count, Sinks::Read).micros;
+        let library = library(&units, *count).micros;
         println!(
-            "{count:7} | {:8.2} | {:12.2} | {:9.2} | {:12.2} | {:16.1} | {memory:10.0} | {delay}   ({:.0}, {:.0}, {:.0} packets)",
-            floor.micros,
-            library.micros,
-            router.micros,
-            router.micros / floor.micros,
-            library.micros / router.micros,
-            floor.packets,
-            library.packets,
-            router.packets,
+            "\n{count} viewers: floor {floor:.2}, with receivers that sleep {asleep:.2}; write_rtp {library:.2}"
         );
+        println!(
+            "router | us | / floor | write_rtp / it | KiB a viewer | switches a s | threads | delay p50 / p99 ms"
+        );
+        let routers = [Some(("now", &own)), former.as_ref().map(|f| ("former", f))];
+        let mut turns: Vec<(&str, Vec<Turn>)> = Vec::new();
+        for (name, _) in routers.into_iter().flatten() {
+            turns.push((name, Vec::new()));
+        }
+        for _ in 0..TURNS {
+            for ((_, program), (_, turns)) in routers.into_iter().flatten().zip(&mut turns) {
+                turns.push(runtime.block_on(router(program, *count)));
+            }
+        }
+        for (name, mut turns) in turns {
+            turns.sort_by(|a, b| a.micros.total_cmp(&b.micros));
+            let best = turns.swap_remove(0);
+            println!(
+                "{name} | {:.2} | {:.2} | {:.1} | {:.0} | {:.0} | {} | {}",
+                best.micros,
+                best.micros / floor,
+                library / best.micros,
+                best.memory,
+                best.switches,
+                best.threads,
+                best.note
+            );
+        }
     }
 }
 
@@ -163,8 +207,12 @@ fn ports(list: &str) -> Vec<SocketAddr> {
         .collect()
 }
 
-fn floor(units: &[Payloads], viewers: usize) -> Cost {
-    let (mut sinks, list) = child(&["child-sinks".into(), viewers.to_string()]).unwrap();
+fn floor(units: &[Payloads], viewers: usize, receivers: Sinks) -> Cost {
+    let kind = match receivers {
+        Sinks::Asleep => "child-asleep",
+        Sinks::Read => "child-sinks",
+    };
+    let (mut sinks, list) = child(&[kind.into(), viewers.to_string()]).unwrap();
     let registry = prometheus::Registry::new();
     let metrics = taimat_egress::metrics::EgressMetrics::register(&registry).unwrap();
     let sockets = [RtcSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap()];
@@ -192,7 +240,7 @@ fn floor(units: &[Payloads], viewers: usize) -> Cost {
         for (path, sealer, index) in &mut viewers {
             for payload in unit.iter() {
                 let len = 20 + payload.len() + 16;
-                let buffer = out.room(path, len);
+                let buffer = out.room(&*path, len);
                 let start = buffer.len();
                 let [.., high, low] = index.to_be_bytes();
                 buffer.extend_from_slice(&[0x90, 96, high, low, 0, 0, 0, 0, 0, 0, 0, 7]);
@@ -203,13 +251,12 @@ fn floor(units: &[Payloads], viewers: usize) -> Cost {
                 *index += 1;
                 packets += 1.0;
             }
-            out.flush(path);
+            out.flush(&*path);
         }
     });
     sinks.kill().unwrap();
     Cost {
         micros: seconds * 1e6 / packets,
-        packets,
     }
 }
 
@@ -372,27 +419,16 @@ fn library(units: &[Payloads], viewers: usize) -> Cost {
     sinks.kill().unwrap();
     Cost {
         micros: seconds * 1e6 / packets,
-        packets,
     }
 }
 
-async fn router(viewers: usize) -> (Cost, f64, String) {
+async fn router(program: &str, viewers: usize) -> Turn {
     let (mut camera, url) = child(&["child-camera".into()]).unwrap();
     let temporary = tempfile::tempdir().unwrap();
-    let folder = temporary.path().join("bench");
-    write_commune(&folder, &[("camera", format!("main = \"{url}\""))]).unwrap();
-    let options = taimat_server::Options::on_loopback(vec![folder]);
-    let communes = taimat_server::config::load(&options.folders).unwrap();
-    let router = taimat_server::Router::start(options, communes)
-        .await
-        .unwrap();
+    let cameras = [("camera", format!("main = \"{url}\""))];
+    let router = MeasuredRouter::start(program, temporary.path(), &cameras, &[]).unwrap();
+    router.wait_for_cameras(1).unwrap();
     let http = router.http_addr();
-    let metrics = async || {
-        let text = reqwest::get(format!("http://{http}/metrics"))
-            .await
-            .unwrap();
-        text.text().await.unwrap()
-    };
     let value = |text: &str, name: &str| -> f64 {
         let lines = text.lines().filter(|l| l.starts_with(name));
         lines
@@ -400,41 +436,51 @@ async fn router(viewers: usize) -> (Cost, f64, String) {
             .sum()
     };
     // One viewer first: what a camera costs is not what a viewer costs.
-    let first = child(&["child-viewers".into(), http.to_string(), "1".into()]).unwrap();
+    let (mut first, _) = child(&["child-viewers".into(), http.to_string(), "1".into()]).unwrap();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let memory_before = resident_kib(std::process::id()).unwrap();
+    let memory_before = router.resident_kib().unwrap();
     let count = viewers.to_string();
     let (mut clients, _) = child(&["child-viewers".into(), http.to_string(), count]).unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = metrics().await;
-    let cpu_before = cpu(UsageWho::RUSAGE_SELF);
+    let before = router.get("/metrics").unwrap();
+    let (cpu, switches) = (router.cpu_seconds().unwrap(), switches(router.id()));
     tokio::time::sleep(RUN).await;
-    let seconds = cpu(UsageWho::RUSAGE_SELF) - cpu_before;
-    let after = metrics().await;
-    let memory = (resident_kib(std::process::id()).unwrap() - memory_before) / viewers as f64;
-    let packets = value(&after, "taimat_viewer_packets_total{")
-        - value(&before, "taimat_viewer_packets_total{");
-    let drops = value(&after, "taimat_viewer_drops_total{cause=\"send")
-        - value(&before, "taimat_viewer_drops_total{cause=\"send");
+    let cpu = router.cpu_seconds().unwrap() - cpu;
+    let (switched, threads) = self::switches(router.id());
+    let after = router.get("/metrics").unwrap();
+    let memory = (router.resident_kib().unwrap() - memory_before) / viewers as f64;
+    let more = |name: &str| value(&after, name) - value(&before, name);
+    let packets = more("taimat_viewer_packets_total{");
+    let drops = more("taimat_viewer_drops_total{cause=\"send");
     let delay = quantiles(&before, &after);
-    let note = if drops > 0.0 {
-        format!("{delay} ({drops} dropped)")
-    } else {
-        delay
-    };
-    drop(clients.kill());
-    let (mut first, _) = first;
-    drop(first.kill());
-    router.stop().await;
-    drop(camera.kill());
-    (
-        Cost {
-            micros: seconds * 1e6 / packets,
-            packets,
-        },
+    for process in [&mut clients, &mut first, &mut camera] {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    Turn {
+        micros: cpu * 1e6 / packets,
         memory,
-        note,
-    )
+        switches: (switched - switches.0) / RUN.as_secs_f64(),
+        threads,
+        note: if drops > 0.0 {
+            format!("{delay} ({drops} dropped)")
+        } else {
+            delay
+        },
+    }
+}
+
+/// Context switches of all threads so far, and how many threads there are.
+fn switches(process: u32) -> (f64, usize) {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let one = |thread: std::io::Result<std::fs::DirEntry>| -> Option<f64> {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("status")).ok()?;
+        let lines = text.lines().filter(|l| l.contains("ctxt_switches:"));
+        let numbers = lines.filter_map(|l| l.rsplit('\t').next()?.parse::<f64>().ok());
+        Some(numbers.sum())
+    };
+    let all: Vec<f64> = threads.filter_map(one).collect();
+    (all.iter().sum(), all.len())
 }
 
 /// Upper bounds of the buckets in which the median and the 99th percentile of the forward delay lie.
@@ -496,11 +542,15 @@ async fn viewers(http: SocketAddr, count: usize) {
     until_killed(&count.to_string()).await.unwrap();
 }
 
-async fn sinks(count: usize) {
-    let mut ports = Vec::new();
+async fn sinks(count: usize, receivers: Sinks) {
+    let (mut ports, mut kept) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let socket = Arc::new(tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap());
         ports.push(socket.local_addr().unwrap().port().to_string());
+        if receivers == Sinks::Asleep {
+            kept.push(socket);
+            continue;
+        }
         tokio::spawn(async move {
             let mut buffer = [0; 2048];
             while socket.recv(&mut buffer).await.is_ok() {}

@@ -116,6 +116,11 @@ impl MeasuredRouter {
         self.process.id()
     }
 
+    /// Where it serves HTTP.
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
     /// Its CPU time so far, in seconds.
     ///
     /// # Errors

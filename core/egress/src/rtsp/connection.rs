@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::{SockRef, TcpKeepalive};
 use taimat_base::clock;
 use taimat_hub::Read;
 use taimat_rtsp::{Item, Limits, Reader, Response};
@@ -28,6 +29,23 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A client whose machine or network is gone says nothing more, and nothing that is sent to it fails
+/// before the kernel has given up: by itself after a quarter of an hour, and without media never.
+fn notice_vanished(stream: &TcpStream) -> io::Result<()> {
+    /// Silence after which the kernel asks whether the other side is there, and how often it asks.
+    const ASK: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+    /// What is not acknowledged for so long, asked or sent, ends the connection.
+    const UNANSWERED: Duration = Duration::from_secs(20);
+    /// What the kernel keeps for a client that takes nothing: a second of most streams. Without a bound it
+    /// keeps megabytes, and it takes a minute of a thin stream until a write has to wait.
+    const SEND_BYTES: usize = 256 << 10;
+    let socket = SockRef::from(stream);
+    let ask = TcpKeepalive::new().with_time(ASK.0).with_interval(ASK.1);
+    socket.set_tcp_keepalive(&ask)?;
+    socket.set_tcp_user_timeout(Some(UNANSWERED))?;
+    socket.set_send_buffer_size(SEND_BYTES)
 }
 
 struct RtspConnection {
@@ -55,6 +73,7 @@ pub(super) async fn serve(
     shared: Arc<RtspShared>,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    notice_vanished(&stream)?;
     let local = stream.local_addr()?;
     let mut kick = shared.kick.clone();
     kick.mark_unchanged();
@@ -77,7 +96,7 @@ pub(super) async fn serve(
         match wake {
             RtspWake::Bytes(0) => return Ok(()),
             RtspWake::Bytes(_) => connection.requests().await?,
-            RtspWake::Media(Read::Item(_, batch)) => connection.media(&batch).await?,
+            RtspWake::Media(Read::Item(seq, batch)) => connection.media(seq, &batch).await?,
             RtspWake::Media(Read::Lost(units)) => {
                 tracing::debug!(units, "client is slow; goes on at the next key frame");
             }
@@ -119,11 +138,10 @@ impl RtspConnection {
     }
 
     /// Sends an access unit, and now and then what time it is.
-    async fn media(&mut self, batch: &PacketBatch) -> io::Result<()> {
-        let payloads = &batch.payloads;
+    async fn media(&mut self, seq: u64, batch: &Arc<PacketBatch>) -> io::Result<()> {
+        let (payloads, now) = (&batch.payloads, clock::now());
         let mut tcp = Vec::with_capacity(payloads.bytes() + payloads.len() * 16 + 64);
-        self.client.send(batch, &mut tcp);
-        let now = clock::now();
+        self.client.send(seq, batch, now, &mut tcp);
         if now.saturating_duration_since(self.reported) >= REPORT_INTERVAL {
             self.reported = now;
             self.client.report(&mut tcp);
@@ -268,10 +286,10 @@ mod tests {
         let silent = late(&connection);
         assert!(connection.tick(silent).is_err());
         channel.publish(key_frame());
-        let Read::Item(_, batch) = connection.client.media().await else {
+        let Read::Item(seq, batch) = connection.client.media().await else {
             panic!("nothing came");
         };
-        connection.media(&batch).await.unwrap();
+        connection.media(seq, &batch).await.unwrap();
         assert!(connection.tick(silent).is_ok());
         let silent = late(&connection);
         assert!(connection.tick(silent).is_err());

@@ -8,6 +8,7 @@ use taimat_media::TrackKind;
 use taimat_media::rtp::RtpHeader;
 
 use super::transport::RtspRoute;
+use crate::pace::BurstPace;
 use crate::packets::PacketBatch;
 use crate::report::SentCount;
 
@@ -45,13 +46,32 @@ impl RtspLeg {
         }
     }
 
-    /// Sends an access unit's packets; interleaved ones are appended to `tcp`. Returns how many.
-    pub(super) fn send(&mut self, batch: &PacketBatch, tcp: &mut Vec<u8>) -> u64 {
+    /// Whether it is sent by UDP.
+    pub(super) fn is_udp(&self) -> bool {
+        matches!(self.route, RtspRoute::Udp { .. })
+    }
+
+    /// Sends an access unit's packets from number `from` on; interleaved ones are appended to `tcp`, by
+    /// UDP as many are sent as the pace allows. Returns the number of the first that was not sent.
+    pub(super) fn send(
+        &mut self,
+        batch: &PacketBatch,
+        from: usize,
+        pace: &mut BurstPace,
+        tcp: &mut Vec<u8>,
+    ) -> usize {
         let timestamp = batch.media_time.rtp();
         let count = batch.payloads.len();
+        if from == 0 && batch.incomplete && self.sent.newest().is_some() {
+            // What was lost before us is missing after us, too: players look for it here.
+            self.sequence = self.sequence.wrapping_add(1);
+        }
         let mut datagram = Vec::new();
-        for (i, payload) in batch.payloads.iter().enumerate() {
-            let marker = i + 1 == count && batch.track == TrackKind::Video;
+        for (place, payload) in batch.payloads.iter().enumerate().skip(from) {
+            if self.is_udp() && !pace.allows() {
+                return place;
+            }
+            let marker = place + 1 == count && batch.track == TrackKind::Video;
             let header = self.header(marker, timestamp);
             match &self.route {
                 RtspRoute::Interleaved(channel, _) => {
@@ -63,13 +83,14 @@ impl RtspLeg {
                     datagram.clear();
                     datagram.extend_from_slice(&header);
                     datagram.extend_from_slice(payload);
+                    pace.spend(datagram.len());
                     // A full buffer or a client that is gone: datagrams get lost.
                     drop(rtp.try_send(&datagram));
                 }
             }
         }
         self.sent.add(batch, timestamp);
-        count as u64
+        count
     }
 
     fn header(&mut self, marker: bool, timestamp: u32) -> [u8; RtpHeader::BYTES] {

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use taimat_base::clock;
 use taimat_hub::{Cursor, Read};
 use taimat_media::TrackKind;
 use taimat_rtsp::{Method, Request, Response, Transport};
@@ -13,6 +15,7 @@ use super::legs::RtspLeg;
 use super::mounts::RtspShared;
 use super::transport::choose;
 use crate::live::live;
+use crate::pace::{self, BurstPace};
 use crate::packets::PacketBatch;
 use crate::track::Track;
 
@@ -28,6 +31,10 @@ struct RtspSession {
     video: Option<RtspLeg>,
     audio: Option<RtspLeg>,
     cursor: Option<Cursor<PacketBatch>>,
+    /// Counts for what goes by UDP.
+    pace: BurstPace,
+    /// An access unit that the pace cut short, and its first packet that was not sent.
+    unsent: Option<(u64, Arc<PacketBatch>, usize)>,
 }
 
 impl RtspSession {
@@ -81,6 +88,9 @@ impl RtspClient {
     }
 
     async fn try_answer(&mut self, request: &Request) -> Result<Response, u16> {
+        if request.major_version > 1 {
+            return Err(505);
+        }
         let required: Vec<_> = request.headers.all("Require").collect();
         if !required.is_empty() {
             // None of what can be required is here (RFC 2326 section 12.32).
@@ -90,17 +100,21 @@ impl RtspClient {
             Method::Options => Ok(respond(request, 200).with("Public", METHODS)),
             Method::Describe => self.describe(request).await,
             Method::Setup => self.setup(request).await,
-            Method::Play => self.play(request),
+            Method::Play => self.play(request, clock::now()),
             Method::Pause => {
+                self.session.as_ref().ok_or(455_u16)?;
+                let response = self.in_session(request)?;
                 self.set_playing(None);
-                self.in_session(request)
+                Ok(response)
             }
             Method::GetParameter | Method::SetParameter => self.in_session(request),
             Method::Teardown => {
-                let response = self.in_session(request);
+                self.session.as_ref().ok_or(454_u16)?;
+                // Another session's end is not this one's.
+                let response = self.in_session(request)?;
                 self.set_playing(None);
                 self.session = None;
-                response
+                Ok(response)
             }
             Method::Other(_) => Ok(respond(request, 405).with("Allow", METHODS)),
         }
@@ -143,27 +157,22 @@ impl RtspClient {
     async fn setup(&mut self, request: &Request) -> Result<Response, u16> {
         let url = url(request)?;
         let (path, kind) = split_control(url.path());
-        if self.session.is_none() {
-            let track = self.track(path, url.query()).await?;
-            self.session = Some(RtspSession {
-                id: format!("{:016x}", rand::random::<u64>()),
-                path: path.to_owned(),
-                track,
-                video: None,
-                audio: None,
-                cursor: None,
-            });
+        if let Some(session) = &self.session {
+            if session_id(request).is_some_and(|id| id != session.id) {
+                return Err(454);
+            }
+            if session.path != path {
+                return Err(459);
+            }
+            if session.cursor.is_some() {
+                return Err(455);
+            }
         }
-        let offered = request.headers.get("Transport").ok_or(400_u16)?;
-        let offered = Transport::parse_list(offered);
-        let session = self.session.as_mut().ok_or(500_u16)?;
-        if session.path != path {
-            return Err(459);
-        }
-        if session.cursor.is_some() {
-            return Err(455);
-        }
-        let info = session.track.info();
+        let track = match &self.session {
+            Some(session) => Arc::clone(&session.track),
+            None => self.track(path, url.query()).await?,
+        };
+        let info = track.info();
         let is_there = match kind {
             TrackKind::Video => info.video.is_some(),
             TrackKind::Audio => info.audio.is_some(),
@@ -171,10 +180,27 @@ impl RtspClient {
         if !is_there {
             return Err(404);
         }
-        let chosen = choose(&offered, kind, self.peer, self.local).await;
+        let offered = request.headers.get("Transport").ok_or(400_u16)?;
+        let offered = Transport::parse_list(offered);
+        let legs = self.session.iter().flat_map(|session| match kind {
+            TrackKind::Video => &session.audio,
+            TrackKind::Audio => &session.video,
+        });
+        let taken: Vec<u8> = legs.filter_map(RtspLeg::channels).flatten().collect();
+        let chosen = choose(&offered, &taken, self.peer, self.local).await;
         let (route, mut transport) = chosen.ok_or(461_u16)?;
         let leg = RtspLeg::new(route, payload_type(kind, info));
         transport.ssrc = Some(leg.ssrc);
+        let session = self.session.get_or_insert_with(|| RtspSession {
+            id: format!("{:016x}", rand::random::<u64>()),
+            path: path.to_owned(),
+            track,
+            video: None,
+            audio: None,
+            cursor: None,
+            pace: BurstPace::new(pace::DATAGRAMS),
+            unsent: None,
+        });
         match kind {
             TrackKind::Video => session.video = Some(leg),
             TrackKind::Audio => session.audio = Some(leg),
@@ -187,44 +213,58 @@ impl RtspClient {
             .with("Transport", transport.to_string()))
     }
 
-    /// Begins to send. A client that plays already is told where it is.
-    fn play(&mut self, request: &Request) -> Result<Response, u16> {
-        let session = self.session.as_ref().ok_or(455_u16)?;
+    /// Begins to send: with the newest key frame, which is the session's time 0. A client that plays
+    /// already is told where it is.
+    fn play(&mut self, request: &Request, now: Instant) -> Result<Response, u16> {
+        let session = self.session.as_mut().ok_or(455_u16)?;
         if session_id(request).is_some_and(|id| id != session.id) {
             return Err(454);
         }
         if session.legs().next().is_none() {
             return Err(455);
         }
-        let begins = session.cursor.is_none();
-        let (since_start, _) = session.track.ring().since_start();
+        let base = url(request);
+        if let Ok(base) = &base
+            && split_control(base.path()).0 != session.path
+        {
+            return Err(459);
+        }
+        let cursor = session
+            .cursor
+            .is_none()
+            .then(|| session.track.ring().from_start());
+        // From the same place on as the cursor, whatever came since.
+        let (mut first, _) = session.track.ring().since_start();
+        first.retain(|(seq, _)| cursor.as_ref().is_some_and(|c| *seq >= c.position()));
         let mut infos = Vec::new();
         for (kind, leg) in [
             (TrackKind::Video, &session.video),
             (TrackKind::Audio, &session.audio),
         ] {
-            let (Some(leg), Ok(mut base)) = (leg, url(request)) else {
+            let (Some(leg), Ok(base)) = (leg, &base) else {
                 continue;
             };
-            let path = split_control(base.path()).0.to_owned();
-            base.set_path(&path);
+            let mut base = base.clone();
+            base.set_path(&session.path);
             let mut info = format!(
                 "url={};seq={}",
                 control_url(&base, kind),
                 leg.next_sequence()
             );
-            let mut batches = since_start.iter();
-            if begins && let Some((_, first)) = batches.find(|(_, b)| b.track == kind) {
+            if let Some((_, first)) = first.iter().find(|(_, b)| b.track == kind) {
                 info.push_str(&format!(";rtptime={}", first.media_time.rtp()));
             }
             infos.push(info);
         }
-        let response = respond(request, 200)
+        let from = if cursor.is_some() { "0.000" } else { "now" };
+        let mut response = respond(request, 200)
             .with("Session", session.id.as_str())
-            .with("Range", "npt=now-")
-            .with("RTP-Info", infos.join(","));
-        if begins {
-            let cursor = session.track.ring().from_start();
+            .with("Range", format!("npt={from}-"));
+        if !infos.is_empty() {
+            response = response.with("RTP-Info", infos.join(","));
+        }
+        if let Some(cursor) = cursor {
+            session.pace.begin(now);
             self.set_playing(Some(cursor));
         }
         Ok(response)
@@ -240,29 +280,55 @@ impl RtspClient {
             _ => {}
         }
         session.cursor = cursor;
+        session.unsent = None;
     }
 
-    /// The next access unit for a client that plays; never comes for one that does not.
+    /// The next access unit for a client that plays, or what is left of the one before; never comes for
+    /// a client that does not.
     pub(super) async fn media(&mut self) -> Read<PacketBatch> {
-        match self.session.as_mut().and_then(|s| s.cursor.as_mut()) {
-            Some(cursor) => cursor.next().await,
-            None => std::future::pending().await,
+        let Some(session) = &mut self.session else {
+            return std::future::pending().await;
+        };
+        match (&session.unsent, &mut session.cursor) {
+            (Some((seq, batch, _)), _) => {
+                if let Some(at) = session.pace.next() {
+                    tokio::time::sleep_until(at.into()).await;
+                }
+                Read::Item(*seq, Arc::clone(batch))
+            }
+            (None, Some(cursor)) => cursor.next().await,
+            (None, None) => std::future::pending().await,
         }
     }
 
-    /// Sends an access unit by UDP, or appends it to `tcp`.
-    pub(super) fn send(&mut self, batch: &PacketBatch, tcp: &mut Vec<u8>) {
+    /// Sends an access unit by UDP, as much of it as the pace allows, or appends it to `tcp`.
+    pub(super) fn send(
+        &mut self,
+        seq: u64,
+        batch: &Arc<PacketBatch>,
+        now: Instant,
+        tcp: &mut Vec<u8>,
+    ) {
         let Some(session) = &mut self.session else {
             return;
         };
+        let from = session.unsent.take().map_or(0, |(_, _, from)| from);
         let leg = match batch.track {
             TrackKind::Video => &mut session.video,
             TrackKind::Audio => &mut session.audio,
         };
-        if let Some(leg) = leg {
-            let count = leg.send(batch, tcp);
-            self.shared.metrics.rtsp_packets.inc_by(count);
+        let Some(leg) = leg else { return };
+        if leg.is_udp() {
+            let rate = session.track.channel().rates(now).bits_per_second;
+            session.pace.set_stream_rate(rate);
+            session.pace.earn(now);
         }
+        let next = leg.send(batch, from, &mut session.pace, tcp);
+        if next < batch.payloads.len() {
+            session.unsent = Some((seq, Arc::clone(batch), next));
+        }
+        let sent = u64::try_from(next - from).unwrap_or(0);
+        self.shared.metrics.rtsp_packets.inc_by(sent);
     }
 
     /// Sends sender reports, likewise.

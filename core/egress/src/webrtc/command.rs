@@ -14,9 +14,10 @@ use std::sync::{Arc, RwLock, Weak};
 use taimat_base::SessionId;
 use tokio::sync::oneshot;
 
+use super::bell::Bell;
 use super::info::EndReason;
+use super::path::Path;
 use super::session::SessionSeed;
-use super::socket::Path;
 use super::stun::IceCredentials;
 use crate::metrics::{DropCause, EgressMetrics};
 use crate::track::{Listener, Track};
@@ -42,6 +43,32 @@ pub(super) enum SenderCommand {
     Shutdown(oneshot::Sender<()>),
 }
 
+/// A thread's queue, and the bell that tells the thread of it.
+#[derive(Clone)]
+pub(super) struct CommandQueue {
+    queue: SyncSender<SenderCommand>,
+    bell: Option<Arc<Bell>>,
+}
+
+impl CommandQueue {
+    /// Of a thread that waits for this bell; of none in tests.
+    pub(super) fn new(queue: SyncSender<SenderCommand>, bell: Option<Arc<Bell>>) -> Self {
+        Self { queue, bell }
+    }
+
+    /// Tells the thread.
+    pub(super) fn try_send(&self, command: SenderCommand) -> Result<(), TrySendError<()>> {
+        self.queue.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => TrySendError::Full(()),
+            TrySendError::Disconnected(_) => TrySendError::Disconnected(()),
+        })?;
+        if let Some(bell) = &self.bell {
+            bell.ring();
+        }
+        Ok(())
+    }
+}
+
 /// Which thread a viewer's address belongs to; shared by threads and receivers.
 pub(super) type PeerRoutes = Arc<RwLock<HashMap<SocketAddr, usize>>>;
 
@@ -50,7 +77,7 @@ pub(super) type OnEnd = Arc<dyn Fn(SessionId, EndReason) + Send + Sync>;
 
 /// Wakes a thread for a track. Several wake-ups that the thread has not yet seen are one.
 pub(super) struct TrackWaker {
-    queue: SyncSender<SenderCommand>,
+    queue: CommandQueue,
     metrics: Arc<EgressMetrics>,
     pending: AtomicBool,
     retired: AtomicBool,
@@ -59,7 +86,7 @@ pub(super) struct TrackWaker {
 
 impl TrackWaker {
     /// Wakes the thread that takes commands out of this queue.
-    pub(super) fn new(queue: SyncSender<SenderCommand>, metrics: Arc<EgressMetrics>) -> Arc<Self> {
+    pub(super) fn new(queue: CommandQueue, metrics: Arc<EgressMetrics>) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             queue,
             metrics,

@@ -21,11 +21,12 @@ use rtc_ice::state::ConnectionState;
 use rtc_shared::error::Error;
 use rtc_shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use sansio::Protocol;
+use taimat_base::bucket::Bucket;
 
 use super::candidate;
 use super::offer::MAX_CANDIDATES;
 use super::outbox::Outbox;
-use super::socket::Path;
+use super::path::Path;
 use super::stun::{IceCredentials, nominates};
 
 /// Silence after which the connection counts as lost, and then as gone.
@@ -37,11 +38,18 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 const CONNECTED_TICK: Duration = Duration::from_secs(1);
 /// More viewer addresses than candidates make sense.
 const MAX_PATHS: usize = 16;
+/// New addresses of a viewer after so many: one a minute, as a NAT may give it. The agent keeps each, and
+/// looks at all of them for each message.
+const NEW_PATHS_PER_SECOND: f64 = 1.0 / 60.0;
+/// After a restart the agent is asked as often as while connecting, until a way is chosen, for so long.
+const RESTART_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What an agent is made of.
 pub(crate) struct IceSeed {
     pub(super) local: IceCredentials,
     pub(super) remote: IceCredentials,
+    /// Whether we choose the way. Viewers do, except those that only answer checks.
+    pub(super) controlling: bool,
     /// The viewer's candidates, as written.
     pub(super) candidates: Vec<String>,
     /// One address per socket, to stand for it towards the agent.
@@ -61,8 +69,13 @@ pub(super) enum IceEvent {
 pub(super) struct ViewerIce {
     agent: Agent,
     locals: Vec<SocketAddr>,
-    /// Where the viewer's addresses were last heard.
+    controlling: bool,
+    /// Where the viewer's addresses were last heard, the newest address last.
     paths: Vec<Path>,
+    /// How many more addresses may become known.
+    new_paths: Bucket,
+    /// A restart began then, and no way has been chosen since.
+    restarting: Option<Instant>,
     /// A nomination that came before the pair was checked from our side; see [`ViewerIce::stun`].
     early_nomination: Option<(Path, Vec<u8>)>,
     next_tick: Instant,
@@ -98,11 +111,19 @@ impl ViewerIce {
         for candidate in seed.candidates.iter().filter_map(|t| candidate::parse(t)) {
             agent.add_remote_candidate(candidate)?;
         }
-        agent.start_connectivity_checks(now, false, seed.remote.ufrag, seed.remote.pwd)?;
+        agent.start_connectivity_checks(
+            now,
+            seed.controlling,
+            seed.remote.ufrag,
+            seed.remote.pwd,
+        )?;
         Ok(Self {
             agent,
             locals: seed.locals,
+            controlling: seed.controlling,
             paths: Vec::new(),
+            new_paths: Bucket::new(NEW_PATHS_PER_SECOND, MAX_PATHS as f64),
+            restarting: None,
             early_nomination: None,
             next_tick: now,
         })
@@ -143,6 +164,11 @@ impl ViewerIce {
         let Some(local_addr) = self.locals.get(from.socket).copied() else {
             return false;
         };
+        let known = self.paths.iter().position(|p| p.peer == from.peer);
+        let mut left = self.new_paths;
+        if known.is_none() && !left.take(now) {
+            return false;
+        }
         let message = TaggedBytesMut {
             now,
             transport: TransportContext {
@@ -157,10 +183,15 @@ impl ViewerIce {
             return false;
         }
         // The agent has checked the message's integrity: the address is the viewer's.
-        if let Some(known) = self.paths.iter_mut().find(|p| p.peer == from.peer) {
-            *known = from;
-        } else if self.paths.len() < MAX_PATHS {
-            self.paths.push(from);
+        match known.and_then(|index| self.paths.get_mut(index)) {
+            Some(known) => *known = from,
+            None => {
+                self.new_paths = left;
+                if self.paths.len() == MAX_PATHS {
+                    self.paths.remove(0);
+                }
+                self.paths.push(from);
+            }
         }
         true
     }
@@ -183,20 +214,37 @@ impl ViewerIce {
     ) -> Result<(), Error> {
         self.agent.restart(now, local.ufrag, local.pwd, true)?;
         self.agent
-            .start_connectivity_checks(now, false, remote.ufrag, remote.pwd)?;
+            .start_connectivity_checks(now, self.controlling, remote.ufrag, remote.pwd)?;
         self.next_tick = now;
+        self.early_nomination = None;
+        self.restarting = Some(now);
+        self.new_paths = Bucket::new(NEW_PATHS_PER_SECOND, MAX_PATHS as f64);
         Ok(())
+    }
+
+    /// Whether the agent has checks to make that somebody waits for.
+    fn is_checking(&self, connecting: bool, now: Instant) -> bool {
+        let restarting = self
+            .restarting
+            .is_some_and(|at| now.saturating_duration_since(at) < RESTART_DEADLINE);
+        connecting || restarting
     }
 
     /// When [`ViewerIce::timeout`] is to be called.
     pub(super) fn next_timeout(&mut self, connecting: bool) -> Instant {
-        let check = connecting.then(|| self.agent.poll_timeout()).flatten();
+        let check = (connecting || self.restarting.is_some())
+            .then(|| self.agent.poll_timeout())
+            .flatten();
         check.unwrap_or(self.next_tick)
     }
 
     /// Does what is due.
     pub(super) fn timeout(&mut self, now: Instant, connecting: bool) {
-        if now >= self.next_tick || connecting {
+        let checking = self.is_checking(connecting, now);
+        if !checking {
+            self.restarting = None;
+        }
+        if now >= self.next_tick || checking {
             drop(self.agent.handle_timeout(now));
             self.next_tick = now + CONNECTED_TICK;
         }
@@ -205,7 +253,8 @@ impl ViewerIce {
     /// Sends everything that the agent has to say; then [`ViewerIce::event`] is to be asked.
     pub(super) fn drain(&mut self, now: Instant, connecting: bool, out: &Outbox<'_>) {
         // Triggered checks are queued for `handle_timeout`; they are due now.
-        if connecting && self.agent.poll_timeout().is_some_and(|at| at <= now) {
+        let checking = self.is_checking(connecting, now);
+        if checking && self.agent.poll_timeout().is_some_and(|at| at <= now) {
             drop(self.agent.handle_timeout(now));
         }
         while let Some(message) = self.agent.poll_write() {
@@ -223,6 +272,7 @@ impl ViewerIce {
                     return Some(IceEvent::Failed);
                 }
                 Event::SelectedCandidatePairChange(_, remote) => {
+                    self.restarting = None;
                     return Some(IceEvent::Selected(self.path_to(remote.addr())));
                 }
                 _ => {}
@@ -245,3 +295,6 @@ impl ViewerIce {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,8 @@ use rtc_crypto::RTCCryptoProvider;
 use rtc_dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
 use rtc_dtls::crypto::Certificate;
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
-use sha2::{Digest, Sha256};
+
+use super::fingerprint::{Fingerprints, sha256};
 
 /// The router's certificate and what it works with.
 pub(super) struct Identity {
@@ -23,7 +24,8 @@ impl Identity {
         let names = vec!["taimat".to_owned()];
         let certificate = Certificate::generate_self_signed(names, provider.crypto())
             .map_err(|e| e.to_string())?;
-        let fingerprint = fingerprint_of(&certificate);
+        let der = certificate.certificate.first().map(|c| c.as_ref());
+        let fingerprint = sha256(der.unwrap_or_default());
         Ok(Self {
             provider,
             certificate,
@@ -41,8 +43,11 @@ impl Identity {
         &self.fingerprint
     }
 
-    /// The handshake with a viewer whose offer named this certificate.
-    pub(super) fn handshake(&self, fingerprint: [u8; 32]) -> Result<Arc<HandshakeConfig>, String> {
+    /// The handshake with a viewer whose offer named its certificate so.
+    pub(super) fn handshake(
+        &self,
+        fingerprints: Fingerprints,
+    ) -> Result<Arc<HandshakeConfig>, String> {
         let profiles = vec![
             SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
             SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
@@ -55,8 +60,7 @@ impl Identity {
             // Browsers' certificates are self-signed; the offer's fingerprint is what counts.
             .with_insecure_skip_verify(true)
             .with_verify_peer_certificate(Some(Arc::new(move |chain: &[Vec<u8>], _| {
-                let first = chain.first().map(Sha256::digest);
-                if first.is_some_and(|hash| hash.as_slice() == fingerprint) {
+                if chain.first().is_some_and(|der| fingerprints.name(der)) {
                     Ok(())
                 } else {
                     Err(rtc_shared::error::Error::ErrNoMatchingCertificateFingerprint)
@@ -67,18 +71,4 @@ impl Identity {
             .map(Arc::new)
             .map_err(|e| e.to_string())
     }
-}
-
-/// The SHA-256 fingerprint as SDP writes it (RFC 8122 section 5).
-fn fingerprint_of(certificate: &Certificate) -> String {
-    let der = certificate
-        .certificate
-        .first()
-        .map(|c| c.as_ref())
-        .unwrap_or_default();
-    let bytes: Vec<String> = Sha256::digest(der)
-        .iter()
-        .map(|b| format!("{b:02X}"))
-        .collect();
-    bytes.join(":")
 }

@@ -2,6 +2,8 @@
 //!
 //! The burst is everything since the newest key frame, paced, with timestamps one millisecond apart
 //! that end on "now": the viewer decodes it at once and is live, however long ago the key frame was.
+//! So it is sent only while its last picture is what the camera sees: what has been standing still is
+//! kept back until the camera goes on.
 //!
 //! Owner: a `session`. Cost per access unit: a look at the phase, and what `way` costs per packet.
 //! Not here: the pace (`pace`), numbering and memory (`sent`), bytes (`header`, `way`).
@@ -17,22 +19,27 @@ use taimat_media::codec::VIDEO_CLOCK;
 
 use super::info::SessionFigures;
 use super::negotiate::Agreement;
-use super::pace::{BurstPace, retransmit_budget};
 use super::sent::{OutgoingTrack, SentUnit, SentUnits};
 use super::way::Way;
 use crate::metrics::ViewerMetrics;
+use crate::pace::{self, BurstPace, retransmit_budget};
 use crate::packets::PacketBatch;
 
-/// Key frames by request at most this often.
+/// Requests for key frames are looked at at most this often.
 const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// A picture that came so long ago is still the camera's newest as anybody would see it, also where the
+/// one after it is late. Of cameras that send pictures more seldom, twice their interval is waited for.
+const STILL_NOW: Duration = Duration::from_secs(1);
+/// No camera is so slow that a picture older than this stands for now.
+const NEVER_NOW: Duration = Duration::from_secs(10);
 /// A group of pictures larger than this is not repeated for a viewer that lost some of it.
 const MAX_REPLAY_BYTES: usize = 1 << 20;
 
 /// How far a viewer's pictures have come.
 #[derive(Debug)]
 enum MediaPhase {
-    /// Nothing is sent before a key frame.
-    WaitForKey,
+    /// Nothing is sent before a key frame, or before the camera goes on.
+    Waiting,
     /// Catching up: access units and their timestamps.
     Burst(VecDeque<(u64, u32, Arc<PacketBatch>)>),
     Live,
@@ -47,7 +54,12 @@ pub(super) struct ViewerMedia {
     pace: BurstPace,
     sent: SentUnits,
     retransmit_budget: Bucket,
-    keyframe_granted: Option<Instant>,
+    /// When a request for a key frame was looked at last.
+    keyframe_considered: Option<Instant>,
+    /// A key frame was asked for while the camera stood still.
+    keyframe_owed: bool,
+    /// The burst is over, and what came of it has yet to be reported.
+    caught_up: bool,
     figures: Arc<SessionFigures>,
     metrics: ViewerMetrics,
 }
@@ -63,11 +75,13 @@ impl ViewerMedia {
         Self {
             video: OutgoingTrack::new(agreement.video.send, agreement.playout_delay),
             audio: audio.map(|track| OutgoingTrack::new(track.send, None)),
-            phase: MediaPhase::WaitForKey,
-            pace: BurstPace::new(),
+            phase: MediaPhase::Waiting,
+            pace: BurstPace::new(pace::WEBRTC),
             sent: SentUnits::default(),
             retransmit_budget: retransmit_budget(),
-            keyframe_granted: None,
+            keyframe_considered: None,
+            keyframe_owed: false,
+            caught_up: false,
             figures,
             metrics,
         }
@@ -85,7 +99,7 @@ impl ViewerMedia {
         std::iter::once(&self.video).chain(&self.audio)
     }
 
-    /// Queues what there is since the newest key frame.
+    /// Begins: with what there is since the newest key frame, if that is what the camera sees now.
     pub(super) fn begin(
         &mut self,
         since_start: Vec<(u64, Arc<PacketBatch>)>,
@@ -93,11 +107,12 @@ impl ViewerMedia {
         now: Instant,
     ) {
         self.pace.set_stream_rate(stream_bits_per_second);
-        let pictures: Vec<_> = since_start
-            .into_iter()
-            .filter(|(_, b)| b.track == TrackKind::Video)
-            .collect();
-        let Some((_, last)) = pictures.last() else {
+        self.catch_up(pictures(since_start), now);
+    }
+
+    /// Queues pictures that begin with a key frame and end on now; no others.
+    fn catch_up(&mut self, pictures: Vec<Picture>, now: Instant) {
+        let Some((_, last)) = pictures.last().filter(|_| are_current(&pictures, now)) else {
             return;
         };
         let end = self.video.timestamp(last);
@@ -133,17 +148,19 @@ impl ViewerMedia {
             self.send(seq, timestamp, &batch, way);
         }
         self.phase = if queue.is_empty() {
+            self.caught_up = true;
             MediaPhase::Live
         } else {
             MediaPhase::Burst(queue)
         };
     }
 
-    /// The next access unit of the track.
+    /// The next access unit of the track, which `ring` has already.
     pub(super) fn forward(
         &mut self,
         seq: u64,
         batch: &Arc<PacketBatch>,
+        ring: &Ring<PacketBatch>,
         way: &mut Way<'_, '_>,
         now: Instant,
     ) {
@@ -152,6 +169,9 @@ impl ViewerMedia {
                 self.send_audio(batch, way);
             }
             return;
+        }
+        if std::mem::take(&mut self.keyframe_owed) && !batch.keyframe {
+            self.repeat_group(ring, now);
         }
         let timestamp = self.video.timestamp(batch);
         match &mut self.phase {
@@ -164,11 +184,17 @@ impl ViewerMedia {
                 queue.push_back((seq, timestamp, Arc::clone(batch)));
                 self.pump(way, now);
             }
-            MediaPhase::WaitForKey if batch.keyframe => {
+            MediaPhase::Waiting if batch.keyframe => {
                 self.phase = MediaPhase::Live;
                 self.send(seq, timestamp, batch, way);
             }
-            MediaPhase::WaitForKey => {}
+            MediaPhase::Waiting => {
+                // There is a key frame if the camera stood still when this began, and goes on.
+                let (mut since_start, _) = ring.since_start();
+                since_start.retain(|(known, _)| *known <= seq);
+                self.catch_up(pictures(since_start), now);
+                self.pump(way, now);
+            }
         }
     }
 
@@ -240,29 +266,37 @@ impl ViewerMedia {
         Some((unit, index, ring.get(unit.seq)?))
     }
 
-    /// The viewer asked for a key frame: the camera's newest is repeated, with what came since, if
-    /// that is little; else the next one has to do.
+    /// The viewer asked for a key frame: the camera's newest is repeated, with what came since. Where
+    /// that is much or has a hole, the next one has to do.
     pub(super) fn keyframe_wanted(&mut self, ring: &Ring<PacketBatch>, now: Instant) {
         let recently = |at: Instant| now.saturating_duration_since(at) < KEYFRAME_REQUEST_INTERVAL;
-        if !matches!(self.phase, MediaPhase::Live) || self.keyframe_granted.is_some_and(recently) {
-            return;
+        let considered = self.keyframe_owed || self.keyframe_considered.is_some_and(recently);
+        if matches!(self.phase, MediaPhase::Live) && !considered {
+            self.keyframe_considered = Some(now);
+            self.repeat_group(ring, now);
         }
-        let (since_start, _) = ring.since_start();
-        let weight: usize = since_start.iter().map(|(_, b)| b.payloads.bytes()).sum();
+    }
+
+    fn repeat_group(&mut self, ring: &Ring<PacketBatch>, now: Instant) {
         let Some(last_sent) = self.video.count.newest().map(|newest| newest.rtp) else {
             return;
         };
         let Some(newest_seq) = self.sent.newest().map(|s| s.seq) else {
             return;
         };
-        let pictures: Vec<_> = since_start
-            .into_iter()
-            .filter(|(seq, b)| b.track == TrackKind::Video && *seq <= newest_seq)
-            .collect();
-        if pictures.is_empty() || weight > MAX_REPLAY_BYTES {
+        let (since_start, _) = ring.since_start();
+        let mut pictures = pictures(since_start);
+        if !are_current(&pictures, now) {
+            // Sent now, what is old would look new. It is sent as soon as the camera goes on.
+            self.keyframe_owed = !pictures.is_empty();
             return;
         }
-        self.keyframe_granted = Some(now);
+        pictures.retain(|(seq, _)| *seq <= newest_seq);
+        let weight: usize = pictures.iter().map(|(_, b)| b.payloads.bytes()).sum();
+        let has_hole = pictures.iter().skip(1).any(|(_, b)| b.incomplete);
+        if pictures.is_empty() || has_hole || weight > MAX_REPLAY_BYTES {
+            return;
+        }
         // Between the last picture sent and the next to come there is at least 1/60 s.
         let room = VIDEO_CLOCK / 60;
         let count = u32::try_from(pictures.len()).unwrap_or(u32::MAX);
@@ -274,6 +308,11 @@ impl ViewerMedia {
         self.pace.begin_slowly(now);
     }
 
+    /// Whether a burst has ended since this was asked last: the RTP clock can be reported again.
+    pub(super) fn take_caught_up(&mut self) -> bool {
+        std::mem::take(&mut self.caught_up)
+    }
+
     /// Tells others which RTP time was captured when. During a burst RTP times are not those of the
     /// capture.
     pub(super) fn tell_clock(&self) {
@@ -282,10 +321,37 @@ impl ViewerMedia {
         }
     }
 
-    /// Sender reports of all that was sent.
+    /// Sender reports of all that was sent. None of the pictures during a burst: their RTP times are not
+    /// those of the capture, and a viewer would set its clocks by them.
     pub(super) fn reports(&self, wall: SystemTime) -> Vec<Vec<u8>> {
-        self.tracks()
+        let pictures = matches!(self.phase, MediaPhase::Live).then_some(&self.video);
+        pictures
+            .into_iter()
+            .chain(&self.audio)
             .filter_map(|track| track.count.report(track.params.ssrc, wall))
             .collect()
     }
 }
+
+/// An access unit of pictures and its number in the ring.
+type Picture = (u64, Arc<PacketBatch>);
+
+fn pictures(units: Vec<(u64, Arc<PacketBatch>)>) -> Vec<Picture> {
+    let mut pictures = units;
+    pictures.retain(|(_, batch)| batch.track == TrackKind::Video);
+    pictures
+}
+
+/// Whether the last of these is what the camera sees now.
+fn are_current(pictures: &[Picture], now: Instant) -> bool {
+    let mut newest_first = pictures.iter().rev().map(|(_, batch)| batch.received);
+    let Some(newest) = newest_first.next() else {
+        return false;
+    };
+    let before = newest_first.next();
+    let interval = before.map_or(Duration::ZERO, |at| newest.saturating_duration_since(at));
+    now.saturating_duration_since(newest) < (interval * 2).clamp(STILL_NOW, NEVER_NOW)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,17 @@
 //! Viewers by WebRTC: WHEP negotiation, ICE, DTLS, SRTP, and the fan-out of packets.
 //!
-//! A datagram comes in at [`socket`], is sorted by `receiver` to one of the sender threads
-//! (`worker`), which own the `session`s. Sessions are sans-IO: they take datagrams and `now`,
+//! A viewer's first datagrams come in at the [`socket`] that all share and are sorted by `receiver` to one of
+//! the sender threads (`worker`), which own the `session`s. Once it is connected it has an `own_socket`, which
+//! its thread reads. Sessions are sans-IO: they take datagrams and `now`,
 //! and leave what is to be sent in an [`outbox`].
 
 mod addresses;
+pub mod answer;
+mod arrivals;
+mod bell;
 pub mod candidate;
 mod command;
+mod fingerprint;
 mod fragment;
 mod header;
 mod ice;
@@ -16,12 +21,14 @@ mod media;
 pub mod negotiate;
 pub mod offer;
 pub mod outbox;
-mod pace;
+mod own_socket;
+pub mod path;
 mod receiver;
 mod refusal;
 mod registry;
 pub mod rtcp;
 pub mod seal;
+mod segments;
 mod senders;
 mod sent;
 mod session;
@@ -34,4 +41,4 @@ mod worker;
 pub use info::{EndReason, SessionInfo};
 pub use refusal::Refusal;
 pub use stun::local_ufrag;
-pub use whep::{Answer, Fragment, Whep, WhepConfig};
+pub use whep::{Answer, EntityTags, Fragment, Whep, WhepConfig};

@@ -2,13 +2,38 @@
 
 use std::io;
 
-use super::socket::{Path, RtcSocket};
+use super::own_socket::OwnSocket;
+use super::path::Path;
+use super::socket::RtcSocket;
 use crate::metrics::{DropCause, EgressMetrics};
 
 /// Longest run in bytes: the kernel takes no more than a UDP packet's 16-bit length.
 const MAX_RUN_BYTES: usize = 65_000;
 /// Longest run in datagrams that UDP_SEGMENT takes (UDP_MAX_SEGMENTS).
 const MAX_RUN_DATAGRAMS: usize = 64;
+
+/// How a viewer is reached: by its own socket, if it has one, else by one that all share.
+#[derive(Debug, Clone, Copy)]
+pub struct Exit<'a> {
+    path: &'a Path,
+    own: Option<&'a OwnSocket>,
+}
+
+impl<'a> Exit<'a> {
+    /// By its own socket, if that leads there.
+    pub(super) fn new(path: &'a Path, own: Option<&'a OwnSocket>) -> Self {
+        Self {
+            path,
+            own: own.filter(|own| own.path() == *path),
+        }
+    }
+}
+
+impl<'a> From<&'a Path> for Exit<'a> {
+    fn from(path: &'a Path) -> Self {
+        Self { path, own: None }
+    }
+}
 
 /// Gathers datagrams to one viewer and sends them in as few calls as possible. Its buffer is used
 /// again for every viewer.
@@ -37,7 +62,7 @@ impl<'a> Outbox<'a> {
 
     /// Makes room for a datagram of `len` bytes, sending what can not be in one run with it, and
     /// returns the buffer to append it to. Call [`Outbox::written`] afterwards.
-    pub fn room(&mut self, path: &Path, len: usize) -> &mut Vec<u8> {
+    pub fn room<'p>(&mut self, to: impl Into<Exit<'p>>, len: usize) -> &mut Vec<u8> {
         let longer = self.count > 0 && len > self.size;
         // A shorter datagram ends a run: the one before it must have been full.
         let last_was_short = self.count > 0 && self.buffer.len() != self.count * self.size;
@@ -46,7 +71,7 @@ impl<'a> Outbox<'a> {
             || self.count == MAX_RUN_DATAGRAMS
             || self.buffer.len() + len > MAX_RUN_BYTES
         {
-            self.flush(path);
+            self.flush(to);
         }
         if self.count == 0 {
             self.size = len;
@@ -65,30 +90,43 @@ impl<'a> Outbox<'a> {
     }
 
     /// Sends the run.
-    pub fn flush(&mut self, path: &Path) {
+    pub fn flush<'p>(&mut self, to: impl Into<Exit<'p>>) {
         if self.count > 0 {
-            self.send(path, &self.buffer, self.size, self.count as u64);
+            self.send(to.into(), &self.buffer, self.size, self.count as u64);
         }
         self.buffer.clear();
         self.count = 0;
     }
 
     /// Sends a single datagram at once.
-    pub fn datagram(&self, path: &Path, bytes: &[u8]) {
-        self.send(path, bytes, bytes.len().max(1), 1);
+    pub fn datagram<'p>(&self, to: impl Into<Exit<'p>>, bytes: &[u8]) {
+        self.send(to.into(), bytes, bytes.len().max(1), 1);
     }
 
-    fn send(&self, path: &Path, run: &[u8], size: usize, count: u64) {
-        let Some(socket) = self.sockets.get(path.socket) else {
-            return;
+    fn send(&self, to: Exit<'_>, run: &[u8], size: usize, count: u64) {
+        let own = to.own.map(|own| own.send(run, size));
+        let sent = match own {
+            Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                // Its address of ours is gone, for one.
+                self.send_shared(to.path, run, size)
+            }
+            Some(sent) => sent,
+            None => self.send_shared(to.path, run, size),
         };
-        match socket.send(path, run, size) {
+        match sent {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.metrics.dropped(DropCause::SendBuffer, count);
             }
             Err(_) => self.metrics.dropped(DropCause::SendError, count),
         }
+    }
+}
+
+impl Outbox<'_> {
+    fn send_shared(&self, path: &Path, run: &[u8], size: usize) -> io::Result<()> {
+        let socket = self.sockets.get(path.socket);
+        socket.map_or(Ok(()), |socket| socket.send(path, run, size))
     }
 }
 

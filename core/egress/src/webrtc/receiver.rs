@@ -1,4 +1,4 @@
-//! Takes datagrams in and sorts them to the sender threads.
+//! Takes datagrams of viewers in that have no socket of their own yet, and sorts them to the sender threads.
 //!
 //! A viewer's first datagrams are STUN requests that name our user name fragment, which begins with
 //! the thread's number; from then on its address is known. Anything else is dropped and counted, at
@@ -6,24 +6,20 @@
 
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
-use std::time::Duration;
 
 use quinn_udp::RecvMeta;
 use taimat_base::tasks::Stop;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::command::{PeerRoutes, SenderCommand};
-use super::socket::{Path, RtcSocket};
+use super::command::{CommandQueue, PeerRoutes, SenderCommand};
+use super::path::Path;
+use super::socket::RtcSocket;
 use super::stun;
 use crate::metrics::{DropCause, EgressMetrics};
 
 /// Datagrams taken from the kernel at once.
 const BATCH: usize = 16;
-/// A pause after datagrams that were nothing but feedback on media (SRTCP): a hundred viewers'
-/// reports then cost one wake-up instead of a hundred. A request for retransmission waits this long.
-const FEEDBACK_PAUSE: Duration = Duration::from_millis(1);
 /// No viewer sends larger ones; what is longer is cut off and does not authenticate. Room for
 /// several, should the kernel hand over joined ones (UDP_GRO).
 const BUFFER_BYTES: usize = 4096;
@@ -31,7 +27,7 @@ const BUFFER_BYTES: usize = 4096;
 pub(super) struct ReceiverTask {
     pub(super) index: usize,
     pub(super) sockets: Arc<[RtcSocket]>,
-    pub(super) queues: Vec<SyncSender<SenderCommand>>,
+    pub(super) queues: Arc<[CommandQueue]>,
     pub(super) routes: PeerRoutes,
     pub(super) metrics: Arc<EgressMetrics>,
 }
@@ -63,16 +59,11 @@ impl ReceiverTask {
             };
             match received {
                 Ok((count, meta)) => {
-                    let mut only_feedback = true;
                     for (buffer, meta) in storage.iter().zip(&meta[..count]) {
                         let data = buffer.get(..meta.len).unwrap_or_default();
                         for datagram in data.chunks(meta.stride.max(1)) {
-                            only_feedback &= matches!(datagram.first(), Some(128..=191));
                             self.sort(meta, datagram);
                         }
-                    }
-                    if only_feedback {
-                        tokio::time::sleep(FEEDBACK_PAUSE).await;
                     }
                 }
                 // ICMP errors of viewers that are gone come up here.

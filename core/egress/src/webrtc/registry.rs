@@ -11,6 +11,7 @@ use taimat_base::SessionId;
 use taimat_hub::ChannelKey;
 
 use super::info::{SessionFigures, SessionInfo};
+use super::stun::IceCredentials;
 
 /// What is known of a session outside its thread.
 pub(super) struct RegisteredSession {
@@ -21,7 +22,9 @@ pub(super) struct RegisteredSession {
     pub(super) key: ChannelKey,
     /// Names its ICE session.
     pub(super) etag: String,
-    /// The first media section's name, which fragments go under.
+    /// The viewer's half of that ICE session.
+    pub(super) remote: IceCredentials,
+    /// The name of the media section that speaks for the transport, which fragments go under.
     pub(super) mid: String,
     pub(super) figures: Arc<SessionFigures>,
 }
@@ -97,11 +100,18 @@ impl SessionRegistry {
         Some((session.thread, Arc::clone(&session.figures)))
     }
 
-    /// Its ICE session is another one from now on.
-    pub(super) fn set_etag(&self, token: &str, etag: &str) {
-        if let Some(session) = self.lock().by_token.get_mut(token) {
-            etag.clone_into(&mut session.etag);
-        }
+    /// Its ICE session is another one from now on. The name that fragments go under.
+    pub(super) fn restarted(
+        &self,
+        token: &str,
+        etag: &str,
+        remote: IceCredentials,
+    ) -> Option<String> {
+        let mut registered = self.lock();
+        let session = registered.by_token.get_mut(token)?;
+        etag.clone_into(&mut session.etag);
+        session.remote = remote;
+        Some(session.mid.clone())
     }
 
     /// All sessions, oldest first.
@@ -132,7 +142,8 @@ mod tests {
             thread,
             key: ChannelKey::new(camera, Profile::Main),
             etag: "first".into(),
-            mid: "0".into(),
+            remote: IceCredentials::make(0),
+            mid: "video0".into(),
             figures: Arc::new(SessionFigures::new(id, "H.264")),
         }
     }
@@ -164,9 +175,11 @@ mod tests {
             .by_number(id)
             .map(|(thread, figures)| (thread, figures.id));
         assert_eq!(found, Some((3, id)));
-        registry.set_etag("token", "second");
-        registry.set_etag("other", "third");
-        let etag = registry.find("token", |s| s.etag.clone());
-        assert_eq!(etag.as_deref(), Some("second"));
+        let remote = IceCredentials::make(1);
+        let mid = registry.restarted("token", "second", remote.clone());
+        assert_eq!(mid.as_deref(), Some("video0"));
+        assert_eq!(registry.restarted("other", "third", remote.clone()), None);
+        let known = registry.find("token", |s| (s.etag.clone(), s.remote.clone()));
+        assert_eq!(known, Some(("second".to_owned(), remote)));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use taimat_base::clock;
 use taimat_base::tasks::{Stop, Tasks};
 use tokio::sync::oneshot;
 
-use super::command::{OnEnd, PeerRoutes, QUEUE_COMMANDS, SenderCommand};
+use super::arrivals::Arrivals;
+use super::command::{CommandQueue, OnEnd, PeerRoutes, QUEUE_COMMANDS, SenderCommand};
 use super::receiver::ReceiverTask;
 use super::socket::RtcSocket;
 use super::worker::Worker;
@@ -38,7 +39,7 @@ pub(super) enum Untold {
 
 /// All sender threads and receivers.
 pub(super) struct Senders {
-    queues: Vec<SyncSender<SenderCommand>>,
+    queues: Arc<[CommandQueue]>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     receivers: Tasks,
     next: AtomicUsize,
@@ -55,28 +56,34 @@ impl Senders {
         stop: &Stop,
     ) -> io::Result<Self> {
         let routes: PeerRoutes = Arc::new(RwLock::default());
-        let (mut queues, mut handles) = (Vec::new(), Vec::new());
-        for index in 0..thread_count(threads) {
+        let (mut queues, mut waiting, mut handles) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..thread_count(threads) {
             let (queue, commands) = sync_channel(QUEUE_COMMANDS);
+            let (arrivals, bell) = Arrivals::new()?;
+            queues.push(CommandQueue::new(queue, Some(Arc::clone(&bell))));
+            waiting.push((commands, arrivals, bell));
+        }
+        let queues: Arc<[CommandQueue]> = queues.into();
+        for (index, (commands, arrivals, bell)) in waiting.into_iter().enumerate() {
             let worker = Worker {
                 index,
                 sockets: Arc::clone(sockets),
                 commands,
-                queue: queue.clone(),
+                bell,
+                queues: Arc::clone(&queues),
                 metrics: Arc::clone(metrics),
                 routes: Arc::clone(&routes),
                 on_end: Arc::clone(on_end),
             };
             let thread = std::thread::Builder::new().name(format!("sender-{index}"));
-            handles.push(thread.spawn(|| worker.run())?);
-            queues.push(queue);
+            handles.push(thread.spawn(|| worker.run(arrivals))?);
         }
         let receivers = Tasks::under(stop);
         for index in 0..sockets.len() {
             let receiver = ReceiverTask {
                 index,
                 sockets: Arc::clone(sockets),
-                queues: queues.clone(),
+                queues: Arc::clone(&queues),
                 routes: Arc::clone(&routes),
                 metrics: Arc::clone(metrics),
             };
@@ -173,7 +180,7 @@ mod tests {
     fn busy(threads: Vec<JoinHandle<()>>) -> (Senders, Receiver<SenderCommand>) {
         let (queue, commands) = sync_channel(1);
         let senders = Senders {
-            queues: vec![queue],
+            queues: Arc::new([CommandQueue::new(queue, None)]),
             threads: Mutex::new(threads),
             receivers: Tasks::new(),
             next: AtomicUsize::new(0),

@@ -52,12 +52,19 @@ impl OutgoingTrack {
 
     /// Sends an access unit under this RTP time. Returns the index of its first packet, and how many
     /// bytes went out.
+    ///
+    /// Where packets of the camera were lost, a number is left out, so that the viewer's decoder knows of
+    /// the hole and asks for a key frame instead of showing what refers to nothing. One is enough, and
+    /// all that a viewer asks for again in vain.
     pub(super) fn send(
         &mut self,
         batch: &PacketBatch,
         timestamp: u32,
         way: &mut Way<'_, '_>,
     ) -> (u64, usize) {
+        if batch.incomplete && self.count.newest().is_some() {
+            self.next_index += 1;
+        }
         let first = self.next_index;
         let mut bytes = 0;
         for (index, payload) in (first..).zip(batch.payloads.iter()) {
@@ -65,7 +72,7 @@ impl OutgoingTrack {
             bytes += way.send(&header, payload);
         }
         way.flush();
-        self.next_index += batch.payloads.len() as u64;
+        self.next_index = first + batch.payloads.len() as u64;
         self.count.add(batch, timestamp);
         (first, bytes)
     }

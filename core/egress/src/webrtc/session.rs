@@ -20,10 +20,11 @@ use super::ice::{IceEvent, IceSeed, ViewerIce};
 use super::info::{EndReason, SessionFigures};
 use super::media::ViewerMedia;
 use super::negotiate::Agreement;
-use super::outbox::Outbox;
+use super::outbox::{Exit, Outbox};
+use super::own_socket::OwnSocket;
+use super::path::Path;
 use super::rtcp::{self, Feedback};
 use super::seal::Srtp;
-use super::socket::Path;
 use super::stun::IceCredentials;
 use super::way::Way;
 use crate::metrics::ViewerMetrics;
@@ -66,6 +67,9 @@ pub(crate) struct ViewerSession {
     provider: Arc<dyn RTCCryptoProvider>,
     /// Where media and DTLS go.
     path: Option<Path>,
+    /// Its own socket, if it has one, and where that was last tried to be had.
+    own: Option<OwnSocket>,
+    own_tried: Option<Path>,
     srtp: Option<Srtp>,
     media: ViewerMedia,
     metrics: ViewerMetrics,
@@ -94,6 +98,8 @@ impl ViewerSession {
             dtls: Endpoint::new(local, TransportProtocol::UDP, Some(seed.dtls)),
             provider,
             path: None,
+            own: None,
+            own_tried: None,
             srtp: None,
             metrics: seed.metrics,
             created: now,
@@ -117,6 +123,28 @@ impl ViewerSession {
             self.phase = SessionPhase::Sending;
         }
         ready
+    }
+
+    /// Where the session wants a socket of its own to, once it is connected; `Some` once for each path. The
+    /// former one is closed.
+    pub(super) fn wants_socket(&mut self) -> Option<Path> {
+        let path = self.path.filter(|_| self.phase == SessionPhase::Sending);
+        if path.is_none() || path == self.own_tried {
+            return None;
+        }
+        self.own = None;
+        self.own_tried = path;
+        path
+    }
+
+    /// Sends by this socket from now on.
+    pub(super) fn give_socket(&mut self, socket: OwnSocket) {
+        self.own = Some(socket);
+    }
+
+    /// Its own socket.
+    pub(super) fn own_socket(&self) -> Option<&OwnSocket> {
+        self.own.as_ref()
     }
 
     pub(crate) fn connect_time(&self) -> Duration {
@@ -211,7 +239,7 @@ impl ViewerSession {
             match feedback {
                 Feedback::Nack(ssrc, missing) => {
                     if ssrc == self.media.video_ssrc()
-                        && let Some(mut way) = Way::open(&mut self.srtp, &self.path, out)
+                        && let Some(mut way) = Way::open(&mut self.srtp, &self.path, &self.own, out)
                     {
                         let ring = self.track.ring();
                         self.media.retransmit(&missing, ring, &mut way, now);
@@ -255,7 +283,7 @@ impl ViewerSession {
     fn drain_dtls(&mut self, out: &Outbox<'_>) {
         while let Some(message) = self.dtls.poll_transmit() {
             if let Some(path) = &self.path {
-                out.datagram(path, &message.message);
+                out.datagram(Exit::new(path, self.own.as_ref()), &message.message);
             }
         }
     }
@@ -301,10 +329,19 @@ impl ViewerSession {
             self.next_report = now + REPORT_INTERVAL;
             self.send_reports(out);
         }
-        if let Some(mut way) = Way::open(&mut self.srtp, &self.path, out) {
+        self.pump(now, out);
+        self.drain(now, out);
+    }
+
+    /// Goes on with the burst; after its end the viewer learns at once what time it is.
+    fn pump(&mut self, now: Instant, out: &mut Outbox<'_>) {
+        if let Some(mut way) = Way::open(&mut self.srtp, &self.path, &self.own, out) {
             self.media.pump(&mut way, now);
         }
-        self.drain(now, out);
+        if self.media.take_caught_up() {
+            self.next_report = now + REPORT_INTERVAL;
+            self.send_reports(out);
+        }
     }
 
     fn send_reports(&mut self, out: &Outbox<'_>) {
@@ -319,7 +356,7 @@ impl ViewerSession {
         if let (Some(srtp), Some(path)) = (&mut self.srtp, &self.path)
             && let Ok(sealed) = srtp.seal_rtcp(packet)
         {
-            out.datagram(path, &sealed);
+            out.datagram(Exit::new(path, self.own.as_ref()), &sealed);
         }
     }
 
@@ -332,10 +369,7 @@ impl ViewerSession {
     ) {
         let rate = self.track.channel().rates(now).bits_per_second;
         self.media.begin(since_start, rate, now);
-        if let Some(mut way) = Way::open(&mut self.srtp, &self.path, out) {
-            self.media.pump(&mut way, now);
-        }
-        self.send_reports(out);
+        self.pump(now, out);
     }
 
     /// The next access unit of the track.
@@ -347,9 +381,10 @@ impl ViewerSession {
         out: &mut Outbox<'_>,
     ) {
         if self.phase == SessionPhase::Sending
-            && let Some(mut way) = Way::open(&mut self.srtp, &self.path, out)
+            && let Some(mut way) = Way::open(&mut self.srtp, &self.path, &self.own, out)
         {
-            self.media.forward(seq, batch, &mut way, now);
+            let ring = self.track.ring();
+            self.media.forward(seq, batch, ring, &mut way, now);
         }
     }
 

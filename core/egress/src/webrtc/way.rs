@@ -6,14 +6,15 @@
 //! Not here: which packets, and when (`media`).
 
 use super::header::ViewerHeader;
-use super::outbox::Outbox;
+use super::outbox::{Exit, Outbox};
+use super::own_socket::OwnSocket;
+use super::path::Path;
 use super::seal::Srtp;
-use super::socket::Path;
 
 /// How a viewer is reached: by these keys, at that address, out of this buffer.
 pub(super) struct Way<'a, 'o> {
     srtp: &'a mut Srtp,
-    path: &'a Path,
+    exit: Exit<'a>,
     out: &'a mut Outbox<'o>,
     /// Bytes that sealing adds to a packet.
     tag_len: usize,
@@ -24,13 +25,14 @@ impl<'a, 'o> Way<'a, 'o> {
     pub(super) fn open(
         srtp: &'a mut Option<Srtp>,
         path: &'a Option<Path>,
+        own: &'a Option<OwnSocket>,
         out: &'a mut Outbox<'o>,
     ) -> Option<Self> {
         let (srtp, path) = (srtp.as_mut()?, path.as_ref()?);
         let tag_len = srtp.rtp.tag_len();
         Some(Self {
             srtp,
-            path,
+            exit: Exit::new(path, own.as_ref()),
             out,
             tag_len,
         })
@@ -41,7 +43,7 @@ impl<'a, 'o> Way<'a, 'o> {
     pub(super) fn send(&mut self, header: &ViewerHeader, payload: &[u8]) -> usize {
         let header_len = header.len();
         let len = header_len + payload.len() + self.tag_len;
-        let buffer = self.out.room(self.path, len);
+        let buffer = self.out.room(self.exit, len);
         let start = buffer.len();
         header.write(buffer);
         buffer.extend_from_slice(payload);
@@ -61,6 +63,6 @@ impl<'a, 'o> Way<'a, 'o> {
 
     /// Ends the run: what was gathered leaves now.
     pub(super) fn flush(&mut self) {
-        self.out.flush(self.path);
+        self.out.flush(self.exit);
     }
 }

@@ -16,13 +16,14 @@ use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
 use super::addresses::{advertised, bind, stand_in};
+use super::answer::LocalDescription;
 use super::command::{OnEnd, SenderCommand};
-use super::fragment;
+use super::fragment::{self, SdpFragment};
 use super::ice::IceSeed;
 use super::identity::Identity;
 use super::info::{EndReason, SessionFigures, SessionInfo};
-use super::negotiate::{Agreement, LocalDescription, agree};
-use super::offer::Offer;
+use super::negotiate::{Agreement, agree};
+use super::offer::{Offer, PeerTransport};
 use super::refusal::Refusal;
 use super::registry::{RegisteredSession, SessionRegistry};
 use super::senders::{Senders, Untold};
@@ -73,6 +74,38 @@ pub enum Fragment {
         /// The new ETag without quotes.
         etag: String,
     },
+}
+
+/// Which ICE sessions a request is meant for (RFC 9110 section 13.1.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EntityTags {
+    /// Whichever there is.
+    Any,
+    /// One of these, without quotes.
+    OneOf(Vec<String>),
+}
+
+impl EntityTags {
+    /// Reads the value of `If-Match`. Quotes may be missing: some clients take them off.
+    pub fn parse(value: &str) -> Self {
+        /// More than a viewer can have seen.
+        const MAX_TAGS: usize = 16;
+        if value.trim() == "*" {
+            return Self::Any;
+        }
+        let tags = value.split(',').take(MAX_TAGS);
+        Self::OneOf(
+            tags.map(|tag| tag.trim().trim_matches('"').to_owned())
+                .collect(),
+        )
+    }
+
+    fn fits(&self, current: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(tags) => tags.iter().any(|tag| tag == current),
+        }
+    }
 }
 
 /// Serves WebRTC viewers.
@@ -213,7 +246,10 @@ impl Whep {
         let id = SessionId::next();
         let codec = info.video.as_ref().map_or("", |v| v.codec.name());
         let figures = Arc::new(SessionFigures::new(id, codec));
-        let ice = self.ice(thread, offer);
+        let section = agreement.video.section;
+        let transport = offer.transport(section)?;
+        let ice = self.ice(thread, offer, agreement, transport);
+        let remote = ice.remote.clone();
         let local = LocalDescription {
             ufrag: ice.local.ufrag.clone(),
             pwd: ice.local.pwd.clone(),
@@ -221,7 +257,7 @@ impl Whep {
             addresses: self.addresses.clone(),
         };
         let track = self.tracks.watch(channel, info);
-        let dtls = self.identity.handshake(offer.fingerprint);
+        let dtls = self.identity.handshake(transport.fingerprints.clone());
         let seed = SessionSeed {
             figures: Arc::clone(&figures),
             agreement: agreement.clone(),
@@ -231,13 +267,14 @@ impl Whep {
             track,
         };
         let (token, etag) = (make_pwd(), make_ufrag(thread));
-        let first = offer.sections.first();
+        let tagged = offer.sections.get(offer.tagged(section));
         let registered = RegisteredSession {
             id,
             thread,
             key: channel.key().clone(),
             etag: etag.clone(),
-            mid: first.map(|s| s.mid.clone()).unwrap_or_default(),
+            remote,
+            mid: tagged.map(|s| s.mid.clone()).unwrap_or_default(),
             figures,
         };
         // Others may have come while this one waited for its camera.
@@ -260,14 +297,22 @@ impl Whep {
     }
 
     /// What the agent of a new session is made of.
-    fn ice(&self, thread: usize, offer: &Offer) -> IceSeed {
+    fn ice(
+        &self,
+        thread: usize,
+        offer: &Offer,
+        agreement: &Agreement,
+        peer: &PeerTransport,
+    ) -> IceSeed {
         IceSeed {
             local: IceCredentials::make(thread),
             remote: IceCredentials {
-                ufrag: offer.ufrag.clone(),
-                pwd: offer.pwd.clone(),
+                ufrag: peer.ufrag.clone(),
+                pwd: peer.pwd.clone(),
             },
-            candidates: offer.candidates.clone(),
+            // Who only answers checks leaves the choice of the way to us.
+            controlling: offer.ice_lite,
+            candidates: offer.candidates(agreement.video.section),
             locals: self.locals.clone(),
             provider: Arc::clone(self.identity.provider()),
         }
@@ -281,32 +326,55 @@ impl Whep {
     }
 
     /// Takes a fragment (RFC 8840): candidates, or an ICE restart if it has other credentials than
-    /// before. `etag` is what the viewer believes the ICE session to be; `None` stands for any.
+    /// the session began with. `tag` is what the viewer believes the ICE session to be.
     pub async fn fragment(
         &self,
         token: &str,
-        etag: Option<&str>,
+        tag: &EntityTags,
         fragment: &str,
     ) -> Result<Fragment, Refusal> {
-        let known = |s: &RegisteredSession| (s.id, s.thread, s.etag.clone(), s.mid.clone());
+        let known = |s: &RegisteredSession| (s.id, s.thread, s.etag.clone(), s.remote.clone());
         let found = self.registry.find(token, known);
-        let (id, thread, current, mid) = found.ok_or(Refusal::UnknownSession)?;
-        if etag.is_some_and(|etag| etag != current) {
+        let (id, thread, current, remote) = found.ok_or(Refusal::UnknownSession)?;
+        if !tag.fits(&current) {
             return Err(Refusal::Stale);
         }
-        let candidates = fragment::candidates(fragment);
-        // With `*` as entity tag the viewer asks for a restart (RFC 9725 section 4.3.3).
-        if etag.is_some() {
-            self.tell(thread, SenderCommand::Candidates(id, candidates))?;
-            return Ok(Fragment::Trickled);
+        let fragment = SdpFragment::read(fragment).map_err(Refusal::Fragment)?;
+        match fragment.credentials {
+            Some(other) if other != remote => {
+                // A restart is asked for by `*` (RFC 9725 section 4.3.3). Under the session's tag these
+                // are candidates that came too early or too late.
+                if *tag != EntityTags::Any {
+                    return Err(Refusal::Fragment(
+                        "its a=ice-ufrag is of another ICE session",
+                    ));
+                }
+                self.restart(token, id, thread, other, fragment.candidates)
+                    .await
+            }
+            // The viewer says whose candidates they are: no reason to begin anew.
+            _ => {
+                let candidates = fragment.candidates;
+                self.tell(thread, SenderCommand::Candidates(id, candidates))?;
+                Ok(Fragment::Trickled)
+            }
         }
-        let remote = fragment::credentials(fragment).map_err(Refusal::Fragment)?;
+    }
+
+    async fn restart(
+        &self,
+        token: &str,
+        id: SessionId,
+        thread: usize,
+        remote: IceCredentials,
+        candidates: Vec<String>,
+    ) -> Result<Fragment, Refusal> {
         let local = IceCredentials::make(thread);
         let (done, restarted) = oneshot::channel();
         let restart = SenderCommand::RestartIce {
             id,
             local: local.clone(),
-            remote,
+            remote: remote.clone(),
             done,
         };
         self.tell(thread, restart)?;
@@ -314,12 +382,12 @@ impl Whep {
             return Err(Refusal::UnknownSession);
         }
         let etag = make_ufrag(thread);
-        self.registry.set_etag(token, &etag);
+        let mid = self.registry.restarted(token, &etag, remote);
         if !candidates.is_empty() {
             self.tell(thread, SenderCommand::Candidates(id, candidates))?;
         }
         Ok(Fragment::Restarted {
-            sdp: fragment::restarted(&local, &mid, &self.addresses),
+            sdp: fragment::restarted(&local, &mid.unwrap_or_default(), &self.addresses),
             etag,
         })
     }

@@ -3,19 +3,23 @@
 use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BinaryHeap, HashMap};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
 use taimat_base::{SessionId, clock};
 use taimat_hub::{Cursor, Read};
 
-use super::command::{OnEnd, PeerRoutes, SenderCommand, TrackWaker};
+use super::arrivals::Arrivals;
+use super::bell::Bell;
+use super::command::{CommandQueue, OnEnd, PeerRoutes, SenderCommand, TrackWaker};
 use super::info::EndReason;
 use super::outbox::Outbox;
+use super::path::Path;
 use super::session::{SessionSeed, ViewerSession};
-use super::socket::{Path, RtcSocket};
+use super::socket::RtcSocket;
 use super::stun::{self, IceCredentials};
 use crate::metrics::{DropCause, EgressMetrics};
 use crate::packets::PacketBatch;
@@ -24,13 +28,22 @@ use crate::track::Track;
 /// The thread wakes at least this often, and looks at its tracks unasked: a wake-up that found its queue
 /// full was dropped, and after a track's end no other one comes.
 const IDLE: Duration = Duration::from_secs(1);
+/// Commands that are done before timers and viewers have their turn.
+const COMMANDS: usize = 256;
+/// Datagrams that are taken of a viewer before the others have their turn.
+const DATAGRAMS: usize = 16;
+/// No viewer sends larger ones; what is longer is cut off and does not authenticate.
+const DATAGRAM_BYTES: usize = 4096;
 
 /// What a sender thread is given.
 pub(super) struct Worker {
     pub(super) index: usize,
     pub(super) sockets: Arc<[RtcSocket]>,
     pub(super) commands: Receiver<SenderCommand>,
-    pub(super) queue: SyncSender<SenderCommand>,
+    /// Rings when there is a command.
+    pub(super) bell: Arc<Bell>,
+    /// Of all threads.
+    pub(super) queues: Arc<[CommandQueue]>,
     pub(super) metrics: Arc<EgressMetrics>,
     pub(super) routes: PeerRoutes,
     pub(super) on_end: OnEnd,
@@ -48,6 +61,9 @@ struct TrackFeed {
 struct WorkerState<'a> {
     worker: &'a Worker,
     out: Outbox<'a>,
+    arrivals: Arrivals,
+    /// Where datagrams are received.
+    buffer: Vec<u8>,
     sessions: HashMap<SessionId, ViewerSession>,
     by_ufrag: HashMap<String, SessionId>,
     by_peer: HashMap<SocketAddr, SessionId>,
@@ -62,33 +78,59 @@ struct WorkerState<'a> {
 
 impl Worker {
     /// Runs until told to shut down.
-    pub(super) fn run(self) {
-        let mut state = WorkerState::new(&self, clock::thread_now());
+    pub(super) fn run(self, arrivals: Arrivals) {
+        let mut state = WorkerState::new(&self, arrivals, clock::thread_now());
         loop {
-            let wait = state.idle_time(clock::thread_now());
-            match self.commands.recv_timeout(wait) {
-                Ok(SenderCommand::Shutdown(done)) => {
-                    state.shut_down();
-                    // Nobody may be waiting any more.
-                    let _sent = done.send(());
-                    return;
+            let mut next = self.next_command(&mut state);
+            for _ in 0..COMMANDS {
+                match next {
+                    Ok(SenderCommand::Shutdown(done)) => {
+                        state.shut_down();
+                        // Nobody may be waiting any more.
+                        let _sent = done.send(());
+                        return;
+                    }
+                    Ok(command) => state.command(command),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return,
                 }
-                Ok(command) => state.command(command),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+                next = self.commands.try_recv();
             }
             let now = clock::thread_now();
+            state.receive(now);
             state.run_timers(now);
             state.look_around(now);
+        }
+    }
+
+    /// The next command, if there is one before anything else is due.
+    fn next_command(&self, state: &mut WorkerState<'_>) -> Result<SenderCommand, TryRecvError> {
+        let command = self.commands.try_recv();
+        if !matches!(command, Err(TryRecvError::Empty)) {
+            return command;
+        }
+        self.bell.falls_asleep();
+        // Whoever came before that did not ring.
+        let command = self.commands.try_recv();
+        if matches!(command, Err(TryRecvError::Empty)) {
+            let now = clock::thread_now();
+            state.arrivals.wait(now, state.idle_time(now));
+        }
+        self.bell.is_awake();
+        match command {
+            Err(TryRecvError::Empty) => self.commands.try_recv(),
+            other => other,
         }
     }
 }
 
 impl<'a> WorkerState<'a> {
-    fn new(worker: &'a Worker, now: Instant) -> Self {
+    fn new(worker: &'a Worker, arrivals: Arrivals, now: Instant) -> Self {
         Self {
             worker,
             out: Outbox::new(&worker.sockets, &worker.metrics),
+            arrivals,
+            buffer: vec![0; DATAGRAM_BYTES],
             sessions: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_peer: HashMap::new(),
@@ -178,25 +220,123 @@ impl<'a> WorkerState<'a> {
         restarted
     }
 
+    /// Reads what viewers sent to their own sockets: a little of each.
+    fn receive(&mut self, now: Instant) {
+        self.arrivals.resume(now);
+        let sockets = self.arrivals.count();
+        for _ in 0..sockets {
+            let Some(id) = self.arrivals.next() else {
+                break;
+            };
+            if self.receive_from(id, now) {
+                self.arrivals.again(id);
+            }
+        }
+        if sockets > 0 {
+            self.arrivals.rest(now);
+        }
+    }
+
+    /// Whether there may be more.
+    fn receive_from(&mut self, id: SessionId, now: Instant) -> bool {
+        for _ in 0..DATAGRAMS {
+            let session = self.sessions.get(&id);
+            let Some(own) = session.and_then(ViewerSession::own_socket) else {
+                return false;
+            };
+            let path = own.path();
+            let mut bytes = std::mem::take(&mut self.buffer);
+            let received = own.receive(&mut bytes);
+            if let Ok((len, peer)) = received {
+                let from = Path { peer, ..path };
+                self.sort(id, from, bytes.get(..len).unwrap_or_default(), now);
+            }
+            self.buffer = bytes;
+            match received {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => {
+                    tracing::debug!(%error, session = %id, "receiving from a viewer");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// What came to a viewer's own socket is the viewer's, but for another session of it that has the same
+    /// addresses, and for what came before the socket was connected.
+    fn sort(&mut self, id: SessionId, path: Path, bytes: &[u8], now: Instant) {
+        let thread = stun::thread_of_request(bytes);
+        let is_own = self
+            .sessions
+            .get(&id)
+            .and_then(ViewerSession::own_socket)
+            .is_some_and(|own| own.path().peer == path.peer);
+        let thread = thread.or_else(|| {
+            let routes = self.worker.routes.read();
+            let routes = routes.unwrap_or_else(|e| e.into_inner());
+            if is_own {
+                None
+            } else {
+                routes.get(&path.peer).copied()
+            }
+        });
+        match thread.filter(|thread| *thread != self.worker.index) {
+            Some(thread) => {
+                let command = SenderCommand::Datagram(path, bytes.into());
+                let queue = self.worker.queues.get(thread);
+                if queue.is_none_or(|queue| queue.try_send(command).is_err()) {
+                    self.worker.metrics.drop_one(DropCause::QueueFull);
+                }
+            }
+            None if is_own && stun::local_ufrag(bytes).is_none() => {
+                self.give(id, path, bytes, now);
+            }
+            None => self.datagram(path, bytes, now),
+        }
+    }
+
     fn datagram(&mut self, path: Path, bytes: &[u8], now: Instant) {
         let by_ufrag = stun::local_ufrag(bytes).and_then(|u| self.by_ufrag.get(u));
         let Some(id) = by_ufrag.or_else(|| self.by_peer.get(&path.peer)).copied() else {
             self.worker.metrics.drop_one(DropCause::UnknownPeer);
             return;
         };
+        self.give(id, path, bytes, now);
+    }
+
+    /// Gives a session a datagram.
+    fn give(&mut self, id: SessionId, path: Path, bytes: &[u8], now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
         if !session.datagram(now, path, bytes, &mut self.out) {
             self.worker.metrics.drop_one(DropCause::BadDatagram);
         }
-        if self.by_peer.get(&path.peer) != Some(&id) && session.peers().any(|p| p == path.peer) {
+        let is_proven = session.peers().any(|p| p == path.peer);
+        if is_proven && !self.leads_here(path.peer, id, bytes) {
             self.by_peer.insert(path.peer, id);
             let routes = self.worker.routes.write();
             let mut routes = routes.unwrap_or_else(|e| e.into_inner());
             routes.insert(path.peer, self.worker.index);
         }
         self.settle(id, now);
+    }
+
+    /// Whether what comes from that address finds this session. With each check of the connection, a few
+    /// seconds apart, the common routes are looked at too: another thread's session may have had the
+    /// address before or in between, and a session whose route is lost hears no feedback.
+    fn leads_here(&self, peer: SocketAddr, id: SessionId, datagram: &[u8]) -> bool {
+        if self.by_peer.get(&peer) != Some(&id) {
+            return false;
+        }
+        if !matches!(datagram.first(), Some(0..=3)) {
+            return true;
+        }
+        let routes = self.worker.routes.read();
+        let routes = routes.unwrap_or_else(|e| e.into_inner());
+        routes.get(&peer) == Some(&self.worker.index)
     }
 
     /// After a session was given something: hooks it up, removes it, or notes when it is due.
@@ -211,6 +351,7 @@ impl<'a> WorkerState<'a> {
                 .observe(session.connect_time().as_secs_f64());
             self.join(id, now);
         }
+        self.connect(id);
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
@@ -226,6 +367,30 @@ impl<'a> WorkerState<'a> {
         }
     }
 
+    /// Gives a connected session a socket of its own, if it wants one. Where there is none it goes on with
+    /// the one that all share.
+    fn connect(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let Some(path) = session.wants_socket() else {
+            return;
+        };
+        let Some(shared) = self.worker.sockets.get(path.socket) else {
+            return;
+        };
+        let made = shared.own(path).and_then(|own| {
+            self.arrivals.add(id, &own)?;
+            Ok(own)
+        });
+        match made {
+            Ok(own) => session.give_socket(own),
+            Err(error) => {
+                tracing::warn!(%error, session = %id, "a viewer gets no socket of its own");
+            }
+        }
+    }
+
     /// Hooks a connected session up to its track.
     fn join(&mut self, id: SessionId, now: Instant) {
         let Some(session) = self.sessions.get_mut(&id) else {
@@ -235,8 +400,11 @@ impl<'a> WorkerState<'a> {
         let feed = match self.feeds.entry(key) {
             Entry::Occupied(feed) => feed.into_mut(),
             Entry::Vacant(place) => {
-                let (queue, metrics) = (&self.worker.queue, &self.worker.metrics);
-                let waker = TrackWaker::new(queue.clone(), Arc::clone(metrics));
+                let Some(queue) = self.worker.queues.get(self.worker.index) else {
+                    return;
+                };
+                let metrics = Arc::clone(&self.worker.metrics);
+                let waker = TrackWaker::new(queue.clone(), metrics);
                 place.insert(TrackFeed::new(&session.track, waker))
             }
         };
@@ -321,6 +489,7 @@ impl<'a> WorkerState<'a> {
             return;
         };
         session.farewell(now, &self.out);
+        self.arrivals.forget(id);
         self.scheduled.remove(&id);
         self.by_ufrag.retain(|_, owner| *owner != id);
         self.forget_peers(id);

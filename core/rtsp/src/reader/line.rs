@@ -38,6 +38,7 @@ pub(super) enum Start {
     Request {
         method: Method,
         uri: String,
+        major_version: u8,
     },
     Response {
         status: u16,
@@ -139,8 +140,13 @@ pub(super) fn first(line: &str) -> Option<First> {
     if uri.is_empty() || word.is_empty() {
         None
     } else if is_protocol(version, "RTSP/") {
-        let (method, uri) = (Method::from(word), uri.to_owned());
-        Some(First::Message(Start::Request { method, uri }))
+        // What is no number is taken for a misspelt 1.
+        let number = version.get(5..).and_then(|v| v.split('.').next());
+        Some(First::Message(Start::Request {
+            method: Method::from(word),
+            uri: uri.to_owned(),
+            major_version: number.and_then(|n| n.parse().ok()).unwrap_or(1),
+        }))
     } else if is_protocol(version, "HTTP/") {
         Some(First::HttpRequest)
     } else {
@@ -221,12 +227,22 @@ mod tests {
         assert_eq!(first("HTTP/1.1 404 Nope"), web);
         assert_eq!(first("RTSP/1.0 OK"), None);
         assert_eq!(first("RTSP/1.0 70000 x"), None);
-        let request = first("DESCRIBE rtsp://h/live stream?a=b RTSP/1.0");
-        let Some(First::Message(Start::Request { method, uri })) = request else {
-            panic!("{request:?}")
+        let expected = |line: &str, uri: &str, major_version| {
+            let (method, uri) = (Method::Describe, uri.to_owned());
+            let start = Start::Request {
+                method,
+                uri,
+                major_version,
+            };
+            assert_eq!(first(line), Some(First::Message(start)), "{line}");
         };
-        assert_eq!(method, Method::Describe);
-        assert_eq!(uri, "rtsp://h/live stream?a=b");
+        expected(
+            "DESCRIBE rtsp://h/live stream?a=b RTSP/1.0",
+            "rtsp://h/live stream?a=b",
+            1,
+        );
+        expected("DESCRIBE * RTSP/2.0", "*", 2);
+        expected("DESCRIBE * rtsp/x", "*", 1);
         assert_eq!(first("GET / HTTP/1.1"), Some(First::HttpRequest));
         assert_eq!(first("PLAY back"), None);
         assert_eq!(first("PLAY"), None);

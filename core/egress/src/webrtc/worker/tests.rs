@@ -16,6 +16,7 @@ use crate::track::Tracks;
 /// A worker whose queue has room for one command, and how its sessions ended.
 struct Stand {
     worker: Worker,
+    arrivals: std::cell::Cell<Option<Arrivals>>,
     ended: Arc<Mutex<Vec<EndReason>>>,
 }
 
@@ -23,6 +24,8 @@ impl Stand {
     fn new(index: usize) -> Self {
         let registry = taimat_base::metrics::Registry::new();
         let (queue, commands) = sync_channel(1);
+        let (arrivals, bell) = Arrivals::new().unwrap();
+        let queue = CommandQueue::new(queue, Some(Arc::clone(&bell)));
         let ended = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&ended);
         Self {
@@ -30,13 +33,21 @@ impl Stand {
                 index,
                 sockets: Arc::new([]),
                 commands,
-                queue,
+                bell,
+                queues: vec![queue; index + 1].into(),
                 metrics: Arc::new(EgressMetrics::register(&registry).unwrap()),
                 routes: Arc::new(RwLock::default()),
                 on_end: Arc::new(move |_id, reason| noted.lock().unwrap().push(reason)),
             },
+            arrivals: std::cell::Cell::new(Some(arrivals)),
             ended,
         }
+    }
+
+    /// Its thread, which does not run by itself.
+    fn state(&self, now: Instant) -> WorkerState<'_> {
+        let arrivals = self.arrivals.take().unwrap();
+        WorkerState::new(&self.worker, arrivals, now)
     }
 
     fn ended(&self) -> Vec<EndReason> {
@@ -56,11 +67,14 @@ fn session(track: &Arc<Track>, metrics: &EgressMetrics) -> (SessionSeed, Arc<Ses
         ice: IceSeed {
             local: IceCredentials::make(0),
             remote: IceCredentials::make(0),
+            controlling: false,
             candidates: Vec::new(),
             locals: vec!["127.0.0.1:1".parse().unwrap()],
             provider: Arc::clone(identity.provider()),
         },
-        dtls: identity.handshake(offer.fingerprint).unwrap(),
+        dtls: identity
+            .handshake(offer.transport(0).unwrap().fingerprints.clone())
+            .unwrap(),
         metrics: metrics.viewer(track.key()),
     };
     (seed, figures)
@@ -77,12 +91,12 @@ fn track() -> (Tracks, Arc<Track>) {
 async fn a_track_that_has_ended_ends_its_sessions_even_if_the_wake_up_found_no_room() {
     let (stand, (_tracks, track)) = (Stand::new(0), track());
     let now = clock::now();
-    let mut state = WorkerState::new(&stand.worker, now);
+    let mut state = stand.state(now);
     let (seed, figures) = session(&track, &stand.worker.metrics);
     state.create(seed, now);
     state.join(figures.id, now);
     let other = SenderCommand::End(SessionId::next(), EndReason::Deleted);
-    assert!(stand.worker.queue.try_send(other).is_ok());
+    assert!(stand.worker.queues[0].try_send(other).is_ok());
     track.ring().close();
     track.wake_all();
     assert!(matches!(
@@ -98,7 +112,7 @@ async fn a_track_that_has_ended_ends_its_sessions_even_if_the_wake_up_found_no_r
 async fn a_session_that_is_to_end_does_so_without_a_command() {
     let (stand, (_tracks, track)) = (Stand::new(0), track());
     let now = clock::now();
-    let mut state = WorkerState::new(&stand.worker, now);
+    let mut state = stand.state(now);
     let (seed, figures) = session(&track, &stand.worker.metrics);
     state.create(seed, now);
     figures.end_with(EndReason::Revoked);
@@ -112,11 +126,33 @@ fn the_end_of_a_session_leaves_the_route_of_another_thread() {
     let stand = Stand::new(0);
     let [ours, theirs]: [SocketAddr; 2] = [1, 2].map(|port| ([10, 0, 0, 1], port).into());
     let id = SessionId::next();
-    let mut state = WorkerState::new(&stand.worker, clock::now());
+    let mut state = stand.state(clock::now());
     state.by_peer.extend([(ours, id), (theirs, id)]);
     let routes = &stand.worker.routes;
     routes.write().unwrap().extend([(ours, 0), (theirs, 1)]);
     state.forget_peers(id);
     assert!(state.by_peer.is_empty());
     assert_eq!(*routes.read().unwrap(), HashMap::from([(theirs, 1)]));
+}
+
+#[test]
+fn a_route_that_another_thread_took_is_found_missing_with_the_next_check() {
+    let stand = Stand::new(0);
+    let peer: SocketAddr = ([10, 0, 0, 1], 1).into();
+    let id = SessionId::next();
+    let mut state = stand.state(clock::now());
+    let (check, media): ([u8; 20], [u8; 20]) = ([0; 20], [0x80; 20]);
+    assert!(!state.leads_here(peer, id, &check));
+    state.by_peer.insert(peer, id);
+    assert!(!state.leads_here(peer, id, &check));
+    assert!(
+        state.leads_here(peer, id, &media),
+        "not looked at for each packet"
+    );
+    let routes = &stand.worker.routes;
+    routes.write().unwrap().insert(peer, 1);
+    assert!(!state.leads_here(peer, id, &check));
+    routes.write().unwrap().insert(peer, 0);
+    assert!(state.leads_here(peer, id, &check));
+    assert!(!state.leads_here(peer, SessionId::next(), &check));
 }
