@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taimat_base::clock;
 use taimat_base::tasks::Stop;
+use taimat_base::{CommuneId, clock};
 use taimat_contract::UnixMicros;
 use taimat_contract::storage::StorageTarget;
 use tokio::sync::watch;
