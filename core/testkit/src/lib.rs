@@ -13,6 +13,7 @@ mod listening;
 pub mod lossy;
 pub mod measured;
 pub mod pictures;
+pub mod players;
 pub mod plugins;
 pub mod python;
 pub mod relay;

@@ -67,7 +67,7 @@ pub(crate) const PYTHON: [Package; 2] = [
 ];
 
 /// For all tests, beside those for libavcodec.
-pub(crate) const TESTS: [Package; 20] = [
+pub(crate) const TESTS: [Package; 22] = [
     program("chromium", "chromium"),
     program("ffmpeg", "ffprobe"),
     program("prometheus", "promtool"),
@@ -81,6 +81,12 @@ pub(crate) const TESTS: [Package; 20] = [
     program("gstreamer1.0-plugins-base-apps", "gst-discoverer-1.0"),
     file("gstreamer1.0-plugins-good", "gstreamer-1.0/libgstrtp.so"),
     file("gstreamer1.0-plugins-bad", "gstreamer-1.0/libgstx265.so"),
+    // A viewer by WebRTC, and what it finds its way with.
+    file(
+        "gir1.2-gst-plugins-bad-1.0",
+        "girepository-1.0/GstWebRTC-1.0.typelib",
+    ),
+    file("gstreamer1.0-nice", "gstreamer-1.0/libgstnice.so"),
     file("gstreamer1.0-plugins-ugly", "gstreamer-1.0/libgstx264.so"),
     file("gstreamer1.0-libav", "gstreamer-1.0/libgstlibav.so"),
     // RTSP servers that others wrote.

@@ -395,10 +395,13 @@ impl Whep {
     /// Ends a session at its viewer's wish. False if there is none of that name.
     pub fn delete(&self, token: &str) -> bool {
         let known = |s: &RegisteredSession| (s.thread, Arc::clone(&s.figures));
-        let found = self.registry.find(token, known);
-        found
-            .map(|(thread, figures)| self.end(thread, &figures, EndReason::Deleted))
-            .is_some()
+        let Some((thread, figures)) = self.registry.find(token, known) else {
+            return false;
+        };
+        self.end(thread, &figures, EndReason::Deleted);
+        // For its viewer it is gone with the answer, whenever its thread comes to it.
+        self.registry.forget(figures.id);
+        true
     }
 
     /// Ends a session by its number. False if there is none of that number.
@@ -440,3 +443,6 @@ fn forget_when_ended(registry: &Arc<SessionRegistry>) -> OnEnd {
     let registry = Arc::clone(registry);
     Arc::new(move |id, _reason| registry.forget(id))
 }
+
+#[cfg(test)]
+mod tests;
