@@ -272,7 +272,6 @@ async fn a_sync_that_fails_costs_what_it_was_for_and_no_row_names_it() {
     filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
     all_was_seen(&cameras[0], since_then);
     let timeline = between(&house, begun);
-    println!("{timeline:?}");
     assert!(
         !gaps(&timeline).contains(&GapReason::Unknown),
         "{timeline:?}"

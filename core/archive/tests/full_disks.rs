@@ -133,7 +133,6 @@ async fn a_disk_that_somebody_else_fills_to_the_last_byte_is_given_room_by_the_o
     let timeline = house.of("cho", now - SECOND, now);
     assert_eq!(timeline.gaps, [], "it is recorded");
     let timeline = house.of("cho", full, now);
-    println!("{timeline:?}");
     let lost: i64 = timeline
         .gaps
         .iter()

@@ -5,8 +5,9 @@
     reason = "that is how the process says that it records"
 )]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use taimat_archive::{Archive, CameraArchive};
@@ -52,24 +53,55 @@ pub(crate) fn record_if_told() {
     });
 }
 
-/// Starts such a process: `test` is the one that calls [`record_if_told`]. Returns when it records.
-pub(crate) fn start(test: &str, folder: &Path) -> Child {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(FOLDER, folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    // It says so when it begins.
-    let mut said = std::io::BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("records\n") {
-        line.clear();
-        let read = std::io::BufRead::read_line(&mut said, &mut line).unwrap();
-        assert!(read > 0, "it ended by itself");
+/// A process that records. It ends with this.
+pub(crate) struct Fleet {
+    child: Child,
+    /// What it says is not read any more; but a process that nobody listens to dies of saying something, and a
+    /// test that takes a minute says so.
+    _said: BufReader<ChildStdout>,
+}
+
+impl Fleet {
+    /// Starts one: `test` is the one that calls [`record_if_told`]. Returns when it records.
+    pub(crate) fn start(test: &str, folder: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--nocapture"])
+            .env(FOLDER, folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // It says so when it begins.
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("records\n") {
+            line.clear();
+            assert!(said.read_line(&mut line).unwrap() > 0, "it ended by itself");
+        }
+        Self { child, _said: said }
     }
-    child
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        assert!(
+            self.child.try_wait().unwrap().is_none(),
+            "it ended by itself"
+        );
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Fleet {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 /// How much of the time before a moment is missing, of the camera of which most is, after what was left there
@@ -84,7 +116,14 @@ pub(crate) fn lost(folder: &Path, stopped: SystemTime) -> Duration {
         let end = timeline.recorded.last().map_or(from, |last| last.end);
         let movie = archive
             .movie(&key(&name(n)), from, micros(stopped))
-            .unwrap_or_else(|error| panic!("ten seconds are missing: {error}"));
+            .unwrap_or_else(|error| {
+                let minute = micros(stopped - Duration::from_secs(60));
+                let timeline = archive.timeline(&key(&name(n)), minute, micros(stopped));
+                panic!(
+                    "ten seconds of {} are missing: {error}; {timeline:?}",
+                    name(n)
+                )
+            });
         // What the index names is there.
         for piece in &movie.pieces {
             let length = std::fs::metadata(&piece.path).unwrap().len();
