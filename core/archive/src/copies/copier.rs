@@ -185,7 +185,7 @@ impl Copier {
         // Of what is not here any more another copy is copied.
         let name = format!("{}.new", at.1);
         let scratch = self.archive.fetched().scratch(&name, kept.segment);
-        let digest = self.from_copies(&kept, Some(&at.1), &scratch).await?;
+        let digest = self.copy_back(&kept, Some(&at.1), &scratch).await?;
         let done = put(place, &kept, scratch.clone(), digest).await;
         let _removed = tokio::fs::remove_file(&scratch).await;
         done
@@ -214,7 +214,7 @@ impl Copier {
 
     /// Writes a segment to a file, from the first of its copies that is what was recorded. Copies that are not
     /// are made anew.
-    pub(super) async fn from_copies(
+    pub(super) async fn copy_back(
         &self,
         kept: &Arc<Kept>,
         but: Option<&str>,

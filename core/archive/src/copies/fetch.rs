@@ -71,7 +71,7 @@ impl Copier {
             return (0, Err(why));
         }
         let scratch = self.archive.fetched().scratch("new", segment);
-        let came = self.from_copies(&kept, None, &scratch).await;
+        let came = self.copy_back(&kept, None, &scratch).await;
         (bytes, came.map(drop).map_err(|error| error.to_string()))
     }
 }

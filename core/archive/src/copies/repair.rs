@@ -92,7 +92,7 @@ impl Copier {
         let held = tokio::task::spawn_blocking(move || own.hold(&file)).await;
         if !matches!(held, Ok(Ok(_))) {
             let scratch = self.archive.fetched().scratch("mend", segment);
-            let brought = self.from_copies(&kept, None, &scratch).await;
+            let brought = self.copy_back(&kept, None, &scratch).await;
             brought.map_err(refused)?;
             self.replace(&kept, scratch, path.clone()).await?;
             let mended = &self.archive.metrics().mended;

@@ -11,7 +11,7 @@ use super::subscription::Language;
 use crate::event::HOUSE;
 
 /// Kinds that have a name: the kind, Vietnamese, English.
-const KINDS: [(&str, &str, &str); 30] = [
+const KINDS: [(&str, &str, &str); 32] = [
     ("motion", "Chuyển động", "Motion"),
     ("change", "Thay đổi", "Change"),
     ("line-crossed", "Vượt vạch", "Line crossed"),
