@@ -186,6 +186,9 @@ export class Player {
   }
 
   private async connect(): Promise<void> {
+    this.viewer?.close();
+    this.viewer = null;
+    this.freshness.forget();
     const video = this.video;
     if (!video) return;
     const viewer = new Viewer(this.endpoint, {
@@ -197,13 +200,12 @@ export class Player {
         if (this.viewer === viewer) this.happened({ is: 'silent', silent });
       },
     });
-    this.viewer?.close();
     this.viewer = viewer;
     this.before = null;
     this.clock = null;
-    this.clockAsked = -Infinity;
+    // Not while all pictures of a wall begin, unless marks wait for it.
+    this.clockAsked = this.onshown ? -Infinity : performance.now();
     this.shownAt = null;
-    this.freshness.forget();
     this.held = 0;
     try {
       await viewer.open();

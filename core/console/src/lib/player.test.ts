@@ -239,6 +239,7 @@ test('what the browser says of the way reaches the machine', async () => {
   Viewer.all[0]?.wishes.silent(true);
   asked = [];
   told('live');
+  await pass(0);
   expect(Viewer.all).toHaveLength(2);
   expect(asked).toEqual([]);
 });

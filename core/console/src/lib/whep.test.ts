@@ -63,7 +63,8 @@ class Connection {
   }
 
   candidate(text: string): void {
-    this.onicecandidate?.({ candidate: { candidate: text, sdpMid: '0' } });
+    const address = text.split(' ')[1] ?? null;
+    this.onicecandidate?.({ candidate: { candidate: text, sdpMid: '0', address } });
   }
 }
 
@@ -153,21 +154,33 @@ test('a refusal without words, and a router that does not answer', async () => {
   expect(await refusal()).toEqual({ cause: 'router', detail: 'no answer' });
 });
 
-test('candidates are told when there is a session to tell them of, all at once', async () => {
-  const one = viewer();
-  const opened = one.open();
-  Connection.last.candidate('candidate:1');
-  Connection.last.candidate('candidate:2');
-  expect(requests.filter((r) => r.method === 'PATCH')).toEqual([]);
-  await opened;
-  const [first] = requests.filter((r) => r.method === 'PATCH');
+const patches = (): typeof requests => requests.filter((r) => r.method === 'PATCH');
+
+test('candidates are told together, each once', async () => {
+  await viewer().open();
+  Connection.last.candidate('candidate:1 192.0.2.1');
+  await vi.advanceTimersByTimeAsync(100);
+  Connection.last.candidate('candidate:2 192.0.2.2');
+  expect(patches()).toEqual([]);
+  await vi.advanceTimersByTimeAsync(100);
+  const [first] = patches();
   expect(first?.url).toBe('/thu/cho/whep/token');
   expect(first?.headers.get('if-match')).toBe('"tag"');
-  expect(first?.body).toContain('a=mid:0\r\na=candidate:1\r\na=candidate:2\r\n');
-  Connection.last.candidate('candidate:3');
-  const told = requests.filter((r) => r.method === 'PATCH');
-  expect(told).toHaveLength(2);
-  expect(told[1]?.body).not.toContain('candidate:2');
+  expect(first?.body).toContain('a=mid:0\r\na=candidate:1 192.0.2.1\r\na=candidate:2 192.0.2.2\r\n');
+  Connection.last.candidate('candidate:3 192.0.2.3');
+  await vi.advanceTimersByTimeAsync(200);
+  expect(patches()).toHaveLength(2);
+  expect(patches()[1]?.body).not.toContain('candidate:2');
+});
+
+test('candidates that help nobody are not told: hidden ones, and where there is a way already', async () => {
+  await viewer().open();
+  Connection.last.candidate('candidate:1 0f0e-1.local');
+  await vi.advanceTimersByTimeAsync(200);
+  Connection.last.candidate('candidate:2 192.0.2.2');
+  Connection.last.becomes('connected');
+  await vi.advanceTimersByTimeAsync(200);
+  expect(patches()).toEqual([]);
 });
 
 test('without a connection in time there is no path', async () => {

@@ -18,6 +18,8 @@ export interface Timing {
 
 /** Without a connection by then there is no path. */
 const CONNECT_MS = 8000;
+/** Candidates are told together, and not at all if there is a way by then. */
+const GATHER_MS = 150;
 /** How long the router gets to answer that a session is over. */
 const CLOSE_MS = 2000;
 
@@ -58,6 +60,7 @@ export class Viewer {
   number: string | null = null;
   private etag = '*';
   private candidates: RTCIceCandidate[] = [];
+  private gathering: ReturnType<typeof setTimeout> | undefined;
   private closed = false;
 
   constructor(
@@ -66,10 +69,10 @@ export class Viewer {
   ) {
     this.connection.ontrack = (event) => this.stream.addTrack(event.track);
     this.connection.onicecandidate = (event) => {
-      if (event.candidate) {
-        this.candidates.push(event.candidate);
-        void this.trickle();
-      }
+      // Names that only the browser's own machines can look up help nobody else.
+      if (!event.candidate || event.candidate.address?.endsWith('.local')) return;
+      this.candidates.push(event.candidate);
+      this.gathering ??= setTimeout(() => void this.trickle(), GATHER_MS);
     };
     this.connection.onconnectionstatechange = () => {
       const state = this.connection.connectionState;
@@ -105,7 +108,6 @@ export class Viewer {
     useIceServers(this.connection, iceServersOf(response.headers.get('link')));
     await this.connection.setLocalDescription(offer);
     await this.connection.setRemoteDescription({ type: 'answer', sdp: await response.text() });
-    void this.trickle();
     setTimeout(() => {
       if (this.timing.connected === null) this.fail('udp');
     }, CONNECT_MS);
@@ -124,9 +126,11 @@ export class Viewer {
     }
   }
 
-  /** Tells the router candidates that came after the offer (RFC 8840). */
+  /** Tells the router candidates that came after the offer (RFC 8840). Where the browser reaches the router it
+   * needs none: it answers to where the browser's checks come from. */
   private async trickle(): Promise<void> {
-    if (!this.session || this.candidates.length === 0) return;
+    this.gathering = undefined;
+    if (!this.session || this.connection.connectionState === 'connected') return;
     const lines = this.candidates.map((c) => `a=${c.candidate}\r\n`).join('');
     const mid = this.candidates[0]?.sdpMid ?? '0';
     this.candidates = [];
