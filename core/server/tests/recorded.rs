@@ -159,8 +159,12 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
         format!("{CAMERA}/playlist.m3u8?from={from}&to={to}"),
     );
     let playlist = String::from_utf8(playlist.await.unwrap()).unwrap();
+    // The minute that it is cut at may lie within it, or before it.
+    let map = playlist
+        .lines()
+        .find(|l| l.starts_with("#EXT-X-MAP:URI=\"segments/"));
     assert!(
-        playlist.contains("#EXT-X-MAP:URI=\"segments/1.mp4?profile=main\""),
+        map.is_some_and(|map| map.contains(".mp4?profile=main\"")),
         "{playlist}"
     );
     assert!(playlist.ends_with("#EXT-X-ENDLIST\n"), "{playlist}");
