@@ -46,8 +46,10 @@ pub const HARNESSES: [(&str, Harness); 14] = [
 /// A viewer's offer and its candidates.
 pub fn sdp_offer(bytes: &[u8]) {
     if let Ok(offer) = Offer::parse(bytes) {
-        for text in &offer.candidates {
-            drop(candidate::parse(text));
+        for section in 0..offer.sections.len() {
+            for text in &offer.candidates(section) {
+                drop(candidate::parse(text));
+            }
         }
     }
 }
