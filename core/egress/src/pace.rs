@@ -33,10 +33,11 @@ pub(crate) const WEBRTC: PaceLimits = PaceLimits {
 };
 
 /// Clients that take RTP by UDP. Their kernel holds 208 KiB unless they ask for more, which are some 90
-/// full packets, and a player that begins is busy with other things for 10 to 20 ms: so much has to fit.
+/// full packets, and a player that begins is busy with other things for tens of milliseconds: so much has
+/// to fit. A group of ten seconds takes one.
 pub(crate) const DATAGRAMS: PaceLimits = PaceLimits {
     multiple: 10.0,
-    rate: (10e6, 40e6),
+    rate: (2e6, 40e6),
     credit: 32.0 * 1024.0,
 };
 

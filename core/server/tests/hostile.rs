@@ -61,7 +61,22 @@ async fn offers_that_are_wrong_get_a_clear_error() {
     let http = reqwest::Client::new();
     let endpoint = bench.url("/thu/cho/whep");
     let many = format!("{OFFER}{}", "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n".repeat(50));
-    let cases: [(&str, Vec<u8>, u16, &str); 7] = [
+    let formats = OFFER.replacen("SAVPF ", &format!("SAVPF {}", "96 ".repeat(15_000)), 1);
+    let cases: [(&str, Vec<u8>, u16, &str); 9] = [
+        (
+            "many formats",
+            formats.replace("H264", "x").into_bytes(),
+            406,
+            "no H.264",
+        ),
+        (
+            "whole units",
+            OFFER
+                .replace("packetization-mode=1", "packetization-mode=0")
+                .into_bytes(),
+            406,
+            "packetization-mode=1",
+        ),
         ("1 MB", vec![b'a'; 1 << 20], 413, ""),
         ("50 sections", many.into_bytes(), 422, "51 media sections"),
         ("not UTF-8", vec![0xFF; 100], 422, "not UTF-8"),
@@ -77,7 +92,7 @@ async fn offers_that_are_wrong_get_a_clear_error() {
             "no H.264",
             OFFER.replace("H264", "VP8").into_bytes(),
             406,
-            "set the camera's video",
+            "the camera is set right",
         ),
     ];
     for (what, body, status, text) in cases {

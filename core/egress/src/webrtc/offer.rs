@@ -351,12 +351,11 @@ impl<'a> SectionReader<'a> {
             let Some(clock_rate) = parts.next().and_then(|r| r.trim().parse().ok()) else {
                 continue;
             };
+            let counts =
+                |number: &str| number == "*" || self::payload_type(number) == Some(payload_type);
             let asked = |known: &&str| {
-                let mut offered = pairs("rtcp-fb").filter_map(|(number, value)| {
-                    (number == "*" || self::payload_type(number) == Some(payload_type))
-                        .then(|| value.split_whitespace())
-                });
-                offered.any(|words| words.eq(known.split(' ')))
+                let mut offered = pairs("rtcp-fb").filter(|(number, _)| counts(number));
+                offered.any(|(_, value)| value.split_whitespace().eq(known.split(' ')))
             };
             found.push(OfferedCodec {
                 payload_type,
@@ -364,7 +363,7 @@ impl<'a> SectionReader<'a> {
                 clock_rate,
                 map: map.to_owned(),
                 fmtp: pairs("fmtp").find_map(of_this).unwrap_or("").to_owned(),
-                feedback: FEEDBACK.into_iter().filter(|known| asked(&known)).collect(),
+                feedback: FEEDBACK.into_iter().filter(asked).collect(),
             });
         }
         found

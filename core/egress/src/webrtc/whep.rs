@@ -352,6 +352,9 @@ impl Whep {
                 self.restart(token, id, thread, other, fragment.candidates)
                     .await
             }
+            None if *tag == EntityTags::Any && fragment.candidates.is_empty() => Err(
+                Refusal::Fragment("an ICE restart needs a=ice-ufrag and a=ice-pwd"),
+            ),
             // The viewer says whose candidates they are: no reason to begin anew.
             _ => {
                 let candidates = fragment.candidates;

@@ -33,7 +33,6 @@ struct Watch {
     viewer: UdpSocket,
     start: Instant,
     now: Instant,
-    pictures: u64,
 }
 
 /// A packet as the viewer got it: sequence number, RTP time, whether a picture ends with it.
@@ -76,7 +75,6 @@ impl Watch {
             viewer,
             start: now,
             now,
-            pictures: 0,
         }
     }
 
@@ -101,7 +99,6 @@ impl Watch {
         let unit = self.unit(key, lost_packets);
         let seq = self.ring.push(PacketBatch::new(&unit, &self.stream));
         let batch = self.ring.get(seq).unwrap();
-        self.pictures += 1;
         self.with_way(|media, ring, way, now| media.forward(seq, &batch, ring, way, now));
     }
 
@@ -138,7 +135,7 @@ impl Watch {
     }
 
     /// What arrived since this was asked last.
-    fn got(&mut self) -> Vec<Got> {
+    fn got(&self) -> Vec<Got> {
         let mut buffer = [0; 2000];
         let mut got = Vec::new();
         while let Ok((len, _)) = self.viewer.recv_from(&mut buffer) {

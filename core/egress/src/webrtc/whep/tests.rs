@@ -15,16 +15,19 @@ enum Step {
     Restart,
     /// A new ICE session under the tag of the one that there is, which nobody may ask for.
     RestartByTag,
+    /// A new ICE session, without saying which.
+    RestartForNothing,
     /// Under the tag that the session had at first.
     FirstTag,
     Delete,
 }
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     Step::Candidates,
     Step::SameCredentials,
     Step::Restart,
     Step::RestartByTag,
+    Step::RestartForNothing,
     Step::FirstTag,
     Step::Delete,
 ];
@@ -83,6 +86,7 @@ impl<'a> Viewer<'a> {
             Step::SameCredentials => self.patch("*", &fragment_of(Some(&self.credentials))).await,
             Step::Restart => self.patch("*", &fragment_of(Some(&other))).await,
             Step::RestartByTag => self.patch(&tag, &fragment_of(Some(&other))).await,
+            Step::RestartForNothing => self.patch("*", "a=mid:0\r\n").await,
             Step::FirstTag => self.patch(&self.first_tag, &fragment_of(None)).await,
         };
         match step {
@@ -95,7 +99,9 @@ impl<'a> Viewer<'a> {
                 (self.tag, self.credentials) = (etag, other);
                 self.restarts += 1;
             }
-            Step::RestartByTag => assert!(matches!(answered, Err(Refusal::Fragment(_)))),
+            Step::RestartByTag | Step::RestartForNothing => {
+                assert!(matches!(answered, Err(Refusal::Fragment(_))))
+            }
             Step::FirstTag if self.restarts > 0 => {
                 assert!(matches!(answered, Err(Refusal::Stale)));
             }
