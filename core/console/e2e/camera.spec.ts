@@ -147,3 +147,29 @@ test('all of it on a phone, also when the router has much to say', async ({ page
   await expect(page.getByTestId('oddities').getByRole('listitem').last()).toBeInViewport();
   if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/phone.png` });
 });
+
+test('who can not play the picture is told what is true for it', async ({ page }) => {
+  const refuse = (): Promise<unknown> =>
+    page.route(`${PAGE}/**/whep*`, (route) => route.fulfill({ status: 406, json: { detail: 'no' } }));
+  // This browser's own codecs: H.264, and H.265 nowhere without hardware.
+  await open(page, { codec: 'H.265' });
+  await refuse();
+  await expect(page.getByTestId('cause')).toHaveText(/hãy đặt camera sang H\.264/);
+  await page.unrouteAll();
+  // As a Firefox without its plugin.
+  await page.addInitScript(() => {
+    const all = RTCRtpReceiver.getCapabilities.bind(RTCRtpReceiver);
+    RTCRtpReceiver.getCapabilities = (kind) => {
+      const found = all(kind);
+      const codecs = found?.codecs.filter(({ mimeType }) => mimeType !== 'video/H264') ?? [];
+      return found && { ...found, codecs };
+    };
+  });
+  for (const codec of ['H.264', 'H.265']) {
+    await open(page, { codec }, `?${codec}#/camera/thu/cho`);
+    await refuse();
+    await expect(page.getByTestId('cause')).toHaveText(/^Trình duyệt này không có H\.264/);
+    await expect(page.getByTestId('cause')).not.toContainText('đặt camera');
+    await page.unrouteAll();
+  }
+});

@@ -256,7 +256,9 @@ test('a router that is started again has its pictures back within three seconds 
 
 async function cameraState(): Promise<string | undefined> {
   const answer = await fetch(`${router.page}api/v1/overview`).catch(() => null);
-  type Answer = { communes: { cameras: { profiles: { state: string }[] }[] }[] };
+  interface Answer {
+    communes: { cameras: { profiles: { state: string }[] }[] }[];
+  }
   const overview = (await answer?.json()) as Answer | undefined;
   return overview?.communes[0]?.cameras[0]?.profiles[0]?.state;
 }

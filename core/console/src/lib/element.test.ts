@@ -32,7 +32,7 @@ beforeEach(() => {
   video = new Video();
   page = new EventTarget();
   said = [];
-  kept = keepPlaying(video as unknown as HTMLVideoElement, (refused) => said.push(refused), page as Window);
+  kept = keepPlaying(video as unknown as HTMLVideoElement, (refused) => said.push(refused), page);
 });
 afterEach(() => {
   kept.release();
