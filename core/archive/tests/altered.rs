@@ -251,7 +251,8 @@ async fn what_was_cut_or_changed_in_a_head_is_put_aside_whole() {
                 "head of a part" => {
                     let second = bytes.windows(4).enumerate();
                     let second = second.filter(|(_, four)| *four == b"moof").nth(1);
-                    bytes[second.unwrap().0] ^= 1;
+                    let second = second.unwrap().0;
+                    bytes[second] ^= 1;
                 }
                 _ => bytes = b"no recording".to_vec(),
             }
