@@ -59,6 +59,7 @@ export class GstCamera {
   }
 
   async kill(): Promise<void> {
+    if (!this.process || this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.process?.once('exit', resolve));
     this.process?.kill('SIGKILL');
     await ended;
@@ -220,6 +221,8 @@ export class Router {
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    // One that is gone says nothing more.
+    if (!this.process || this.process.exitCode !== null || this.process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.process?.once('exit', resolve));
     this.process?.kill(signal);
     await ended;
