@@ -68,16 +68,24 @@ test('what counts as a lie', () => {
   expect(lies(of('live', 1, null, null, null))).toHaveLength(1);
 });
 
+let camera: GstCamera;
+let router: Router;
+
+test.afterEach(async () => {
+  await (router as Router | undefined)?.stop();
+  await (camera as GstCamera | undefined)?.kill();
+});
+
 for (const [name, size, path] of [
   ['the wall at a desk', { width: 1280, height: 720 }, ''],
   ['a camera’s page on a phone', { width: 390, height: 844 }, '#/camera/thu/cho'],
 ] as const) {
   test(`${name}: never live over a picture that stands`, async ({ page }) => {
     test.setTimeout(300_000);
-    const camera = await new GstCamera().start();
+    camera = await new GstCamera().start();
     const commune = new Commune();
     commune.cameras([['cho', 'Chợ – ngã ba', camera.url]]);
-    let router = await new Router().start(commune);
+    router = await new Router().start(commune);
     const address = new URL(router.page).host;
     await showBuilt(page);
     await page.setViewportSize(size);
@@ -144,8 +152,6 @@ for (const [name, size, path] of [
     expect(new Set(all.map(({ number }) => number)).size).toBeGreaterThan(100);
     const labels = new Set(all.map(({ label }) => label));
     for (const label of ['live', 'aged', 'stalled']) expect(labels).toContain(label);
-    await router.stop();
-    await camera.kill();
   });
 }
 

@@ -25,6 +25,11 @@ async function first(process: ChildProcess): Promise<string> {
   throw new Error(`${process.spawnfile} ended before it was ready`);
 }
 
+/** It was never started, or is gone and says nothing more. */
+function hasEnded(process: ChildProcess | undefined): boolean {
+  return (process?.exitCode ?? process?.signalCode ?? null) !== null || process === undefined;
+}
+
 export class GstCamera {
   private process: ChildProcess | undefined;
   port = 0;
@@ -59,6 +64,7 @@ export class GstCamera {
   }
 
   async kill(): Promise<void> {
+    if (hasEnded(this.process)) return;
     const ended = new Promise((resolve) => this.process?.once('exit', resolve));
     this.process?.kill('SIGKILL');
     await ended;
@@ -229,6 +235,8 @@ export class Router {
   }
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    // One that is gone says nothing more.
+    if (hasEnded(this.process)) return;
     const ended = new Promise((resolve) => this.process?.once('exit', resolve));
     this.process?.kill(signal);
     await ended;
