@@ -23,7 +23,7 @@ use crate::load::Load;
 use crate::metrics::ArchiveMetrics;
 use crate::part::Part;
 use crate::reason::GapReason;
-use crate::timeline::{JITTER, timeline};
+use crate::timeline::{JITTER, Near, timeline};
 use crate::volume::{Syncing, Volume};
 
 const MS: i64 = 1_000_000;
@@ -339,7 +339,8 @@ proptest! {
         let index = schema::open_to_read(&folder.path().join(layout::INDEX)).unwrap();
         let (first, last) = (parts[0].0, parts[parts.len() - 1].1);
         let (from, to) = (UnixMicros(first - 10_000_000), UnixMicros(last + 10_000_000));
-        let told = timeline(&index, &key(), from, to, UnixMicros(last + 3600 * 1_000_000)).unwrap();
+        let now = UnixMicros(last + 3600 * 1_000_000);
+        let told = timeline(&index, &key(), from, to, now, &Near::default()).unwrap();
         let mut all: Vec<(i64, i64, Option<GapReason>)> = told.recorded.iter()
             .map(|piece| (piece.start.0, piece.end.0, None)).collect();
         all.extend(told.gaps.iter().map(|gap| (gap.start.0, gap.end.0, Some(gap.reason))));
