@@ -13,7 +13,8 @@ use taimat_base::metrics::Registry;
 use tokio::sync::watch;
 
 use crate::config::CommuneArchive;
-use crate::copies::{Fetched, Repairs};
+use crate::copies::fetched::Fetched;
+use crate::copies::repairs::Repairs;
 use crate::error::ArchiveError;
 use crate::holds::{self, Hold, NewHold, SharedLog};
 use crate::index::Index;

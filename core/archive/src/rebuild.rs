@@ -8,6 +8,7 @@
 mod apart;
 mod candidate;
 mod former;
+mod rebuilt;
 mod streams;
 
 use std::path::{Path, PathBuf};
@@ -20,32 +21,7 @@ use crate::index::schema;
 
 pub use apart::{Apart, Unfit};
 use former::Former;
-
-/// What is named at most: what is more is in the log.
-const MOST_NAMED: usize = 10_000;
-
-/// What an index was made of.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Rebuilt {
-    /// Segments.
-    pub segments: u64,
-    /// Parts.
-    pub parts: u64,
-    /// Of them, those that nothing vouches for but their own file: no former index, and no file behind theirs.
-    pub unproven: u64,
-    /// What did not fit, and was put aside.
-    pub apart: Vec<Apart>,
-}
-
-impl Rebuilt {
-    /// Something was put aside.
-    fn name(&mut self, apart: Apart) {
-        tracing::error!(%apart, "a recording does not fit the others");
-        if self.apart.len() < MOST_NAMED {
-            self.apart.push(apart);
-        }
-    }
-}
+pub use rebuilt::Rebuilt;
 
 /// Opens the index; makes it anew if there is none and there are files, or if it is damaged. One that is
 /// damaged is put aside. Says what was found, if it was made.

@@ -9,6 +9,7 @@
 
 mod error;
 mod init;
+mod list;
 mod names;
 mod retire;
 mod signing;

@@ -3,6 +3,7 @@
 
 mod export;
 mod noted;
+mod place;
 
 use std::fs::File;
 use std::io::{BufRead as _, IsTerminal as _, Write};
@@ -16,7 +17,7 @@ use taimat_evidence::{Because, NewRoot, Trust, init, retire, verify_file, verify
 pub use export::ExportArgs;
 
 use self::noted::Noted;
-use crate::sealing::FOLDER;
+use self::place::DataArgs;
 
 /// What `verify` ends with if it could not look: none of the outcomes that it has for a file.
 pub const NOT_CHECKED: u8 = 10;
@@ -51,29 +52,6 @@ pub struct RootArgs {
     who: Option<String>,
     #[command(flatten)]
     place: DataArgs,
-}
-
-/// Where the router keeps things.
-#[derive(Debug, Args)]
-pub struct DataArgs {
-    /// The router's folder for what is kept between runs
-    #[arg(long, env = "TAIMAT_DATA", default_value = "taimat-data")]
-    data: PathBuf,
-    /// Folder that cameras are recorded to, where the log of what people did is [default: archive, within the
-    /// folder for what is kept]
-    #[arg(long, value_name = "FOLDER")]
-    archive: Option<PathBuf>,
-}
-
-impl DataArgs {
-    fn keys(&self) -> PathBuf {
-        self.data.join(FOLDER)
-    }
-
-    fn archive(&self) -> PathBuf {
-        let within = || self.data.join(crate::recordings::FOLDER);
-        self.archive.clone().unwrap_or_else(within)
-    }
 }
 
 /// For the first keys.

@@ -173,6 +173,10 @@ impl MeasuredRouter {
     ///
     /// # Errors
     /// If they are not in two minutes.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "benches measure real time, and nothing tells when a process is there"
+    )]
     pub fn wait_for_cameras(&self, count: usize) -> anyhow::Result<()> {
         let begin = Instant::now();
         loop {

@@ -5,14 +5,13 @@ mod bring;
 mod check;
 mod copier;
 mod fetch;
-mod fetched;
+pub(crate) mod fetched;
 mod folder;
 mod kept;
 mod pauses;
 mod repair;
+pub(crate) mod repairs;
 mod work;
 
 pub(crate) use copier::Copier;
-pub(crate) use fetched::Fetched;
-pub(crate) use repair::Repairs;
 pub(crate) use work::try_again;

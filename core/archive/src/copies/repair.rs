@@ -1,51 +1,23 @@
 //! Mends files here that are not what was recorded, from a good copy.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use taimat_base::clock;
 use taimat_base::tasks::Stop;
-use tokio::sync::Notify;
 
 use super::copier::Copier;
 use super::kept::Kept;
 use crate::error::ArchiveError;
 use crate::layout;
 
-/// Segments that wait to be mended at most; what is beyond is found again.
-const WAITING: usize = 1000;
-
 /// How often it is looked what `taimat archive check` has found.
 const EVERY: Duration = Duration::from_secs(5);
 /// Bytes of that list that are read.
 const MOST_LISTED: u64 = 1 << 20;
-
-/// Segments that were found to be damaged.
-#[derive(Debug, Default)]
-pub(crate) struct Repairs {
-    waiting: Mutex<VecDeque<u64>>,
-    wake: Notify,
-}
-
-impl Repairs {
-    /// A segment is to be looked at, and mended if it has to be.
-    pub(crate) fn want(&self, segment: u64) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < WAITING && !waiting.contains(&segment) {
-            waiting.push_back(segment);
-            self.wake.notify_one();
-        }
-    }
-
-    fn next(&self) -> Option<u64> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.pop_front()
-    }
-}
 
 impl Copier {
     /// Mends one after the other until told to stop.
@@ -65,7 +37,7 @@ impl Copier {
             let due = clock::now() + EVERY;
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = repairs.wake.notified() => {}
+                () = repairs.wanted() => {}
                 () = clock::sleep_until(due) => {
                     let archive = Arc::clone(&self.archive);
                     let found = tokio::task::spawn_blocking(move || listed(archive.root())).await;

@@ -9,7 +9,7 @@ use taimat_base::{CommuneId, clock};
 use super::clip::ClipPart;
 use crate::archive::Configured;
 use crate::config::StoreKind;
-use crate::copies::Fetched;
+use crate::copies::fetched::Fetched;
 use crate::disk_space::Space;
 use crate::error::ArchiveError;
 

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use taimat_hub::ChannelKey;
 
-use super::Rebuilt;
 use super::apart::{self, Apart, Unfit};
 use super::candidate::{self, Candidate, Joint, Read};
 use super::former::Former;
+use super::rebuilt::Rebuilt;
 use crate::error::ArchiveError;
 use crate::index::rows;
 use crate::layout;
@@ -162,7 +162,11 @@ impl Reading<'_> {
     /// Why nothing is there the files do not say, unless they were put aside.
     fn gap(&mut self, next: &Candidate) -> Result<(), ArchiveError> {
         let stream = rows::stream(self.index, self.key)?.0;
-        let damaged = std::mem::take(&mut self.damaged);
+        // A file is settled once the one behind it is known: what was put aside meanwhile lies behind it.
+        let (damaged, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.damaged)
+            .into_iter()
+            .partition(|(start, _)| *start < next.start);
+        self.damaged = later;
         let mut at = self.end.unwrap_or(next.start);
         for (start, end) in damaged {
             let (start, end) = (start.max(at), end.min(next.start));

@@ -4,14 +4,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use der::Decode as _;
-use x509_cert::crl::CertificateList;
-
 use crate::time::utc;
-use crate::x509::{self, Retired, SIGNING_MS, X509Error};
+use crate::x509::{self, Retired, SIGNING_MS};
 
 use super::error::KeyError;
 use super::init::{list_pem, next_key, put};
+use super::list::read_list;
 use super::names::{RETIRED, ROOT, SIGNING};
 use super::signing::{certificate, text};
 use super::stick;
@@ -91,11 +89,4 @@ pub fn retire(
 fn overwrite(mut out: File, length: usize) -> std::io::Result<()> {
     out.write_all(&vec![0; length])?;
     out.sync_all()
-}
-
-/// The keys in a list.
-pub(super) fn read_list(file: &Path, list: &str) -> Result<Vec<Retired>, KeyError> {
-    let block = pem::parse(list).map_err(|error| KeyError::content(file, error))?;
-    let list = CertificateList::from_der(block.contents()).map_err(X509Error::from)?;
-    Ok(x509::retired(&list))
 }

@@ -15,8 +15,8 @@ use crate::time::{seconds_ms, utc};
 use crate::x509::{self, X509Error};
 
 use super::error::KeyError;
+use super::list::read_list;
 use super::names::{RETIRED, ROOT, SIGNING};
-use super::retire::read_list;
 
 /// No certificate of ours has a tenth of it; a list of a century has not either.
 const MOST_BYTES: u64 = 256 * 1024;

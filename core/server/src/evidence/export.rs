@@ -15,7 +15,7 @@ use taimat_base::{CameraId, CommuneId, Profile};
 use taimat_contract::UnixMicros;
 use taimat_evidence::DirectorySink;
 
-use super::DataArgs;
+use super::place::DataArgs;
 use crate::config::{self, Commune};
 use crate::exports::{self, SealError};
 use crate::sealing::KeySealing;
