@@ -57,6 +57,8 @@ struct Source {
     owed: Owed,
     /// When something came.
     heard: Instant,
+    /// How what came is recorded: its end too, whatever is wanted by then.
+    mode: Mode,
 }
 
 /// The streams that are recorded.
@@ -109,6 +111,7 @@ impl Recorder {
             load: self.load.stream(),
             owed: Owed::default(),
             heard: clock::now(),
+            mode: Mode::OnEvent,
         };
         self.sources.insert(key, source);
     }
@@ -152,7 +155,7 @@ impl Recorder {
         let part = source.assembler.finish();
         let mut steps = Vec::new();
         if let Some(part) = part {
-            self.keep(source, part, Mode::Continuous, &mut steps);
+            self.keep(source, part, source.mode, &mut steps);
         }
         source.recording.close(&mut steps);
         self.run(source, steps);
@@ -191,7 +194,7 @@ impl Recorder {
         if let Some(why) = off {
             if source.joined.take().is_some() {
                 if let Some(part) = source.assembler.finish() {
-                    self.keep(source, part, Mode::Continuous, &mut steps);
+                    self.keep(source, part, source.mode, &mut steps);
                 }
                 source.recording.close(&mut steps);
             }
@@ -201,6 +204,7 @@ impl Recorder {
             source.recording.idle(quiet, wall.0, why, &mut steps);
             return self.run(source, steps);
         }
+        source.mode = wanted.mode;
         if source.joined.is_none() {
             source.joined = self.join(source.recording.key(), source.recording.end());
         }

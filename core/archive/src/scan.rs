@@ -6,8 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use taimat_media::TrackKind;
+use taimat_media::codec::{VIDEO_CLOCK, VideoCodec};
 use taimat_media::mp4::{self, MAX_INIT_BYTES, MAX_PART_HEADER_BYTES, ReadError};
-use taimat_media::{TrackKind, codec::VIDEO_CLOCK};
 
 use crate::chain_box;
 use crate::error::ArchiveError;
@@ -17,6 +18,8 @@ use crate::ticks;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 20;
+/// Zeros in a row that were never written: a sector.
+const HOLE: usize = 512;
 /// Parts of a file at most: more than are ever written to one.
 const MAX_PARTS: usize = 10_000;
 
@@ -30,6 +33,8 @@ pub(crate) struct Beginning {
     pub(crate) length: u64,
     /// Which tracks are video and sound.
     video: usize,
+    /// The pictures are NAL units, in which three zeros in a row are never followed by many more.
+    nal: bool,
     audio: Option<usize>,
 }
 
@@ -83,7 +88,9 @@ pub(crate) fn beginning(path: &Path) -> Result<Option<Beginning>, ArchiveError> 
         let Some(video) = place(TrackKind::Video) else {
             return Ok(None);
         };
+        let codec = init.tracks.get(video).and_then(|track| track.params().ok());
         Ok(Some(Beginning {
+            nal: codec.is_some_and(|params| params.codec != VideoCodec::Jpeg),
             init: own.to_vec(),
             chain,
             length: (init.length + length) as u64,
@@ -132,6 +139,11 @@ pub(crate) fn parts(
             if hash {
                 let payload = scanned.end + u64::from(row.header);
                 row.hash = hash_of(&file, payload, row.payload())?;
+                // Of what the index never named a disk that was cut off may have the length and not the bytes.
+                if beginning.nal && has_hole(&file, payload, row.video.bytes())? {
+                    scanned.torn = true;
+                    break;
+                }
             }
             scanned.parts.push(row);
             scanned.end = end;
@@ -208,6 +220,29 @@ fn fill(file: &File, bytes: &mut Vec<u8>, at: u64, need: usize) -> io::Result<()
     }
     bytes.truncate(filled);
     Ok(())
+}
+
+/// Whether some bytes of a file have a sector of zeros in a row; more than half a sector counts.
+fn has_hole(file: &File, mut at: u64, mut length: u64) -> io::Result<bool> {
+    let mut bytes = vec![0; CHUNK];
+    let mut zeros = 0;
+    while length > 0 {
+        let most = usize::try_from(length).unwrap_or(CHUNK).min(CHUNK);
+        let some = file.read_at(bytes.get_mut(..most).unwrap_or_default(), at)?;
+        if some == 0 {
+            break;
+        }
+        for block in bytes.get(..some).unwrap_or_default().chunks(HOLE / 4) {
+            let all = block.iter().all(|byte| *byte == 0);
+            zeros = if all { zeros + block.len() } else { 0 };
+            if zeros >= HOLE / 2 {
+                return Ok(true);
+            }
+        }
+        at += some as u64;
+        length -= some as u64;
+    }
+    Ok(false)
 }
 
 /// SHA-256 of some bytes of a file; what is not there is left out.

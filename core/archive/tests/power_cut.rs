@@ -40,6 +40,10 @@ fn a_power_cut_costs_two_seconds() {
         // Not always at the same place of a second.
         std::thread::sleep(Duration::from_millis(3000 + u64::from(round * 137 % 1000)));
         kill(pid, Signal::SIGSTOP).unwrap();
+        // A sync that was begun is done to its end: the cut is after it.
+        while !is_stopped(child.id()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let stopped = SystemTime::now();
         let cut = disk.copy();
         kill(pid, Signal::SIGCONT).unwrap();
@@ -69,6 +73,16 @@ fn a_power_cut_costs_two_seconds() {
         None => Duration::from_secs(3),
     };
     assert!(worst <= most, "{worst:?} were lost");
+}
+
+/// Whether no thread of a process is within a system call any more.
+fn is_stopped(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let (_, state) = stat.rsplit_once(')').unwrap_or_default();
+        state.trim_start().starts_with('T')
+    })
 }
 
 /// The index as the cut left it, before anything is put in order: each byte that it names is there. Returns how

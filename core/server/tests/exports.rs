@@ -411,14 +411,15 @@ async fn strange_intervals_and_a_thousand_at_once_leave_viewers_alone() {
     assert_eq!(house.log().lines().count(), before);
 
     let (bench, from, to) = (Arc::new(house.bench), end - 3 * SECOND, end - SECOND);
-    let all = (0..1000).map(|_| {
-        let bench = Arc::clone(&bench);
-        tokio::spawn(async move { post(&bench, from, to).await })
-    });
-    let all: Vec<_> = all.collect();
+    let all: tokio::task::JoinSet<_> = (0..1000)
+        .map(|_| {
+            let bench = Arc::clone(&bench);
+            async move { post(&bench, from, to).await }
+        })
+        .collect();
     let (mut made, mut busy) = (Vec::new(), 0);
-    for one in all {
-        match one.await.unwrap() {
+    for one in all.join_all().await {
+        match one {
             (201, exported) => made.push(exported),
             (503, said) => {
                 assert_eq!(said["type"], "/problems/busy");

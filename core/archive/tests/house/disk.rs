@@ -156,14 +156,25 @@ impl Disk {
         let mut copy = Self::empty();
         let image = copy.around.path().join("image");
         let from = self.image();
-        must(
-            "cp",
-            &[
-                "--sparse=always".as_ref(),
-                from.as_os_str(),
-                image.as_os_str(),
-            ],
-        );
+        // The kernel may write meanwhile, and a disk has all or nothing of each moment: until nothing changes.
+        for _ in 0..20 {
+            must(
+                "cp",
+                &[
+                    "--sparse=always".as_ref(),
+                    from.as_os_str(),
+                    image.as_os_str(),
+                ],
+            );
+            if tell(
+                "cmp",
+                &["--quiet".as_ref(), from.as_os_str(), image.as_os_str()],
+            )
+            .is_ok()
+            {
+                break;
+            }
+        }
         copy.device = Some(attach(&image));
         copy
     }
