@@ -25,12 +25,22 @@ const SECOND: i64 = 1_000_000;
 
 /// A router that records two cameras, and the folder where it keeps things.
 struct House {
-    bench: Bench,
+    /// Until its router is let go.
+    bench: Option<Bench>,
     data: tempfile::TempDir,
     _camera: GstCamera,
 }
 
 impl House {
+    fn bench(&self) -> &Bench {
+        self.bench.as_ref().unwrap()
+    }
+
+    /// Ends the router, and lets go of what it holds.
+    async fn stop(&mut self) {
+        self.bench.take().unwrap().router.stop().await;
+    }
+
     async fn start() -> Self {
         let camera = GstCamera::start(&GstOptions::default()).await.unwrap();
         let data = tempfile::tempdir().unwrap();
@@ -63,7 +73,7 @@ impl House {
         })
         .await;
         Self {
-            bench,
+            bench: Some(bench),
             data,
             _camera: camera,
         }
@@ -79,7 +89,7 @@ impl House {
             let now = now();
             let (from, path) = (now - 120 * SECOND, "/api/v1/communes/thu/recordings");
             let both = self
-                .bench
+                .bench()
                 .get(&format!("{path}?from={from}&to={now}"))
                 .await;
             let ends = both["cameras"].as_array()?.iter().map(|camera| {
@@ -94,11 +104,11 @@ impl House {
     }
 
     async fn export(&self, from: i64, to: i64) -> (u16, Value) {
-        post(&self.bench, from, to).await
+        post(self.bench(), from, to).await
     }
 
     async fn bytes(&self, url: &Value) -> Result<Vec<u8>, reqwest::Error> {
-        let url = self.bench.url(url.as_str().unwrap());
+        let url = self.bench().url(url.as_str().unwrap());
         let response = reqwest::get(url).await?.error_for_status()?;
         let said = response.content_length();
         let bytes = response.bytes().await?.to_vec();
@@ -107,7 +117,7 @@ impl House {
     }
 
     async fn signing(&self) -> Value {
-        self.bench.get("/api/v1/communes/thu/storage").await["signing"].clone()
+        self.bench().get("/api/v1/communes/thu/storage").await["signing"].clone()
     }
 
     fn log(&self) -> String {
@@ -201,7 +211,7 @@ fn recordings(folder: &Path) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_cameras_are_one_folder_that_tools_of_others_check() {
-    let house = House::start().await;
+    let mut house = House::start().await;
     // Who made the root is the first thing that was written down.
     let log = house.log();
     assert!(
@@ -252,7 +262,7 @@ async fn several_cameras_are_one_folder_that_tools_of_others_check() {
 
     // A router that runs has the archive: the command line does not fight it.
     let times = [from, to].map(|at| jiff::Timestamp::from_microsecond(at).unwrap().to_string());
-    let commune = house.bench.folder.to_str().unwrap().to_owned();
+    let commune = house.bench().folder.to_str().unwrap().to_owned();
     let args = [
         "evidence",
         "export",
@@ -309,10 +319,10 @@ async fn several_cameras_are_one_folder_that_tools_of_others_check() {
     assert!(house.bytes(&exported["folder"]["url"]).await.is_err());
     eventually("it is an event", LIMIT, async || {
         let path = "/api/v1/communes/thu/events?kind=archive-damaged";
-        house.bench.get(path).await["events"].get(0).cloned()
+        house.bench().get(path).await["events"].get(0).cloned()
     })
     .await;
-    house.bench.router.stop().await;
+    house.stop().await;
 
     // Without a router the same is done on the command line; of what rots there is no folder.
     eventually("the archive is let go", LIMIT, async || {
@@ -343,7 +353,7 @@ async fn without_a_key_that_signs_it_is_said_everywhere() {
     let key = house.at("state/evidence/signing.pem");
     let mode = |mode| std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode));
     let metric = "taimat_evidence_key_until_timestamp_seconds";
-    assert!(house.bench.metric(metric, "").await > 1e9);
+    assert!(house.bench().metric(metric, "").await > 1e9);
     let kept = std::fs::read(&key).unwrap();
     for (spoil, because) in [
         ("wide", "chmod"),
@@ -364,7 +374,7 @@ async fn without_a_key_that_signs_it_is_said_everywhere() {
             signing["because"].as_str().unwrap().contains(because),
             "{spoil}: {signing}"
         );
-        assert!(house.bench.metric(metric, "").await < 1.0, "{spoil}");
+        assert!(house.bench().metric(metric, "").await < 1.0, "{spoil}");
         let (status, exported) = house.export(end - 3 * SECOND, end - SECOND).await;
         assert_eq!(
             (status, &exported["signed"]),
@@ -381,7 +391,7 @@ async fn without_a_key_that_signs_it_is_said_everywhere() {
     assert_eq!(house.signing().await["signed"], true);
     let (_, exported) = house.export(end - 3 * SECOND, end - SECOND).await;
     assert_eq!(exported["signed"], true, "{exported}");
-    house.bench.router.stop().await;
+    house.bench().router.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -389,7 +399,7 @@ async fn strange_intervals_and_a_thousand_at_once_leave_viewers_alone() {
     let house = House::start().await;
     let end = house.recorded(4).await;
     let (year, now) = (366 * 86_400 * SECOND, now());
-    let mut viewer = house.bench.watch("cho").await;
+    let mut viewer = house.bench().watch("cho").await;
     let before = house.log().lines().count();
     for (what, from, to, expected) in [
         ("ten years", now - 10 * year, now, 422),
@@ -410,7 +420,11 @@ async fn strange_intervals_and_a_thousand_at_once_leave_viewers_alone() {
     // Of what was not taken out nothing is written down.
     assert_eq!(house.log().lines().count(), before);
 
-    let (bench, from, to) = (Arc::new(house.bench), end - 3 * SECOND, end - SECOND);
+    let (bench, from, to) = (
+        Arc::new(house.bench.unwrap()),
+        end - 3 * SECOND,
+        end - SECOND,
+    );
     let all: tokio::task::JoinSet<_> = (0..1000)
         .map(|_| {
             let bench = Arc::clone(&bench);
