@@ -366,7 +366,7 @@ pub(crate) fn gaps(timeline: &Timeline) -> Vec<GapReason> {
 
 /// Waits until something is so.
 pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         if so() {
             return;
         }

@@ -29,6 +29,8 @@ pub(super) struct Cut {
     scale: u32,
     from: i64,
     to: i64,
+    /// When the first sample is shown, which all others need.
+    opening: Option<i64>,
     /// The first one in the movie that was to be seen at `from` or later.
     first: Option<Shown>,
     /// The last one in the movie that begins before `to`.
@@ -69,6 +71,7 @@ impl Cut {
             scale,
             from: ticks(request.from)?,
             to: ticks(request.to)?,
+            opening: None,
             first: None,
             last: None,
             next: None,
@@ -93,6 +96,7 @@ impl Cut {
                 at: at.saturating_add(sample.shift.into()),
                 duration,
             };
+            self.opening.get_or_insert(shown.at);
             self.look(shown);
             time = time.saturating_add(duration);
             at = at.saturating_add(duration);
@@ -121,7 +125,9 @@ impl Cut {
         let (Some(first), Some(last)) = (self.first, self.last) else {
             return Err(none);
         };
-        let start = first.at;
+        // Nothing is seen before the first one, though a clock that went back may say so of others: players
+        // look for a key frame there.
+        let start = first.at.max(self.opening.unwrap_or(first.at));
         let end = last.at.saturating_add(last.duration);
         // The picture that follows says better when the last one ends.
         let end = self.next.map_or(end, |next| next.at.max(last.at + 1));

@@ -207,6 +207,20 @@ fn a_picture_shown_before_it_is_decoded_is_there_all_the_same() {
 }
 
 #[test]
+fn a_movie_does_not_begin_before_its_key_frame() {
+    // The clock goes back by 60 ms behind the first picture.
+    let mut samples = second();
+    for sample in &mut samples[1..] {
+        sample.shift = -5400;
+    }
+    let parts = [part(vec![run(0, ticks(0, 90_000), &samples)])];
+    let movie = make(&[vec![pictures(704)]], &parts, -1000, 2000).unwrap();
+    // The key frame is shown at 5400 of the track's own time, and the one behind it would be at 3600.
+    assert_eq!(numbers(&stbl(&movie, 0, b"ctts")), [1, 5400, 24, 0]);
+    assert_eq!(edits(&movie, 0), [(25 * 3600 - 5400, 5400)]);
+}
+
+#[test]
 fn what_was_not_recorded_is_left_out_of_all_tracks_alike() {
     let (pictures_of, sounds) = (second(), sounds());
     // Sound is 30 ms late all along; behind the gap of 100 s, 50 ms.
