@@ -159,6 +159,7 @@ impl Recorder {
         }
         source.recording.close(&mut steps);
         self.run(source, steps);
+        self.show(source.recording.key(), false);
     }
 
     /// What the disk did not take. It is on the timeline already.

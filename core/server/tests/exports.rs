@@ -325,13 +325,14 @@ async fn several_cameras_are_one_folder_that_tools_of_others_check() {
     house.stop().await;
 
     // Without a router the same is done on the command line; of what rots there is no folder.
-    eventually("the archive is let go", LIMIT, async || {
+    let said = eventually("the archive is let go", LIMIT, async || {
         let done = taimat(house.data.path(), &args);
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         (!said.contains("a router runs")).then_some(said)
     })
     .await;
-    assert!(!house.at("stick").exists());
+    assert!(!house.at("stick").exists(), "{said}");
+    assert!(house.at("stick.unfinished").exists(), "{said}");
     let one: Vec<&str> = args[..3].iter().chain(&args[5..]).copied().collect();
     std::fs::remove_dir_all(house.at("stick.unfinished")).unwrap();
     let done = taimat(house.data.path(), &one);

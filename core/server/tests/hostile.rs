@@ -58,7 +58,9 @@ async fn still_served(client: &mut WhepClient) {
 #[tokio::test(flavor = "multi_thread")]
 async fn offers_that_are_wrong_get_a_clear_error() {
     let (_camera, bench, mut client) = bench().await;
-    let http = reqwest::Client::new();
+    // Who sends too much is hung up on: the next one comes by another connection.
+    let http = reqwest::Client::builder().pool_max_idle_per_host(0);
+    let http = http.build().unwrap();
     let endpoint = bench.url("/thu/cho/whep");
     let many = format!("{OFFER}{}", "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n".repeat(50));
     let formats = OFFER.replacen("SAVPF ", &format!("SAVPF {}", "96 ".repeat(15_000)), 1);
