@@ -74,7 +74,8 @@ impl Kept {
 
     /// From when to when is recorded, once it is so many seconds.
     async fn recorded(&self, seconds: i64) -> (i64, i64) {
-        eventually("some seconds are recorded", LIMIT, async || {
+        // A policy is asked once a minute.
+        eventually("some seconds are recorded", 2 * LIMIT, async || {
             let timeline = self.timeline().await;
             let last = timeline["recorded"].as_array()?.last()?.clone();
             let (start, end) = (last["start"].as_i64()?, last["end"].as_i64()?);
@@ -297,7 +298,7 @@ async fn a_policy_says_what_is_recorded_whatever_the_file_says() {
         noon => format!("Etc/GMT-{}", 24 - noon),
     };
     kept.says(&file(&zone));
-    eventually("it ends", LIMIT, async || {
+    eventually("it ends", 2 * LIMIT, async || {
         let recording = kept.bench.metric("taimat_segment_recording", "cho").await;
         (recording == 0.0).then_some(())
     })
