@@ -121,7 +121,9 @@ impl Keeper {
         let mut troubles = self.make_room(&configured, now).await?;
         troubles.extend(self.known.iter().cloned());
         let asking = self.asking.iter();
-        troubles.extend(asking.filter_map(|(id, asking)| asking.trouble(configured.get(id)?)));
+        troubles.extend(
+            asking.filter_map(|(id, asking)| asking.trouble(configured.get(id)?, clock::now())),
+        );
         self.archive.set_troubles(troubles);
         if tidy {
             let tidied = self

@@ -194,6 +194,13 @@ async fn what_is_in_a_bucket_only_comes_back_to_be_seen() {
         near.clone().all(|one| one["elsewhere"].is_null()),
         "{timeline}"
     );
+
+    // A plugin that fails leaves everything where it is, and that is an event.
+    let used = kept.used("bucket").await;
+    kept.says(&file(r#"{ does = "elsewhere" }"#).replace("\"continuous\"", "\"off\""));
+    let event = kept.event("storage-failing").await;
+    assert_eq!(event["severity"], "warning", "{event}");
+    assert_eq!(kept.used("bucket").await, used);
     kept.bench.router.stop().await;
 }
 

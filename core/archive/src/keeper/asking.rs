@@ -20,6 +20,8 @@ const FIRST: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(300);
 /// A plugin that failed so often in a row is an event.
 const OFTEN: u32 = 3;
+/// And so is one whose failure has stood for so long, with nothing answered since.
+const STANDS: Duration = Duration::from_secs(10);
 
 /// How it goes with one commune's.
 #[derive(Debug, Default)]
@@ -28,6 +30,8 @@ pub(crate) struct Asking {
     /// Segments of the next question, after a failure.
     most: Option<usize>,
     again: Option<Instant>,
+    /// When it failed first.
+    since: Option<Instant>,
     error: String,
     /// What the file said when it was asked.
     said: String,
@@ -65,19 +69,26 @@ impl Asking {
         let pause = FIRST.saturating_mul(1 << self.failures.min(16));
         self.again = Some(now + pause.min(LONGEST));
         self.failures = self.failures.saturating_add(1);
+        self.since.get_or_insert(now);
         self.error = error;
     }
 
     /// What is the matter, if it is.
-    pub(crate) fn trouble(&self, commune: &CommuneArchive) -> Option<Trouble> {
+    pub(crate) fn trouble(&self, commune: &CommuneArchive, now: Instant) -> Option<Trouble> {
         let storage = commune.storage.as_ref()?;
-        (self.failures >= OFTEN).then(|| Trouble {
+        self.is_failing(now).then(|| Trouble {
             kind: TroubleKind::Storage,
             commune: commune.commune.clone(),
             camera: None,
             about: storage.to_string(),
             text: format!("everything stays where it is: {}", self.error),
         })
+    }
+
+    /// Whether it fails, and not just once in a while.
+    fn is_failing(&self, now: Instant) -> bool {
+        let stands = |since| now.saturating_duration_since(since) >= STANDS;
+        self.failures >= OFTEN || self.since.is_some_and(stands)
     }
 }
 
@@ -138,6 +149,16 @@ mod tests {
     use taimat_base::clock;
 
     use super::*;
+
+    #[test]
+    fn a_failure_that_stands_is_said_though_there_is_nothing_more_to_ask() {
+        let (mut asking, now) = (Asking::default(), clock::thread_now());
+        asking.failed("it trapped".into(), 1, now);
+        assert!(!asking.is_failing(now));
+        assert!(asking.is_failing(now + STANDS));
+        asking.answered();
+        assert!(!asking.is_failing(now + STANDS));
+    }
 
     #[test]
     fn who_fails_is_asked_less_and_less_often() {

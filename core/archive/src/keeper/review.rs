@@ -83,6 +83,8 @@ pub(crate) async fn review(
     let going_on = answer.error.is_none();
     match answer.error {
         Some(error) => asking.failed(error, asked.len(), clock::now()),
+        // Who was not asked has not answered.
+        None if asked.is_empty() => {}
         None => asking.answered(),
     }
     let before = swept;
