@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use house::disk::{self, Disk};
-use house::{Camera, House, RATE, filming, gaps, micros, recorded, until};
+use house::{Beat, Camera, House, film_for, filming, gaps, micros, recorded, until};
 use taimat_archive::{GapReason, Timeline, TroubleKind};
 use taimat_base::clock;
 
@@ -29,7 +29,7 @@ fn all_was_seen(camera: &Camera, since: u64) {
 /// Films for some time, and something of it never comes, so that another segment begins.
 async fn with_a_cut(camera: &mut [Camera; 1]) {
     camera[0].pause(CUT);
-    filming(camera, tokio::time::sleep(2 * SECOND)).await;
+    film_for(camera, 2 * SECOND).await;
 }
 
 fn between(house: &House, from: SystemTime) -> Timeline {
@@ -46,7 +46,7 @@ async fn ill_for_a_while(
     let house = House::open(root, vec![recorded("cho")]);
     let begun = clock::wall();
     let mut cameras = [house.camera("cho", begun)];
-    filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    film_for(&mut cameras, 4 * SECOND).await;
     let since_then = cameras[0].sent();
     cameras[0].look();
     ill();
@@ -54,14 +54,14 @@ async fn ill_for_a_while(
     with_a_cut(&mut cameras).await;
     let said = until("it is said", || house.has(TroubleKind::Failing));
     filming(&mut cameras, said).await;
-    filming(&mut cameras, tokio::time::sleep(2 * SECOND)).await;
+    film_for(&mut cameras, 2 * SECOND).await;
     all_was_seen(&cameras[0], since_then);
     meanwhile();
     well();
     let again = clock::wall();
     let over = until("it is over", || house.archive.troubles().is_empty());
     filming(&mut cameras, over).await;
-    filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    film_for(&mut cameras, 4 * SECOND).await;
     all_was_seen(&cameras[0], since_then);
     let timeline = between(&house, begun + SECOND);
     // The cut, and what did not get to the disk.
@@ -133,7 +133,7 @@ async fn a_disk_that_the_kernel_gives_up() {
     let house = House::open(&disk.path(), vec![recorded("cho")]);
     let begun = clock::wall();
     let mut cameras = [house.camera("cho", begun)];
-    filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    film_for(&mut cameras, 4 * SECOND).await;
     let since_then = cameras[0].sent();
     cameras[0].look();
     disk.abort();
@@ -155,7 +155,7 @@ async fn a_disk_that_the_kernel_gives_up() {
     let house = House::open(&disk.path(), vec![recorded("cho")]);
     let again = clock::wall();
     let mut cameras = [house.camera("cho", again)];
-    filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    film_for(&mut cameras, 4 * SECOND).await;
     let timeline = between(&house, begun);
     assert_eq!(gaps(&timeline), [GapReason::RouterStopped], "{timeline:?}");
     let lost = micros(gone).0 - timeline.gaps[0].start.0;
@@ -172,13 +172,13 @@ async fn a_disk_of_a_tenth_of_a_second_a_write() {
     let house = House::open(&disk.path(), names.map(recorded).to_vec());
     let begun = clock::wall();
     let mut cameras = names.map(|name| house.camera(name, begun));
-    filming(&mut cameras, tokio::time::sleep(2 * SECOND)).await;
+    film_for(&mut cameras, 2 * SECOND).await;
     disk.writes_a_second(10);
     let slow = clock::wall();
-    filming(&mut cameras, tokio::time::sleep(15 * SECOND)).await;
+    film_for(&mut cameras, 15 * SECOND).await;
     let until_then = clock::wall();
     disk.writes_a_second(0);
-    filming(&mut cameras, tokio::time::sleep(6 * SECOND)).await;
+    film_for(&mut cameras, 6 * SECOND).await;
     let took = house.seconds("taimat_segment_sync_seconds");
     println!("syncs took {took:.1} s in all");
     assert!(took > 2.0, "it was not slow: {took} s");
@@ -200,13 +200,12 @@ async fn a_disk_that_hangs_costs_what_is_beyond_the_buffer_of_the_camera_that_se
     // 10 MiB a second: four seconds of it may wait.
     let large = house::blown_up(1 << 20);
     let film = async |span: Duration, greedy: &mut Camera, modest: &mut Camera| {
-        let step = Duration::from_millis(1000 / u64::from(RATE));
-        let mut due = tokio::time::Instant::from_std(clock::now());
-        for n in 0..span.as_millis() / step.as_millis() {
-            greedy.send(&large[usize::try_from(n).unwrap() % large.len()], step);
+        let mut beat = Beat::start();
+        for n in 0..span.as_millis() / Beat::STEP.as_millis() {
+            let picture = &large[usize::try_from(n).unwrap() % large.len()];
+            greedy.send(picture, Beat::STEP);
             modest.picture();
-            due += step;
-            tokio::time::sleep_until(due).await;
+            beat.next().await;
         }
     };
     film(3 * SECOND, &mut greedy, &mut modest).await;
@@ -256,20 +255,18 @@ async fn a_sync_that_fails_costs_what_it_was_for_and_no_row_names_it() {
     let house = House::open(&disk.path(), vec![recorded("cho")]);
     let begun = clock::wall();
     let mut cameras = [house.camera("cho", begun)];
-    filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    film_for(&mut cameras, 4 * SECOND).await;
     let since_then = cameras[0].sent();
     cameras[0].look();
     let theirs = disk.starve();
-    filming(&mut cameras, async {
-        until("it is said", || house.has(TroubleKind::Failing)).await;
-        tokio::time::sleep(3 * SECOND).await;
-    })
-    .await;
+    let said = until("it is said", || house.has(TroubleKind::Failing));
+    filming(&mut cameras, said).await;
+    film_for(&mut cameras, 3 * SECOND).await;
     std::fs::remove_file(theirs).unwrap();
     let again = clock::wall();
     let over = until("it is over", || house.archive.troubles().is_empty());
     filming(&mut cameras, over).await;
-    filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    film_for(&mut cameras, 4 * SECOND).await;
     all_was_seen(&cameras[0], since_then);
     let timeline = between(&house, begun);
     assert!(

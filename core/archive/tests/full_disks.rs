@@ -11,7 +11,9 @@ mod house;
 use std::time::{Duration, SystemTime};
 
 use house::disk::{self, Disk};
-use house::{Camera, House, RATE, commune, file, filming, gaps, key, micros, recorded, until};
+use house::{
+    Beat, Camera, House, commune, file, film_for, filming, gaps, key, micros, recorded, until,
+};
 use taimat_archive::{Gap, GapReason, NewHold, TroubleKind};
 use taimat_base::clock;
 
@@ -72,22 +74,19 @@ async fn a_disk_that_somebody_else_fills_and_frees() {
     house.archive.hold(held).await.unwrap();
     let resumed = camera.at;
     let mut cameras = [camera];
-    let (full, freed) = filming(&mut cameras, async {
-        tokio::time::sleep(2 * SECOND).await;
-        let theirs = disk.fill(0);
-        let full = clock::wall();
-        until("it is said that the disk is full", || {
-            house.has(TroubleKind::Failing)
-        })
-        .await;
-        tokio::time::sleep(4 * SECOND).await;
-        std::fs::remove_file(theirs).unwrap();
-        let freed = clock::wall();
-        until("it is over", || house.archive.troubles().is_empty()).await;
-        tokio::time::sleep(3 * SECOND).await;
-        (full, freed)
-    })
-    .await;
+    film_for(&mut cameras, 2 * SECOND).await;
+    let theirs = disk.fill(0);
+    let full = clock::wall();
+    let said = until("it is said that the disk is full", || {
+        house.has(TroubleKind::Failing)
+    });
+    filming(&mut cameras, said).await;
+    film_for(&mut cameras, 4 * SECOND).await;
+    std::fs::remove_file(theirs).unwrap();
+    let freed = clock::wall();
+    let over = until("it is over", || house.archive.troubles().is_empty());
+    filming(&mut cameras, over).await;
+    film_for(&mut cameras, 3 * SECOND).await;
     let now = clock::wall() - 2 * SECOND;
     let timeline = house.of("cho", resumed, now);
     assert_eq!(gaps(&timeline), [GapReason::DiskFull], "{timeline:?}");
@@ -115,20 +114,19 @@ async fn a_disk_that_somebody_else_fills_to_the_last_byte_is_given_room_by_the_o
     let house = House::open(&disk.path(), vec![recorded("cho")]);
     let (camera, begun, end) = past(&house, "cho", 4 * MINUTE).await;
     let mut cameras = [camera];
-    let full = filming(&mut cameras, async {
-        tokio::time::sleep(2 * SECOND).await;
-        disk.fill(0);
-        let full = clock::wall();
+    film_for(&mut cameras, 2 * SECOND).await;
+    disk.fill(0);
+    let full = clock::wall();
+    filming(&mut cameras, async {
         // Nothing is held: the index has to be written for what goes to go, and there is no room for it either.
         until("the oldest goes", || {
             gaps(&house.of("cho", begun, end)).contains(&GapReason::Evicted)
         })
         .await;
         until("it is over", || !house.has(TroubleKind::Failing)).await;
-        tokio::time::sleep(5 * SECOND).await;
-        full
     })
     .await;
+    film_for(&mut cameras, 5 * SECOND).await;
     let now = clock::wall() - 2 * SECOND;
     let timeline = house.of("cho", now - SECOND, now);
     assert_eq!(timeline.gaps, [], "it is recorded");
@@ -158,8 +156,7 @@ async fn a_disk_that_we_fill_keeps_its_floor_and_the_newest() {
     let mut camera = house.camera("cho", begun);
     // A megabyte a second, as time goes by: there is to be room for a minute of it above the floor.
     let large = house::blown_up(100_000);
-    let step = Duration::from_millis(1000 / u64::from(RATE));
-    let mut due = tokio::time::Instant::from_std(clock::now());
+    let mut beat = Beat::start();
     let mut least = u64::MAX;
     for n in 0..usize::try_from(32 * RATE).unwrap() {
         if n % 20 == 0 {
@@ -167,9 +164,8 @@ async fn a_disk_that_we_fill_keeps_its_floor_and_the_newest() {
             camera.pause(3 * SECOND);
             least = least.min(disk.free());
         }
-        camera.send(&large[n % large.len()], step);
-        due += step;
-        tokio::time::sleep_until(due).await;
+        camera.send(&large[n % large.len()], Beat::STEP);
+        beat.next().await;
     }
     let end = camera.at;
     until("it is in the index", || {
@@ -206,9 +202,9 @@ async fn a_disk_full_of_what_is_held_goes_on_when_a_hold_ends() {
     let held = house.archive.hold(hold("cho", some.0, some.1, None));
     held.await.unwrap();
     let mut cameras = [camera];
+    film_for(&mut cameras, 2 * SECOND).await;
     let (refused, over) = filming(&mut cameras, async {
         let readers = || house.hub.get(&key("cho")).unwrap().readers();
-        tokio::time::sleep(2 * SECOND).await;
         disk.fill(floor - (1 << 20));
         until("it is said that all is held", || {
             house.has(TroubleKind::Full)
@@ -230,10 +226,10 @@ async fn a_disk_full_of_what_is_held_goes_on_when_a_hold_ends() {
         until("it is recorded again", || readers() == 1).await;
         assert!(clock::wall() >= over, "nothing that is held made room");
         until("it is over", || !house.has(TroubleKind::Full)).await;
-        tokio::time::sleep(4 * SECOND).await;
         (refused, over)
     })
     .await;
+    film_for(&mut cameras, 4 * SECOND).await;
     let timeline = house.of("cho", refused, clock::wall() - 2 * SECOND);
     // The film came much faster than time goes by, so that much room is made: what is recorded and closed by now
     // may have gone again.

@@ -140,7 +140,7 @@ async fn no_pictures_are_a_gap_that_says_so() {
     let house = House::open(folder.path(), vec![recorded("cho")]);
     let begun = clock::wall();
     let mut cameras = [house.camera("cho", begun)];
-    house::filming(&mut cameras, tokio::time::sleep(3 * SECOND)).await;
+    house::film_for(&mut cameras, 3 * SECOND).await;
     let silent = cameras[0].at;
     // It is connected, and sends nothing.
     until("it is said", || {
@@ -151,7 +151,7 @@ async fn no_pictures_are_a_gap_that_says_so() {
     .await;
     cameras[0].at = clock::wall();
     let again = cameras[0].at;
-    house::filming(&mut cameras, tokio::time::sleep(4 * SECOND)).await;
+    house::film_for(&mut cameras, 4 * SECOND).await;
     let to = clock::wall() - 2 * SECOND;
     let timeline = house.of("cho", begun, to);
     is_whole(&timeline, begun, to);
@@ -176,12 +176,10 @@ async fn a_camera_of_4k_at_30_megabits_is_kept_wholly() {
             house::with_filler(picture, most)
         })
         .collect();
-    let step = Duration::from_millis(1000 / u64::from(RATE));
-    let mut due = tokio::time::Instant::from_std(clock::now());
+    let mut beat = house::Beat::start();
     for n in 0..usize::try_from(8 * RATE).unwrap() {
-        camera.send(&blown[n % blown.len()], step);
-        due += step;
-        tokio::time::sleep_until(due).await;
+        camera.send(&blown[n % blown.len()], house::Beat::STEP);
+        beat.next().await;
     }
     let end = camera.at;
     is_in_the_index(&house, end).await;

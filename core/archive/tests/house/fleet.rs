@@ -14,7 +14,7 @@ use taimat_archive::{Archive, CameraArchive};
 use taimat_base::clock;
 use taimat_base::metrics::Registry;
 
-use super::{Camera, House, PICTURES, RATE, key, micros, recorded};
+use super::{Beat, Camera, House, PICTURES, key, micros, recorded};
 
 pub(crate) const CAMERAS: usize = 20;
 /// Says to this program that it is to record, and where.
@@ -42,13 +42,11 @@ pub(crate) fn record_if_told() {
         let mut all: Vec<_> = (0..CAMERAS)
             .map(|n| house.camera(&name(n), begun))
             .collect();
-        let step = Duration::from_millis(1000 / u64::from(RATE));
-        let mut due = tokio::time::Instant::from_std(clock::now());
+        let mut beat = Beat::start();
         println!("records");
         loop {
             all.iter_mut().for_each(Camera::picture);
-            due += step;
-            tokio::time::sleep_until(due).await;
+            beat.next().await;
         }
     });
 }

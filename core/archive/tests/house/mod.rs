@@ -322,19 +322,44 @@ impl House {
 
 /// Cameras film as time goes by, while something else happens.
 pub(crate) async fn filming<T>(cameras: &mut [Camera], meanwhile: impl Future<Output = T>) -> T {
-    let step = Duration::from_millis(1000 / u64::from(RATE));
     let film = async {
-        let mut due = tokio::time::Instant::from_std(clock::now());
+        let mut beat = Beat::start();
         loop {
             cameras.iter_mut().for_each(Camera::picture);
-            due += step;
-            tokio::time::sleep_until(due).await;
+            beat.next().await;
         }
     };
     tokio::select! {
         biased;
         done = meanwhile => done,
         () = film => unreachable!("it films as long as it is asked to"),
+    }
+}
+
+/// Has cameras film so much, as fast as cameras do.
+pub(crate) async fn film_for(cameras: &mut [Camera], span: Duration) {
+    let mut beat = Beat::start();
+    for _ in 0..span.as_millis() * u128::from(RATE) / 1000 {
+        cameras.iter_mut().for_each(Camera::picture);
+        beat.next().await;
+    }
+}
+
+/// The rhythm of pictures, in real time: disks know no other.
+pub(crate) struct Beat(tokio::time::Instant);
+
+impl Beat {
+    /// Of a picture, in time.
+    pub(crate) const STEP: Duration = Duration::from_millis(1000 / RATE as u64);
+
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::from_std(clock::now()))
+    }
+
+    /// Until the next picture is due.
+    pub(crate) async fn next(&mut self) {
+        self.0 += Self::STEP;
+        tokio::time::sleep_until(self.0).await;
     }
 }
 
