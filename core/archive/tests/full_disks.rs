@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use house::disk::{self, Disk};
 use house::{
-    Beat, Camera, House, commune, file, film_for, filming, gaps, key, micros, recorded, until,
+    Beat, Camera, House, RATE, commune, file, film_for, filming, gaps, key, micros, recorded, until,
 };
 use taimat_archive::{Gap, GapReason, NewHold, TroubleKind};
 use taimat_base::clock;
