@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use elsewhere::{Does, Elsewhere};
 use house::{commune, files, key, micros, until};
-use taimat_archive::{ArchiveError, TroubleKind};
+use taimat_archive::{ArchiveError, NewHold, TroubleKind};
+use taimat_base::clock;
 use taimat_contract::storage::ReviewCause;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -100,7 +101,7 @@ async fn what_is_damaged_here_and_nowhere_else_is_not_copied_and_stays_said() {
         own.is_some_and(|trouble| trouble.about == *first)
     })
     .await;
-    tokio::time::sleep(3 * SECOND).await;
+    all.settles(&mut camera).await;
     assert!(
         !all.a.keys().contains(first),
         "what is damaged does not become a copy"
@@ -182,6 +183,46 @@ async fn what_is_only_elsewhere_is_brought_back_when_somebody_wants_to_see_it() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_elsewhere_is_not_let_go_for_a_copy_that_there_is_not_nor_while_it_is_held() {
+    let all = Elsewhere::start(30 * MINUTE, &["a"]).await;
+    all.decides(&["a"]);
+    let mut camera = all.camera();
+    let begun = camera.at;
+    all.film(&mut camera, 4 * MINUTE).await;
+    until("nothing that is complete is here", || {
+        files(all.folder()).len() == 1
+    })
+    .await;
+    let elsewhere = all.a.keys();
+    assert!(elsewhere.len() >= 3, "{elsewhere:?}");
+
+    // The plugin has changed its mind: it wants them here, where they are no more.
+    all.decides(&["local"]);
+    all.says("here");
+    all.settles(&mut camera).await;
+    assert!(all.decider.asked(ReviewCause::Configured) >= elsewhere.len());
+    assert!(elsewhere.iter().all(|key| all.a.keys().contains(key)));
+
+    // It wants them nowhere, and somebody holds the first.
+    let hold = NewHold {
+        camera: key("cho").camera,
+        start: micros(begun),
+        end: micros(begun + SECOND),
+        until: None,
+        who: "Lan".into(),
+        why: "trộm xe".into(),
+        case_number: String::new(),
+    };
+    all.house.archive.hold(hold).await.unwrap();
+    all.decides(&[]);
+    all.says("nowhere");
+    until("the others go", || all.a.keys().len() == 1).await;
+    all.settles(&mut camera).await;
+    assert_eq!(all.a.keys(), elsewhere[..1]);
+    all.house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_lies_is_not_shown_and_another_one_is() {
     let all = Elsewhere::start(30 * MINUTE, &["a", "b"]).await;
     all.decides(&["a", "b"]);
@@ -228,13 +269,17 @@ async fn a_place_that_is_dead_for_a_while_loses_nothing_and_stops_nobody() {
     assert!(failures("store=\"a\"") > 0);
     assert_eq!(failures("store=\"b\""), 0);
     // Not once a second for each that waits: the place has its pauses.
-    let before = all.a.asked();
-    tokio::time::sleep(4 * SECOND).await;
-    assert!(all.a.asked() - before <= 4, "{}", all.a.asked() - before);
+    let (before, since) = (all.a.asked(), clock::now());
+    all.settles(&mut camera).await;
+    let (asked, seconds) = (all.a.asked() - before, since.elapsed().as_secs());
+    assert!(asked as u64 <= seconds + 4, "{asked} times in {seconds} s");
     all.film(&mut camera, MINUTE).await;
     for badness in [Does::Forgets, Does::KeepsOther, Does::Truncates] {
+        let before = all.a.asked();
         all.a.does(badness);
-        tokio::time::sleep(SECOND).await;
+        // Whoever changes a place has it tried at once.
+        all.says(&format!("{badness:?}"));
+        until("it is tried", || all.a.asked() > before).await;
     }
     assert!(
         standing().iter().any(|s| s.name == "a" && s.used == 0),
@@ -304,7 +349,7 @@ async fn a_plugin_that_fails_or_lies_leaves_everything_where_it_is() {
     })
     .await;
     let before = all.decider.asked(ReviewCause::Due);
-    tokio::time::sleep(3 * SECOND).await;
+    all.settles(&mut camera).await;
     assert!(all.decider.asked(ReviewCause::Due) - before <= complete.len());
     assert!(files(all.folder()).len() >= complete.len());
     all.house.close().await;
@@ -326,10 +371,10 @@ async fn when_settings_change_all_is_asked_about_again_once() {
     assert_eq!(all.decider.asked(ReviewCause::Configured), complete.len());
     // The same again is no change, over a restart either.
     all.says("another quota");
-    tokio::time::sleep(3 * SECOND).await;
+    all.settles(&mut camera).await;
     assert_eq!(all.decider.asked(ReviewCause::Configured), complete.len());
     let again = all.restart().await;
-    tokio::time::sleep(3 * SECOND).await;
+    again.settles(&mut again.camera()).await;
     assert_eq!(again.decider.asked(ReviewCause::Configured), 0);
     // A change that was made while the router did not run is one.
     again.says("a third");

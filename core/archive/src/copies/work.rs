@@ -46,7 +46,7 @@ pub(super) fn due(
     now: UnixMicros,
     most: usize,
 ) -> Result<Vec<Work>, ArchiveError> {
-    // What is to go waits until all others are there.
+    // What is to go waits until all others are there; the last one there is stays as long as somebody holds it.
     let mut all = index.prepare_cached(
         "SELECT id, commune, camera, profile, segment.start, segment.bytes, segment.state, \
          tries FROM copy \
@@ -55,6 +55,14 @@ pub(super) fn due(
          AND segment.state IN (1, 3) \
          AND (copy.state = 0 OR NOT EXISTS (SELECT 1 FROM copy AS other \
               WHERE other.segment = id AND other.state = 0)) \
+         AND (copy.state = 0 OR segment.state = 1 \
+           OR EXISTS (SELECT 1 FROM copy AS other WHERE other.segment = id AND other.state = 1) \
+           OR NOT EXISTS (SELECT 1 FROM hold WHERE hold.commune = stream.commune \
+             AND hold.camera = stream.camera AND released IS NULL AND hold.start < segment.end \
+             AND hold.end > segment.start AND (hold.until IS NULL OR hold.until > ?3)) \
+           AND NOT EXISTS (SELECT 1 FROM take WHERE take.commune = stream.commune \
+             AND take.camera = stream.camera AND take.start < segment.end \
+             AND take.end > segment.start AND take.until > ?3)) \
          ORDER BY id LIMIT ?4",
     )?;
     let state = if make { 0 } else { 2 };

@@ -249,6 +249,18 @@ fn place(to: &Connection, placement: &Placement, now: UnixMicros) -> Result<(), 
         )?
         .execute(params![placement.id, copy.target, copy.until.0, copy.worth])?;
     }
+    // Here is wanted what is elsewhere only: nothing replaces the copies there are, so they stay for that long.
+    let only_elsewhere: bool = to
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM segment WHERE id = ?1 AND state = 3)")?
+        .query_row([placement.id], |row| row.get(0))?;
+    if let Some(copy) = here.filter(|_| only_elsewhere) {
+        to.prepare_cached(
+            "UPDATE copy SET until = max(until, ?2), worth = max(worth, ?3) \
+             WHERE segment = ?1 AND state = 1",
+        )?
+        .execute(params![placement.id, copy.until.0, copy.worth])?;
+        return Ok(());
+    }
     // What is not named goes once the others are there.
     let mut there =
         to.prepare_cached("SELECT target FROM copy WHERE segment = ?1 AND state != 2")?;

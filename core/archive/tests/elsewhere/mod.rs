@@ -380,6 +380,18 @@ impl Elsewhere {
         .await;
     }
 
+    /// Waits until what was there before has been dealt with: another minute is filmed, and asked about last.
+    pub(crate) async fn settles(&self, camera: &mut Camera) {
+        for _ in 0..2 {
+            let before = self.decider.asked(ReviewCause::Fresh);
+            self.film(camera, Duration::from_secs(61)).await;
+            until("it is asked about what is new", || {
+                self.decider.asked(ReviewCause::Fresh) > before
+            })
+            .await;
+        }
+    }
+
     /// The files here that are complete: all but the newest.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut all = files(self.folder());
