@@ -11,10 +11,11 @@ mod house;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use house::{House, files, key, micros, recorded, until};
+use house::{House, key, micros, recorded, until};
 use taimat_archive::{Archive, GapReason, PieceError, Rebuilt, Unfit, rebuild};
 use taimat_base::clock;
 use taimat_base::metrics::Registry;
+use taimat_testkit::movies::movies_below;
 
 const MINUTES: Duration = Duration::from_secs(240);
 
@@ -59,7 +60,7 @@ impl Tape {
     }
 
     fn files(&self, camera: &str) -> Vec<PathBuf> {
-        files(&self.folder.path().join("hoa-lac").join(camera))
+        movies_below(&self.folder.path().join("hoa-lac").join(camera))
     }
 
     fn lose_index(&self) {

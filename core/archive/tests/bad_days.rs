@@ -10,11 +10,12 @@ mod house;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use house::{Camera, House, commune, file, files, key, micros, pictures_in, recorded, until};
+use house::{Camera, House, commune, file, key, micros, pictures_in, recorded, until};
 use taimat_archive::{Archive, ArchiveError, CameraArchive, GapReason, Keep, NewHold, Timeline};
 use taimat_base::clock;
 use taimat_base::metrics::Registry;
 use taimat_contract::UnixMicros;
+use taimat_testkit::movies::movies_below;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -115,7 +116,7 @@ async fn a_damaged_file_costs_itself() {
     film(&house, "cho", &mut camera, 4 * MINUTE).await;
     let end = camera.at;
     house.close().await;
-    let all = files(folder.path());
+    let all = movies_below(folder.path());
     assert!(all.len() >= 4, "{all:?}");
     // The index is lost as well: each file speaks for itself.
     std::fs::remove_file(folder.path().join("index.db")).unwrap();
@@ -138,7 +139,7 @@ async fn half_a_part_is_cut_off_and_what_is_whole_is_kept() {
     let mut camera = house.camera("cho", begun);
     film(&house, "cho", &mut camera, Duration::from_secs(20)).await;
     house.close().await;
-    let file = files(folder.path()).pop().unwrap();
+    let file = movies_below(folder.path()).pop().unwrap();
     let whole = std::fs::read(&file).unwrap();
     let pictures = pictures_in(&file);
     // As if the index had not come so far, and the file a little further.
@@ -264,7 +265,7 @@ async fn what_is_over_goes_and_what_is_held_stays() {
     // What is not over is there, and so are its files.
     let timeline = of(&house.archive, "cho", begun + 5 * MINUTE, end);
     assert_eq!(timeline.gaps, []);
-    let left = files(folder.path());
+    let left = movies_below(folder.path());
     assert!((3..=5).contains(&left.len()), "{left:?}");
 }
 
@@ -306,7 +307,7 @@ async fn a_quota_is_kept_by_letting_the_oldest_go_and_full_of_held_is_said() {
     })
     .await;
     until("nothing new is recorded", || camera.channel.readers() == 0).await;
-    let before = files(folder.path());
+    let before = movies_below(folder.path());
     assert!(!before.is_empty());
     // Nothing that is held went.
     house

@@ -11,10 +11,11 @@ mod house;
 use std::time::Duration;
 
 use elsewhere::{Does, Elsewhere};
-use house::{commune, files, key, micros, until};
+use house::{commune, key, micros, until};
 use taimat_archive::{ArchiveError, NewHold, TroubleKind};
 use taimat_base::clock;
 use taimat_contract::storage::ReviewCause;
+use taimat_testkit::movies::movies_below;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -132,7 +133,7 @@ async fn what_is_only_elsewhere_is_brought_back_when_somebody_wants_to_see_it() 
     all.film(&mut camera, 4 * MINUTE).await;
     // The last is being written still, and stays here.
     until("nothing that is complete is here", || {
-        files(all.folder()).len() == 1
+        movies_below(all.folder()).len() == 1
     })
     .await;
     let archive = &all.house.archive;
@@ -190,7 +191,7 @@ async fn what_is_only_elsewhere_is_not_let_go_for_a_copy_that_there_is_not_nor_w
     let begun = camera.at;
     all.film(&mut camera, 4 * MINUTE).await;
     until("nothing that is complete is here", || {
-        files(all.folder()).len() == 1
+        movies_below(all.folder()).len() == 1
     })
     .await;
     let elsewhere = all.a.keys();
@@ -230,7 +231,7 @@ async fn a_copy_that_lies_is_not_shown_and_another_one_is() {
     let begun = camera.at;
     all.film(&mut camera, 2 * MINUTE).await;
     until("nothing that is complete is here", || {
-        files(all.folder()).len() == 1
+        movies_below(all.folder()).len() == 1
     })
     .await;
     let first = all.a.keys().into_iter().next().unwrap();
@@ -330,7 +331,7 @@ async fn a_plugin_that_fails_or_lies_leaves_everything_where_it_is() {
     let text = trouble().unwrap().text;
     assert!(text.contains("one that there is"), "{text}");
     assert_eq!(all.a.keys(), [""; 0]);
-    assert!(files(all.folder()).len() >= 3);
+    assert!(movies_below(all.folder()).len() >= 3);
     // It answers again, but for one segment, which costs itself only.
     all.decider.fails_at(Some(2));
     all.decides(&["local", "a"]);
@@ -351,7 +352,7 @@ async fn a_plugin_that_fails_or_lies_leaves_everything_where_it_is() {
     let before = all.decider.asked(ReviewCause::Due);
     all.settles(&mut camera).await;
     assert!(all.decider.asked(ReviewCause::Due) - before <= complete.len());
-    assert!(files(all.folder()).len() >= complete.len());
+    assert!(movies_below(all.folder()).len() >= complete.len());
     all.house.close().await;
 }
 

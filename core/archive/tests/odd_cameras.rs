@@ -11,13 +11,12 @@ mod house;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use house::{
-    Camera, House, PICTURES, RATE, files, gaps, key, micros, pictures_in, recorded, until,
-};
+use house::{Camera, House, PICTURES, RATE, gaps, key, micros, pictures_in, recorded, until};
 use taimat_archive::{Archive, GapReason, Timeline};
 use taimat_base::clock;
 use taimat_media::{TrackKind, VideoCodec, VideoParams};
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode};
+use taimat_testkit::movies::movies_below;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -119,7 +118,7 @@ async fn another_resolution_and_another_codec_in_mid_segment_begin_another_file(
         assert_eq!(params.codec == VideoCodec::H265, n == 2, "{n}");
     }
     house.close().await;
-    let all = files(folder.path());
+    let all = movies_below(folder.path());
     assert!(all.len() >= 4, "{all:?}");
     // What is no H.265 inside can not be played; all else is.
     let played = all.iter().filter(|file| !says_hevc(file));
@@ -186,7 +185,7 @@ async fn a_camera_of_4k_at_30_megabits_is_kept_wholly() {
     assert_eq!(house.of("cho", begun, end).gaps, []);
     assert_eq!(house.lost("cho", GapReason::DiskSlow), 0);
     house.close().await;
-    let all = files(folder.path());
+    let all = movies_below(folder.path());
     let bytes: u64 = all.iter().map(|file| file.metadata().unwrap().len()).sum();
     assert!(bytes > 8 * 3_700_000, "{bytes}");
     assert_eq!(
@@ -213,7 +212,7 @@ async fn a_key_frame_a_minute_costs_a_second_at_most_and_is_found() {
     assert_eq!(units.len(), usize::try_from(60 * RATE).unwrap());
     house.close().await;
     // Segments begin with key frames where there are any.
-    let all = files(folder.path());
+    let all = movies_below(folder.path());
     assert!((3..=4).contains(&all.len()), "{all:?}");
     assert_eq!(
         all.iter().map(|file| pictures_in(file)).sum::<u32>(),
@@ -265,7 +264,7 @@ async fn a_time_of_day_that_is_days_ahead_or_goes_back() {
     };
     there(&house.archive);
     house.close().await;
-    let pictures: u32 = files(folder.path())
+    let pictures: u32 = movies_below(folder.path())
         .iter()
         .map(|file| pictures_in(file))
         .sum();

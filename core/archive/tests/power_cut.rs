@@ -17,10 +17,11 @@ use std::time::{Duration, SystemTime};
 
 use house::disk::Disk;
 use house::fleet::{self, CAMERAS, Fleet};
-use house::{files, pictures_in};
+use house::pictures_in;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rusqlite::{Connection, OpenFlags};
+use taimat_testkit::movies::movies_below;
 
 /// Run by the test below, as a process of its own.
 #[test]
@@ -56,7 +57,7 @@ fn a_power_cut_costs_two_seconds() {
         worst = worst.max(lost);
         let checked = taimat_archive::check(&cut.path(), true).unwrap();
         assert_eq!(checked.wrong, [], "cut {round}");
-        let all = files(&cut.path());
+        let all = movies_below(&cut.path());
         assert!(all.len() >= CAMERAS, "{} files", all.len());
         // All that were being written, and some of those before.
         let newest = all.iter().rev().take(CAMERAS);
@@ -93,7 +94,7 @@ fn rows_have_their_bytes(root: &Path) -> u64 {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .unwrap();
-    let by_number: HashMap<u64, PathBuf> = files(root)
+    let by_number: HashMap<u64, PathBuf> = movies_below(root)
         .into_iter()
         .map(|path| {
             let name = path.file_stem().unwrap().to_str().unwrap();

@@ -7,9 +7,10 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use house::{House, files, key, micros, pictures_in, recorded, until};
+use house::{House, key, micros, pictures_in, recorded, until};
 use taimat_archive::{GapReason, MovieFile};
 use taimat_base::clock;
+use taimat_testkit::movies::movies_below;
 
 /// The movie as a file, put together as it is sent.
 fn write(movie: &MovieFile, to: &Path) {
@@ -84,7 +85,7 @@ async fn two_minutes_and_a_pause() {
 
     house.close().await;
     drop(archive);
-    let all = files(folder.path());
+    let all = movies_below(folder.path());
     let segments: Vec<_> = all.iter().filter(|f| !f.ends_with("clip.mp4")).collect();
     assert!((4..=5).contains(&segments.len()), "{segments:?}");
     let pictures: u32 = segments.iter().map(|file| pictures_in(file)).sum();

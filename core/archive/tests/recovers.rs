@@ -10,11 +10,12 @@ mod house;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use house::{House, files, gaps, key, micros, recorded, until};
+use house::{House, gaps, key, micros, recorded, until};
 use rusqlite::Connection;
 use taimat_archive::{Archive, GapReason, Timeline};
 use taimat_base::clock;
 use taimat_base::metrics::Registry;
+use taimat_testkit::movies::movies_below;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,7 +35,7 @@ async fn five(folder: &Path) -> (SystemTime, Vec<PathBuf>) {
     })
     .await;
     house.close().await;
-    let all = files(folder);
+    let all = movies_below(folder);
     assert_eq!(all.len(), 5, "{all:?}");
     (begun, all)
 }
@@ -89,7 +90,7 @@ async fn a_removal_that_was_cut_short_is_ended_and_copies_elsewhere_are_not_forg
             assert_eq!((gaps(&timeline), elsewhere), expected, "{piece}, run {run}");
         }
         drop(archive);
-        assert_eq!(files(folder.path()), all[4..], "run {run}");
+        assert_eq!(movies_below(folder.path()), all[4..], "run {run}");
         let checked = taimat_archive::check(folder.path(), true).unwrap();
         assert_eq!(checked.wrong, [], "run {run}");
         assert_eq!(checked.segments, 1);

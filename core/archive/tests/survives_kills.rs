@@ -12,7 +12,8 @@ mod house;
 use std::time::{Duration, SystemTime};
 
 use house::fleet::{self, CAMERAS, Fleet};
-use house::{files, pictures_in};
+use house::pictures_in;
+use taimat_testkit::movies::movies_below;
 
 /// Run by the test below, as a process of its own.
 #[test]
@@ -42,7 +43,7 @@ fn a_kill_costs_a_second() {
     };
     assert!(worst <= most, "{worst:?} were lost");
 
-    let all = files(folder.path());
+    let all = movies_below(folder.path());
     assert!(all.len() >= CAMERAS * kills as usize, "{} files", all.len());
     // Each in turn takes minutes with a hundred kills: some of each.
     for file in all.iter().step_by((all.len() / 60).max(1)) {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use common::{Bench, LIMIT, main_only, missed_nothing};
 use serde_json::{Value, json};
 use taimat_server::Options;
+use taimat_testkit::movies::movies_below;
 use taimat_testkit::{GstCamera, GstOptions, eventually, python};
 
 const ARCHIVE: &str = "\n[archive]\nmode = \"continuous\"\n";
@@ -189,24 +190,20 @@ fn others(bag: &Path) {
     good(bag, "openssl", "openssl", &cms);
 }
 
+fn is_refused_as_a_router_runs(house: &House, args: &[&str]) {
+    let refused = taimat(house.data.path(), args);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        refused.status.code() == Some(10) && said.contains("a router runs"),
+        "{said}"
+    );
+}
+
 fn only_folder(folder: &Path) -> PathBuf {
     let mut all = std::fs::read_dir(folder).unwrap();
     let one = all.next().unwrap().unwrap().path();
     assert!(all.next().is_none() && one.is_dir());
     one
-}
-
-fn recordings(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(recordings(&path));
-        } else if path.extension().is_some_and(|e| e == "mp4") {
-            all.push(path);
-        }
-    }
-    all
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,12 +283,7 @@ async fn several_cameras_are_one_folder_that_tools_of_others_check() {
         "--out",
         "stick",
     ];
-    let refused = taimat(house.data.path(), &args);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        refused.status.code() == Some(10) && said.contains("a router runs"),
-        "{said}"
-    );
+    is_refused_as_a_router_runs(&house, &args);
     let retire = [
         "evidence",
         "retire",
@@ -302,15 +294,10 @@ async fn several_cameras_are_one_folder_that_tools_of_others_check() {
         "--data",
         "state",
     ];
-    let refused = taimat(house.data.path(), &retire);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(
-        refused.status.code() == Some(10) && said.contains("a router runs"),
-        "{said}"
-    );
+    is_refused_as_a_router_runs(&house, &retire);
 
     // A disk that rots hands nothing out, and that is an event.
-    for file in recordings(&house.at("state/archive/thu/cho")) {
+    for file in movies_below(&house.at("state/archive/thu/cho")) {
         let mut bytes = std::fs::read(&file).unwrap();
         let from = bytes.len() / 8;
         bytes[from..].iter_mut().for_each(|byte| *byte ^= 1);

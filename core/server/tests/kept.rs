@@ -11,7 +11,6 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use common::{Bench, LIMIT};
@@ -19,6 +18,7 @@ use serde_json::Value;
 use taimat_base::{CameraKey, clock};
 use taimat_contract::{Detected, Detection, DetectionSink, UnixMicros};
 use taimat_server::Options;
+use taimat_testkit::movies::{movies_below, plays};
 use taimat_testkit::{
     ACCESS_KEY, BadStore, Badness, GstCamera, GstOptions, S3Options, S3Server, SECRET_KEY,
     eventually, plugins,
@@ -94,7 +94,7 @@ impl Kept {
 
     /// The files of recordings here.
     fn files(&self) -> Vec<PathBuf> {
-        below(&self.data.join("archive/thu"))
+        movies_below(&self.data.join("archive/thu"))
     }
 
     /// The newest event of a kind.
@@ -105,20 +105,6 @@ impl Kept {
         })
         .await
     }
-}
-
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(below(&path));
-        } else if path.extension().is_some_and(|e| e == "mp4") {
-            all.push(path);
-        }
-    }
-    all.sort();
-    all
 }
 
 fn now() -> i64 {
@@ -187,7 +173,7 @@ async fn what_is_in_a_bucket_only_comes_back_to_be_seen() {
     .await;
     let clip = data.path().join("movie.mp4");
     std::fs::write(&clip, &movie).unwrap();
-    plays(&clip);
+    plays(&clip).unwrap();
     let timeline = kept.timeline().await;
     let near = timeline["recorded"].as_array().unwrap().iter();
     assert!(
@@ -203,17 +189,6 @@ async fn what_is_in_a_bucket_only_comes_back_to_be_seen() {
     assert_eq!(event["severity"], "notice", "{event}");
     assert_eq!(kept.used("bucket").await, used);
     kept.bench.router.stop().await;
-}
-
-fn plays(file: &Path) {
-    let ffmpeg = Command::new("ffmpeg")
-        .args(["-v", "warning", "-i"])
-        .arg(file)
-        .args(["-f", "null", "-"])
-        .output()
-        .expect("Debian package ffmpeg");
-    let said = String::from_utf8_lossy(&ffmpeg.stderr);
-    assert!(ffmpeg.status.success() && said.is_empty(), "{said}");
 }
 
 /// A detector has seen something at the camera.
@@ -264,7 +239,7 @@ async fn what_matters_goes_where_store_tiered_says_and_stays_locked_there() {
     // Off: what there is of it is complete.
     kept.says(&file.replace("\"continuous\"", "\"off\""));
     let copies = eventually("it is on the other disk", LIMIT, async || {
-        let copies = below(disk.path());
+        let copies = movies_below(disk.path());
         (!copies.is_empty() && kept.used("disk").await > 0 && kept.used("bucket").await > 0)
             .then_some(copies)
     })
@@ -402,7 +377,7 @@ async fn places_and_backends_that_fail_or_lie_keep_nothing_that_counts_and_stop_
             (kept.used(store).await > 0).then_some(())
         })
         .await;
-        let copy = below(disk.path()).remove(0);
+        let copy = movies_below(disk.path()).remove(0);
         let name = copy.file_name().unwrap().to_str().unwrap();
         assert!(
             place.kept(name).unwrap() == std::fs::read(&copy).unwrap(),

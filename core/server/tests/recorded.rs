@@ -9,12 +9,12 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use common::{Bench, LIMIT, main_only};
 use serde_json::{Value, json};
 use taimat_evidence::{NewRoot, Trust, Verdict, init, verify_file};
 use taimat_server::Options;
+use taimat_testkit::movies::{movies_below, plays};
 use taimat_testkit::{GstCamera, GstOptions, eventually};
 
 const ARCHIVE: &str = "\n[archive]\nmode = \"continuous\"\n";
@@ -81,17 +81,6 @@ fn keys(data: &Path, stick: &Path) -> Trust {
     Trust::read(&root, None).unwrap()
 }
 
-fn plays(file: &Path) {
-    let ffmpeg = Command::new("ffmpeg")
-        .args(["-v", "warning", "-i"])
-        .arg(file)
-        .args(["-f", "null", "-"])
-        .output()
-        .expect("Debian package ffmpeg");
-    let said = String::from_utf8_lossy(&ffmpeg.stderr);
-    assert!(ffmpeg.status.success() && said.is_empty(), "{said}");
-}
-
 /// Turns a bit of what is near the end of the clip, wherever it was recorded; false if it is nowhere.
 fn rot(segments: &[PathBuf], clip: &[u8]) -> bool {
     // What is looked for may by chance lie across two parts, which are not neighbours on the disk.
@@ -115,19 +104,6 @@ fn rot(segments: &[PathBuf], clip: &[u8]) -> bool {
     false
 }
 
-fn recordings(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(recordings(&path));
-        } else if path.extension().is_some_and(|e| e == "mp4") {
-            all.push(path);
-        }
-    }
-    all
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_camera_shows_is_kept_played_and_proven() {
     let camera = GstCamera::start(&GstOptions::default()).await.unwrap();
@@ -147,7 +123,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
     let movie = movie.await.unwrap();
     let file = stick.path().join("movie.mp4");
     std::fs::write(&file, &movie).unwrap();
-    plays(&file);
+    plays(&file).unwrap();
     let request = reqwest::Client::new()
         .get(bench.url(&format!("{CAMERA}/movie.mp4?from={from}&to={to}")))
         .header("range", "bytes=100-199");
@@ -186,7 +162,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
     );
     let file = stick.path().join("clip.mp4");
     std::fs::write(&file, &clip).unwrap();
-    plays(&file);
+    plays(&file).unwrap();
     let mut read = std::fs::File::open(&file).unwrap();
     let report = verify_file(&mut read, &trust, now() / 1000).unwrap();
     assert_eq!(report.verdict, Verdict::Genuine, "{report}");
@@ -197,7 +173,7 @@ async fn what_a_camera_shows_is_kept_played_and_proven() {
     assert!(log.contains("trộm xe") && log.contains("12/2026"), "{log}");
 
     // A disk that rots hands nothing out, and that is an event.
-    assert!(rot(&recordings(&data.path().join("archive")), &clip));
+    assert!(rot(&movies_below(&data.path().join("archive")), &clip));
     assert!(bytes(&bench, url.clone()).await.is_err());
     eventually("it is an event", LIMIT, async || {
         let path = "/api/v1/communes/thu/events?kind=archive-damaged";

@@ -12,6 +12,7 @@ pub mod gstreamer;
 mod listening;
 pub mod lossy;
 pub mod measured;
+pub mod movies;
 pub mod pictures;
 pub mod players;
 pub mod plugins;

@@ -29,7 +29,8 @@ use taimat_contract::storage::{Placed, Placement, Review, ReviewCause, Storage, 
 use taimat_hub::Hub;
 use tempfile::TempDir;
 
-use crate::house::{Around, Camera, House, file, files, key, micros, recorded, until};
+use crate::house::{Around, Camera, House, file, key, micros, recorded, until};
+use taimat_testkit::movies::movies_below;
 
 /// How a place behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -394,7 +395,7 @@ impl Elsewhere {
 
     /// The files here that are complete: all but the newest.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut all = files(self.folder());
+        let mut all = movies_below(self.folder());
         all.pop();
         let named = all.iter().map(|path| {
             let name = path.strip_prefix(self.folder()).unwrap();

@@ -9,8 +9,7 @@
 pub(crate) mod disk;
 pub(crate) mod fleet;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -405,38 +404,7 @@ pub(crate) fn micros(at: SystemTime) -> UnixMicros {
     UnixMicros::from(at)
 }
 
-/// All files of recordings below a folder.
-pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            all.extend(files(&path));
-        } else if path.extension().is_some_and(|e| e == "mp4") {
-            all.push(path);
-        }
-    }
-    all.sort();
-    all
-}
-
 /// How many pictures ffprobe finds in a file; it may have nothing to complain about.
 pub(crate) fn pictures_in(file: &Path) -> u32 {
-    let out = Command::new("ffprobe")
-        .args(["-v", "warning", "-count_frames", "-select_streams", "v:0"])
-        .args(["-show_entries", "stream=nb_read_frames", "-of", "csv=p=0"])
-        .arg(file)
-        .output()
-        .expect("ffprobe, of Debian's package ffmpeg");
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(
-        out.status.success() && said.is_empty(),
-        "{}: {said}",
-        file.display()
-    );
-    let counted = String::from_utf8_lossy(&out.stdout);
-    let counted = counted.trim().trim_end_matches(',');
-    counted
-        .parse()
-        .unwrap_or_else(|_| panic!("{}: {counted:?}", file.display()))
+    taimat_testkit::movies::pictures_in(file).unwrap()
 }
