@@ -11,15 +11,18 @@ pub mod config;
 pub mod evidence;
 mod exports;
 mod house;
+pub mod options;
 pub mod probe;
 mod recordings;
 pub mod recordings_command;
 mod reload;
 pub mod report;
+mod rooms;
 pub mod router;
 #[cfg(feature = "evidence")]
 mod sealing;
 #[cfg(feature = "tools")]
 pub mod simulate;
 
-pub use router::{Options, Router};
+pub use options::Options;
+pub use router::Router;

@@ -18,7 +18,7 @@ use taimat_sandbox::compile::{self, Where};
 use taimat_server::check::plugins;
 #[cfg(feature = "evidence")]
 use taimat_server::evidence;
-use taimat_server::router::{ARCHIVE_FLOOR, rtc_addresses};
+use taimat_server::options::{ARCHIVE_FLOOR, rtc_addresses};
 #[cfg(feature = "tools")]
 use taimat_server::simulate::{self, SimulateArgs};
 use taimat_server::{Options, Router, config, probe, recordings_command, report};

@@ -1,12 +1,11 @@
 //! The router as a whole: makes all parts, wires them, reloads them, stops them in order.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntCounter, IntGauge, Registry};
 use taimat_api::{Access, ApiState, Detections, Directory, Snapshot};
@@ -15,130 +14,37 @@ use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraKey, Problem, Profile};
 use taimat_contract::backend::Backends;
-use taimat_contract::{Detected, DetectionSink, FrameSource};
 use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
-use taimat_egress::webrtc::{Whep, WhepConfig};
-use taimat_events::{EventStore, Events, Surroundings};
+use taimat_egress::webrtc::Whep;
+use taimat_events::{Events, Surroundings};
 use taimat_hub::{Channel, ChannelKey, Hub, Limits};
 use taimat_ingest::Ingest;
-use taimat_outbound::{Outbound, OutboundConfig};
-use taimat_sandbox::compile::Where;
-use taimat_sandbox::{Sandbox, SandboxConfig};
+use taimat_outbound::Outbound;
+use taimat_sandbox::Sandbox;
 use taimat_vision::Vision;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
-use crate::exports::{ExportDesk, Sealing};
+use crate::exports::ExportDesk;
 use crate::house::HouseConditions;
+use crate::options::{Options, public_url, refuse_exposed};
 use crate::recordings::{self, WatchedCameras};
 use crate::reload::Folders;
-
-/// Instances of plugins at most, two for one while it is exchanged. Only address space is reserved
-/// for them.
-const MAX_INSTANCES: u32 = 2000;
+use crate::rooms::{Sinks, channels, events, plugins, sealing, webrtc};
 
 /// RTSP clients at most: recorders and players, a few a camera. Each has a descriptor, or five by UDP, and
 /// one that is stuck holds its last access unit.
 const MAX_RTSP_CONNECTIONS: usize = 512;
-
-/// Bytes of the disk that is recorded to that are left free.
-pub const ARCHIVE_FLOOR: u64 = 2 << 30;
 
 /// Pictures of recordings that are decoded at once: detectors need the cores, too.
 const STILLS: usize = 2;
 
 /// Folders of exports that are sent at once.
 const FOLDERS: usize = 4;
-
-/// How to run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The communes' folders.
-    pub folders: Vec<PathBuf>,
-    /// Where HTTP is served.
-    pub http: SocketAddr,
-    /// Where WebRTC is served (UDP); all with the first one's port.
-    pub rtc: Vec<SocketAddr>,
-    /// Where RTSP is served.
-    pub rtsp: SocketAddr,
-    /// Addresses that viewers reach this machine at, if not those of its interfaces.
-    pub public: Vec<IpAddr>,
-    /// Where people find the console, for links in messages; without it, where HTTP is served.
-    pub public_url: Option<String>,
-    /// Origins whose pages may use this server.
-    pub allow_origin: Vec<String>,
-    /// STUN and TURN servers that viewers are told.
-    pub ice_servers: Vec<String>,
-    /// What channels may reach although it is no public address.
-    pub allow_networks: Vec<taimat_outbound::AllowedNetwork>,
-    /// Listen elsewhere than on loopback although anybody could watch.
-    pub insecure: bool,
-    /// Sender threads; 0 is one per core.
-    pub sender_threads: usize,
-    /// WebRTC viewers at most.
-    pub max_viewers: usize,
-    /// Where plugins' compiled code and state, and components that proved themselves, are kept; `None`
-    /// keeps nothing.
-    pub data: Option<PathBuf>,
-    /// Where cameras are recorded to; without it, in `data`.
-    pub archive: Option<PathBuf>,
-    /// Bytes of that disk that are left free.
-    pub archive_floor: u64,
-    /// Where components are compiled.
-    pub compile: Where,
-}
-
-impl Options {
-    /// Everything on loopback, WebRTC over IPv4 and IPv6, at ports that the system chooses.
-    pub fn on_loopback(folders: Vec<PathBuf>) -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            folders,
-            http: any,
-            rtc: rtc_addresses(false, 0),
-            rtsp: any,
-            public: Vec::new(),
-            public_url: None,
-            allow_origin: Vec::new(),
-            ice_servers: Vec::new(),
-            allow_networks: Vec::new(),
-            insecure: false,
-            sender_threads: 0,
-            max_viewers: 2000,
-            data: None,
-            archive: None,
-            archive_floor: ARCHIVE_FLOOR,
-            compile: Where::Here,
-        }
-    }
-
-    /// The addresses that are not loopback, which need `insecure`.
-    pub fn exposed(&self) -> Vec<SocketAddr> {
-        let all = [self.http, self.rtsp]
-            .into_iter()
-            .chain(self.rtc.iter().copied());
-        all.filter(|a| !a.ip().is_loopback()).collect()
-    }
-}
-
-/// Where WebRTC is served if nothing else is said: IPv4 and, where this machine has it, IPv6; on
-/// loopback, or `everywhere`.
-pub fn rtc_addresses(everywhere: bool, port: u16) -> Vec<SocketAddr> {
-    let (v4, v6) = if everywhere {
-        (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)
-    } else {
-        (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
-    };
-    let mut addresses = vec![SocketAddr::from((v4, port))];
-    if std::net::UdpSocket::bind(SocketAddr::from((v6, 0))).is_ok() {
-        addresses.push(SocketAddr::from((v6, port)));
-    }
-    addresses
-}
 
 /// The steps of stopping, in order. Each has its share of the deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -534,47 +440,6 @@ async fn reload_until(
     }
 }
 
-/// Where people find the console.
-fn public_url(said: &Option<String>, http: SocketAddr) -> String {
-    match said {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => format!("http://{http}"),
-    }
-}
-
-/// Until accounts exist.
-fn refuse_exposed(options: &Options) -> anyhow::Result<()> {
-    let exposed = options.exposed();
-    if !exposed.is_empty() && !options.insecure {
-        let list: Vec<String> = exposed.iter().map(ToString::to_string).collect();
-        anyhow::bail!(
-            "refusing to listen at {}: until accounts exist, anybody who reaches this address \
-                 can watch. Use loopback addresses, or say --insecure if the network is yours",
-            list.join(", ")
-        );
-    }
-    Ok(())
-}
-
-/// The side of WebRTC viewers.
-fn webrtc(
-    options: &Options,
-    hub: &Arc<Hub>,
-    tracks: &Arc<Tracks>,
-    metrics: &Arc<EgressMetrics>,
-    stop: &Stop,
-) -> anyhow::Result<Arc<Whep>> {
-    let config = WhepConfig {
-        bind: options.rtc.clone(),
-        public: options.public.clone(),
-        threads: options.sender_threads,
-        max_sessions: options.max_viewers,
-    };
-    let (hub, tracks, metrics) = (Arc::clone(hub), Arc::clone(tracks), Arc::clone(metrics));
-    let whep = Whep::start(&config, hub, tracks, metrics, stop).context("starting WebRTC")?;
-    Ok(Arc::new(whep))
-}
-
 /// Serves until stopped.
 async fn serve_http(listener: TcpListener, app: axum::Router, stop: Stop) {
     let until = stop.clone();
@@ -590,100 +455,6 @@ async fn serve_http(listener: TcpListener, app: axum::Router, stop: Stop) {
             tokio::time::sleep(StopPhase::Http.deadline() / 2).await;
         } => {}
     }
-}
-
-/// Everybody who wants to know what plugins see.
-#[derive(Debug)]
-struct Sinks {
-    browsers: Arc<Detections>,
-    events: Arc<Events>,
-}
-
-impl DetectionSink for Sinks {
-    fn publish(&self, detected: &Detected<'_>) {
-        self.browsers.publish(detected);
-        self.events.publish(detected);
-    }
-}
-
-/// What signs exports.
-fn sealing(data: Option<&Path>, registry: &Registry) -> anyhow::Result<Arc<dyn Sealing>> {
-    #[cfg(feature = "evidence")]
-    {
-        let sealing = crate::sealing::KeySealing::new(data);
-        sealing.announce(registry)?;
-        Ok(sealing)
-    }
-    #[cfg(not(feature = "evidence"))]
-    {
-        let _unused = (data, registry);
-        Ok(Arc::new(crate::exports::Unsealed(
-            "this router was built without signing",
-        )))
-    }
-}
-
-/// The events in the data folder, which is made if it is not there.
-fn events(options: &Options, registry: &Registry) -> anyhow::Result<Arc<Events>> {
-    if let Some(data) = &options.data {
-        std::fs::create_dir_all(data)
-            .with_context(|| format!("the data folder {}", data.display()))?;
-    }
-    let (store, damaged) =
-        EventStore::open(options.data.as_deref()).context("opening the events")?;
-    if let Some(aside) = damaged {
-        tracing::error!(
-            aside = %aside.display(),
-            "the events' file was damaged; it was put aside, and a new one was begun"
-        );
-    }
-    Ok(Arc::new(Events::new(Arc::new(store), registry)?))
-}
-
-/// What carries messages out of the house. What it has to keep is gone with the router if there is no data
-/// folder.
-fn channels(
-    options: &Options,
-    own: Vec<SocketAddr>,
-    registry: &Registry,
-    stop: &Stop,
-) -> anyhow::Result<Arc<Outbound>> {
-    let config = OutboundConfig {
-        allowed: options.allow_networks.clone(),
-        own,
-        ..OutboundConfig::default()
-    };
-    // Push services want an address of who answers for the router.
-    let contact = options.public_url.clone();
-    let config = match contact.filter(|url| url.starts_with("https:")) {
-        Some(contact) => OutboundConfig { contact, ..config },
-        None => config,
-    };
-    let folder = match &options.data {
-        Some(data) => data.clone(),
-        None => std::env::temp_dir().join(format!("taimat-{}", std::process::id())),
-    };
-    Ok(Arc::new(Outbound::new(config, &folder, registry, stop)?))
-}
-
-/// Decoding and plugins.
-fn plugins(
-    options: &Options,
-    hub: &Arc<Hub>,
-    sink: Arc<Sinks>,
-    registry: &Registry,
-    stop: &Stop,
-) -> anyhow::Result<(Arc<Vision>, Arc<Sandbox>)> {
-    let vision = Vision::start(Arc::clone(hub), 0, registry, stop)?;
-    let config = SandboxConfig {
-        threads: 0,
-        instances: MAX_INSTANCES,
-        compile: options.compile.clone(),
-        data: options.data.clone(),
-    };
-    let source: Arc<dyn FrameSource> = Arc::clone(&vision) as _;
-    let sandbox = Sandbox::start(config, source, sink, registry, stop)?;
-    Ok((vision, Arc::new(sandbox)))
 }
 
 fn config_metrics(registry: &Registry) -> Result<ConfigMetrics, prometheus::Error> {

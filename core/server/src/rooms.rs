@@ -1,0 +1,142 @@
+//! Makes the router's rooms of its options, each ready to be wired to the others.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use prometheus::Registry;
+use taimat_api::Detections;
+use taimat_base::tasks::Stop;
+use taimat_contract::{Detected, DetectionSink, FrameSource};
+use taimat_egress::metrics::EgressMetrics;
+use taimat_egress::track::Tracks;
+use taimat_egress::webrtc::{Whep, WhepConfig};
+use taimat_events::{EventStore, Events};
+use taimat_hub::Hub;
+use taimat_outbound::{Outbound, OutboundConfig};
+use taimat_sandbox::{Sandbox, SandboxConfig};
+use taimat_vision::Vision;
+
+use crate::exports::Sealing;
+use crate::options::Options;
+
+/// Instances of plugins at most, two for one while it is exchanged. Only address space is reserved
+/// for them.
+const MAX_INSTANCES: u32 = 2000;
+
+/// The side of WebRTC viewers.
+pub(crate) fn webrtc(
+    options: &Options,
+    hub: &Arc<Hub>,
+    tracks: &Arc<Tracks>,
+    metrics: &Arc<EgressMetrics>,
+    stop: &Stop,
+) -> anyhow::Result<Arc<Whep>> {
+    let config = WhepConfig {
+        bind: options.rtc.clone(),
+        public: options.public.clone(),
+        threads: options.sender_threads,
+        max_sessions: options.max_viewers,
+    };
+    let (hub, tracks, metrics) = (Arc::clone(hub), Arc::clone(tracks), Arc::clone(metrics));
+    let whep = Whep::start(&config, hub, tracks, metrics, stop).context("starting WebRTC")?;
+    Ok(Arc::new(whep))
+}
+
+/// Everybody who wants to know what plugins see.
+#[derive(Debug)]
+pub(crate) struct Sinks {
+    pub(crate) browsers: Arc<Detections>,
+    pub(crate) events: Arc<Events>,
+}
+
+impl DetectionSink for Sinks {
+    fn publish(&self, detected: &Detected<'_>) {
+        self.browsers.publish(detected);
+        self.events.publish(detected);
+    }
+}
+
+/// What signs exports.
+pub(crate) fn sealing(
+    data: Option<&Path>,
+    registry: &Registry,
+) -> anyhow::Result<Arc<dyn Sealing>> {
+    #[cfg(feature = "evidence")]
+    {
+        let sealing = crate::sealing::KeySealing::new(data);
+        sealing.announce(registry)?;
+        Ok(sealing)
+    }
+    #[cfg(not(feature = "evidence"))]
+    {
+        let _unused = (data, registry);
+        Ok(Arc::new(crate::exports::Unsealed(
+            "this router was built without signing",
+        )))
+    }
+}
+
+/// The events in the data folder, which is made if it is not there.
+pub(crate) fn events(options: &Options, registry: &Registry) -> anyhow::Result<Arc<Events>> {
+    if let Some(data) = &options.data {
+        std::fs::create_dir_all(data)
+            .with_context(|| format!("the data folder {}", data.display()))?;
+    }
+    let (store, damaged) =
+        EventStore::open(options.data.as_deref()).context("opening the events")?;
+    if let Some(aside) = damaged {
+        tracing::error!(
+            aside = %aside.display(),
+            "the events' file was damaged; it was put aside, and a new one was begun"
+        );
+    }
+    Ok(Arc::new(Events::new(Arc::new(store), registry)?))
+}
+
+/// What carries messages out of the house. What it has to keep is gone with the router if there is no data
+/// folder.
+pub(crate) fn channels(
+    options: &Options,
+    own: Vec<SocketAddr>,
+    registry: &Registry,
+    stop: &Stop,
+) -> anyhow::Result<Arc<Outbound>> {
+    let config = OutboundConfig {
+        allowed: options.allow_networks.clone(),
+        own,
+        ..OutboundConfig::default()
+    };
+    // Push services want an address of who answers for the router.
+    let contact = options.public_url.clone();
+    let config = match contact.filter(|url| url.starts_with("https:")) {
+        Some(contact) => OutboundConfig { contact, ..config },
+        None => config,
+    };
+    let folder = match &options.data {
+        Some(data) => data.clone(),
+        None => std::env::temp_dir().join(format!("taimat-{}", std::process::id())),
+    };
+    Ok(Arc::new(Outbound::new(config, &folder, registry, stop)?))
+}
+
+/// Decoding and plugins.
+pub(crate) fn plugins(
+    options: &Options,
+    hub: &Arc<Hub>,
+    sink: Arc<Sinks>,
+    registry: &Registry,
+    stop: &Stop,
+) -> anyhow::Result<(Arc<Vision>, Arc<Sandbox>)> {
+    let vision = Vision::start(Arc::clone(hub), 0, registry, stop)?;
+    let config = SandboxConfig {
+        threads: 0,
+        instances: MAX_INSTANCES,
+        compile: options.compile.clone(),
+        data: options.data.clone(),
+    };
+    let source: Arc<dyn FrameSource> = Arc::clone(&vision) as _;
+    let sandbox = Sandbox::start(config, source, sink, registry, stop)?;
+    Ok((vision, Arc::new(sandbox)))
+}
