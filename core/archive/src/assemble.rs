@@ -20,7 +20,7 @@ use crate::ticks;
 /// A part is no longer than this, in ticks of video, if the camera sends pictures in order. Together with how
 /// often streams are looked at it is less than a second.
 const LONGEST: u64 = ticks_of(Duration::from_millis(800));
-/// A key frame begins another part if this one has so much already.
+/// A key frame begins another part if this one begins with one and has so much already.
 const SHORTEST: u64 = ticks_of(Duration::from_millis(200));
 /// A part for which no picture comes is closed after so long.
 const PATIENCE: Duration = Duration::from_millis(850);
@@ -108,7 +108,8 @@ impl Assembler {
         };
         let length = shown.saturating_sub(first.shown);
         let step = shown.saturating_sub(self.latest);
-        let enough = length + step > LONGEST || (unit.keyframe && length >= SHORTEST);
+        let fresh = first.unit.keyframe && length < SHORTEST;
+        let enough = length + step > LONGEST || (unit.keyframe && !fresh);
         // One that lies before all of it belongs to a line of its own.
         let back = shown < first.shown;
         (shown > self.latest && enough) || back

@@ -21,6 +21,16 @@ impl TrackPart {
         self.samples.iter().map(|s| u64::from(s.size)).sum()
     }
 
+    /// Its samples, each with when it is shown, in ticks since 1970.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (u64, &Sample)> {
+        let mut next = self.time;
+        self.samples.iter().map(move |sample| {
+            let decoded = next;
+            next = next.saturating_add(sample.duration.into());
+            (decoded.saturating_add_signed(sample.shift.into()), sample)
+        })
+    }
+
     /// Ticks of its samples.
     pub(crate) fn ticks(&self) -> u64 {
         self.samples.iter().map(|s| u64::from(s.duration)).sum()

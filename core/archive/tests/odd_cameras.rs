@@ -11,12 +11,14 @@ mod house;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use house::{Camera, House, PICTURES, RATE, gaps, key, micros, pictures_in, recorded, until};
+use house::{
+    Camera, House, PICTURES, RATE, gaps, key, micros, pictures_in, recorded, until, write_movie,
+};
 use taimat_archive::{Archive, GapReason, Timeline};
 use taimat_base::clock;
 use taimat_media::{TrackKind, VideoCodec, VideoParams};
 use taimat_simulate::{Encoded, Encoding, Scene, SceneKind, encode};
-use taimat_testkit::movies::movies_below;
+use taimat_testkit::movies::{movies_below, plays};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -218,6 +220,41 @@ async fn a_key_frame_a_minute_costs_a_second_at_most_and_is_found() {
         all.iter().map(|file| pictures_in(file)).sum::<u32>(),
         200 * RATE
     );
+}
+
+#[tokio::test]
+async fn wherever_key_frames_are_a_clip_begins_with_one() {
+    // The second picture behind a part's end, or the first, or the last before it.
+    for every in [9, 8, 7] {
+        let folder = tempfile::tempdir().unwrap();
+        let house = House::open(folder.path(), vec![recorded("cho")]);
+        let (mut camera, begun) = one(&house).await;
+        let pictures = drawn(160, 90, 20_000, every, every);
+        for turn in 0..6 {
+            camera.film_of(&pictures, SECOND * every / RATE).await;
+            // A clock that is led takes a key frame for older than the picture before.
+            if turn > 2 {
+                camera.at -= house::Beat::STEP + Duration::from_millis(5);
+            }
+        }
+        let end = camera.at;
+        is_in_the_index(&house, end).await;
+        let clip = folder.path().join("clip.mp4");
+        let mut from = begun;
+        while from + SECOND < end {
+            let to = micros(from + SECOND);
+            let movie = house.archive.movie(&key("cho"), micros(from), to).unwrap();
+            write_movie(&movie, &clip);
+            plays(&clip).unwrap();
+            let units = house.archive.still(&key("cho"), micros(from), true);
+            assert!(units.unwrap()[0].keyframe);
+            // The picture that was to be seen then is the first one.
+            let apart = movie.covered().start - micros(from).0;
+            assert!((-115_000..=10_000).contains(&apart), "{apart} µs");
+            from += Duration::from_millis(70);
+        }
+        house.close().await;
+    }
 }
 
 #[tokio::test]

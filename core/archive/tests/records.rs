@@ -3,25 +3,12 @@
 
 mod house;
 
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
 use std::time::Duration;
 
-use house::{House, key, micros, pictures_in, recorded, until};
-use taimat_archive::{GapReason, MovieFile};
+use house::{House, key, micros, pictures_in, recorded, until, write_movie};
+use taimat_archive::GapReason;
 use taimat_base::clock;
 use taimat_testkit::movies::movies_below;
-
-/// The movie as a file, put together as it is sent.
-fn write(movie: &MovieFile, to: &Path) {
-    let mut file = std::fs::File::create(to).unwrap();
-    file.write_all(&movie.movie.header(&[], &[])).unwrap();
-    for piece in &movie.pieces {
-        let mut from = std::fs::File::open(&piece.path).unwrap();
-        from.seek(SeekFrom::Start(piece.offset)).unwrap();
-        std::io::copy(&mut from.take(piece.bytes), &mut file).unwrap();
-    }
-}
 
 #[tokio::test]
 async fn two_minutes_and_a_pause() {
@@ -66,7 +53,7 @@ async fn two_minutes_and_a_pause() {
         )
         .unwrap();
     let clip = folder.path().join("clip.mp4");
-    write(&movie, &clip);
+    write_movie(&movie, &clip);
     // Cut to the frame, though it is decoded from the key frame before on.
     assert!((100..=101).contains(&pictures_in(&clip)));
     assert!(
@@ -78,7 +65,7 @@ async fn two_minutes_and_a_pause() {
     let movie = archive
         .movie(&key("cho"), micros(begun), micros(end))
         .unwrap();
-    write(&movie, &clip);
+    write_movie(&movie, &clip);
     // One more or less at each cut: a picture that begins before it and ends after.
     assert!((1446..=1450).contains(&pictures_in(&clip)));
     assert_eq!(movie.gaps.len(), 1);

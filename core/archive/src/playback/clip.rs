@@ -11,6 +11,7 @@ use crate::error::ArchiveError;
 use crate::index::rows;
 use crate::layout;
 use crate::packed::PartRow;
+use crate::ticks;
 use crate::timeline::{Gap, Near, Timeline, timeline};
 
 /// A clip is no longer than this: six hours.
@@ -139,13 +140,17 @@ pub(crate) fn clip(
     })
 }
 
-/// The part with which what is shown at `start` begins: with the newest key frame that is not after it, or,
-/// where nothing is at that time, with the first one after it.
+/// The part with which what is shown at `start` begins: the one of the newest key frame that is not shown
+/// after it, or, where nothing is at that time, the first one after it.
 fn begin(parts: &[ClipPart], start: i64) -> usize {
     let Some(last) = parts.iter().rposition(|part| part.row.start <= start) else {
         return 0;
     };
-    let is_key = |part: &ClipPart| part.row.video.samples.iter().any(|s| s.sync);
+    let wanted = ticks::video(start);
+    let is_key = |part: &ClipPart| {
+        let mut shown = part.row.video.shown();
+        shown.any(|(at, sample)| sample.sync && at <= wanted)
+    };
     // Where nothing is at the beginning, what was before is of no use.
     if parts.get(last).is_some_and(|part| part.row.end <= start) {
         return last + 1;

@@ -23,9 +23,12 @@ pub(crate) fn playlist(clip: &Clip, ended: bool, name: impl Fn(u64) -> String) -
     let _written = write!(
         text,
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n#EXT-X-PLAYLIST-TYPE:{kind}\n\
-         #EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-INDEPENDENT-SEGMENTS\n",
+         #EXT-X-MEDIA-SEQUENCE:0\n",
         target.max(1)
     );
+    if pieces.iter().all(|piece| piece.first().is_some_and(begins)) {
+        text.push_str("#EXT-X-INDEPENDENT-SEGMENTS\n");
+    }
     let mut before: Option<&ClipPart> = None;
     for piece in &pieces {
         let (Some(first), Some(last)) = (piece.first(), piece.last()) else {
@@ -67,6 +70,11 @@ fn length(piece: &[ClipPart]) -> i64 {
     }
 }
 
+/// Whether a player can begin with it.
+fn begins(part: &ClipPart) -> bool {
+    part.row.video.samples.first().is_some_and(|s| s.sync)
+}
+
 /// Parts that are fetched together.
 fn pieces(parts: &[ClipPart]) -> Vec<&[ClipPart]> {
     let mut all = Vec::new();
@@ -75,12 +83,11 @@ fn pieces(parts: &[ClipPart]) -> Vec<&[ClipPart]> {
         let (Some(first), Some(before)) = (parts.get(from), parts.get(place - 1)) else {
             continue;
         };
-        let key = part.row.video.samples.first().is_some_and(|s| s.sync);
         let span = part.row.start - first.row.start;
         let apart = part.row.start - before.row.end;
         let another = part.segment.id != before.segment.id;
         let far = !(-JITTER..=JITTER).contains(&apart);
-        if another || far || span >= LONGEST || key && span >= PIECE {
+        if another || far || span >= LONGEST || begins(part) && span >= PIECE {
             all.extend(parts.get(from..place));
             from = place;
         }

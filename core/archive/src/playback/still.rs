@@ -41,18 +41,15 @@ pub(crate) fn units(
         if part.segment.format != first.segment.format {
             break;
         }
-        let mut at = part.row.video.time;
         let mut offset = part.payload_offset();
         let path = files.get(&part.segment.id).cloned().unwrap_or_default();
         let file = File::open(&path).map_err(ArchiveError::disk("reading", &path))?;
-        for sample in &part.row.video.samples {
-            let shown = at.saturating_add_signed(sample.shift.into());
+        for (shown, sample) in part.row.video.shown() {
             if shown > wanted && !all.is_empty() {
                 return Ok(all);
             }
             let own = offset;
             offset += u64::from(sample.size);
-            at += u64::from(sample.duration);
             if all.is_empty() && !sample.sync {
                 continue;
             }

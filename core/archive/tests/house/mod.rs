@@ -9,14 +9,15 @@
 pub(crate) mod disk;
 pub(crate) mod fleet;
 
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use taimat_archive::{
-    Archive, ArchiveSurroundings, CameraArchive, CommuneArchive, GapReason, Keep, Mode, Timeline,
-    TroubleKind, Watching,
+    Archive, ArchiveSurroundings, CameraArchive, CommuneArchive, GapReason, Keep, Mode, MovieFile,
+    Timeline, TroubleKind, Watching,
 };
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::Tasks;
@@ -402,6 +403,17 @@ pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
 /// Microseconds since 1970.
 pub(crate) fn micros(at: SystemTime) -> UnixMicros {
     UnixMicros::from(at)
+}
+
+/// The movie as a file, put together as it is sent.
+pub(crate) fn write_movie(movie: &MovieFile, to: &Path) {
+    let mut file = std::fs::File::create(to).unwrap();
+    file.write_all(&movie.movie.header(&[], &[])).unwrap();
+    for piece in &movie.pieces {
+        let mut from = std::fs::File::open(&piece.path).unwrap();
+        from.seek(SeekFrom::Start(piece.offset)).unwrap();
+        std::io::copy(&mut from.take(piece.bytes), &mut file).unwrap();
+    }
 }
 
 /// How many pictures ffprobe finds in a file; it may have nothing to complain about.

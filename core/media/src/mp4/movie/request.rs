@@ -33,8 +33,8 @@ pub struct MovieRequest<'a> {
     /// Its tracks, each with all descriptions that its parts have: more than one if the camera changed
     /// its resolution. The pictures come first.
     pub tracks: &'a [Vec<Mp4Track>],
-    /// Its parts in the order in which they were recorded. The first one begins with a key frame, and
-    /// so does what follows a gap.
+    /// Its parts in the order in which they were recorded. What comes before the first key frame of all can
+    /// not be decoded and is not in the movie's tables; what follows a gap begins with one.
     pub parts: &'a [MoviePart<'a>],
     /// What is shown first: the picture at this time, in µs since 1970.
     pub from: i64,

@@ -221,6 +221,40 @@ fn a_movie_does_not_begin_before_its_key_frame() {
 }
 
 #[test]
+fn what_comes_before_the_first_key_frame_is_left_out() {
+    let (pictures_of, sounds) = (second(), sounds());
+    let mut late = pictures_of.clone();
+    late.iter_mut().for_each(|sample| sample.sync = false);
+    late[10].sync = true;
+    let none: Vec<Sample> = late[..5].to_vec();
+    let parts = [
+        part(vec![run(0, ticks(0, 90_000), &none)]),
+        part(vec![
+            run(0, ticks(200, 90_000), &late),
+            run(1, ticks(200, 8000), &sounds),
+        ]),
+        part(vec![run(0, ticks(1200, 90_000), &pictures_of)]),
+    ];
+    let tracks = [vec![pictures(704)], vec![sound()]];
+    let movie = make(&tracks, &parts, 100, 3000).unwrap();
+    assert_eq!(numbers(&stbl(&movie, 0, b"stss")), [1, 16]);
+    assert_eq!(numbers(&stbl(&movie, 0, b"stts")), [40, 3600]);
+    assert_eq!(edits(&movie, 0), [(40 * 3600, 0)]);
+    // Its picture and the sound of that time are shown together.
+    assert_eq!(edits(&movie, 1), [(600 * 90, 400 * 8)]);
+    let begin = DAY * 1_000_000 + 600_000;
+    assert_eq!(movie.covered(), begin..begin + 1_600_000);
+    // The bytes are there, and are nobody's.
+    let skipped: u32 = none.iter().chain(&late[..10]).map(|s| s.size).sum();
+    let offset = u64::from_be_bytes(stbl(&movie, 0, b"co64")[8..16].try_into().unwrap());
+    let header = movie.header(&[], &[]).len() as u64;
+    assert_eq!(offset, header + u64::from(skipped));
+    // Where there is no key frame at all, players see what they can.
+    let movie = make(&tracks, &parts[..1], 0, 3000).unwrap();
+    assert_eq!(numbers(&stbl(&movie, 0, b"stts")), [5, 3600]);
+}
+
+#[test]
 fn what_was_not_recorded_is_left_out_of_all_tracks_alike() {
     let (pictures_of, sounds) = (second(), sounds());
     // Sound is 30 ms late all along; behind the gap of 100 s, 50 ms.

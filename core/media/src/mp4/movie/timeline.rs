@@ -15,6 +15,9 @@ pub(super) struct Timeline<'a> {
     pub(super) cut: Cut,
     /// One for each track.
     pub(super) tables: Vec<Tables>,
+    /// For each track: nothing of it was seen that can be decoded without what was before, though there is
+    /// such a sample.
+    waits: Vec<bool>,
     /// What is left out so far, in ns: the movie's origin is at this time of the day, had nothing been
     /// left out before.
     left_out: Option<i128>,
@@ -27,13 +30,20 @@ impl<'a> Timeline<'a> {
             let own = runs.filter(|run| run.track == track);
             own.map(|run| run.samples.len()).sum()
         };
+        let begins = |track| {
+            let runs = request.parts.iter().flat_map(|part| &part.runs);
+            let mut own = runs.filter(|run| run.track == track);
+            own.any(|run| run.samples.iter().any(|sample| sample.sync))
+        };
         let places = 0..request.tracks.len();
+        let tables = places.clone();
         Self {
             request,
             cut,
-            tables: places
+            tables: tables
                 .map(|track| Tables::with_capacity(samples(track)))
                 .collect(),
+            waits: places.map(begins).collect(),
             left_out: None,
         }
     }
@@ -56,7 +66,12 @@ impl<'a> Timeline<'a> {
         let left_out = self.find_left_out(part);
         self.left_out = Some(left_out);
         let mut at = offset;
-        for run in part.runs.iter().filter(|run| !run.samples.is_empty()) {
+        for whole in part.runs.iter().filter(|run| !run.samples.is_empty()) {
+            let (run, skipped) = self.decodable(whole);
+            at += skipped;
+            if run.samples.is_empty() {
+                continue;
+            }
             let scale = self.scale(run.track);
             // Subtracted as ticks, so that runs that follow each other still do.
             let begin = i128::from(run.decode_time) - (left_out * scale).div_euclid(NANOS);
@@ -68,12 +83,33 @@ impl<'a> Timeline<'a> {
             let begin = tables.begin(begin)?;
             tables.chunk(run.samples, run.description as u32 + 1, at)?;
             at += run.samples.iter().map(|s| u64::from(s.size)).sum::<u64>();
-            self.cut.push(run, begin);
+            self.cut.push(&run, begin);
         }
         if at != offset + part.payload_len {
             return Err(Mp4Error::Mismatch("the payload of a part"));
         }
         Ok(())
+    }
+
+    /// A run without the samples before a track's first key frame, which nobody can decode, and the bytes of
+    /// those: there are players that complain of them, or show what is wrong.
+    fn decodable<'r>(&mut self, whole: &MovieRun<'r>) -> (MovieRun<'r>, u64) {
+        let first = match self.waits.get_mut(whole.track) {
+            Some(waits) if *waits => {
+                let first = whole.samples.iter().position(|sample| sample.sync);
+                *waits = first.is_none();
+                first.unwrap_or(whole.samples.len())
+            }
+            _ => 0,
+        };
+        let (before, samples) = whole.samples.split_at(first);
+        let lasted: u64 = before.iter().map(|s| u64::from(s.duration)).sum();
+        let run = MovieRun {
+            decode_time: whole.decode_time.saturating_add(lasted),
+            samples,
+            ..*whole
+        };
+        (run, before.iter().map(|s| u64::from(s.size)).sum())
     }
 
     /// How much is left out before this part.
