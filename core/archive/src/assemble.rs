@@ -26,6 +26,9 @@ const SHORTEST: u64 = ticks_of(Duration::from_millis(200));
 const PATIENCE: Duration = Duration::from_millis(850);
 /// A picture does not last longer than this, or than a few of those before it.
 const STANDS: u64 = ticks_of(Duration::from_secs(2));
+/// What lies so far before what is there was led back; what lies further belongs to another line: the clock was
+/// set, or the source began anew.
+const LED: u64 = STANDS * 5;
 /// What the first picture of a camera lasts if no other comes.
 const FIRST: u64 = ticks_of(Duration::from_millis(40));
 /// A part has no more pictures than this, and no more bytes: whoever sends more has more parts.
@@ -58,6 +61,8 @@ pub(crate) struct Assembler {
     interval: Option<u64>,
     /// Pictures are not shown in the order in which they come.
     reorders: bool,
+    /// The newest one by the camera's own count, in that count's ticks, and when it is shown.
+    newest: Option<(i64, u64)>,
     sound: Sound,
 }
 
@@ -73,7 +78,7 @@ impl Assembler {
             return None;
         }
         let params = unit.params.as_ref()?;
-        let shown = ticks::video(UnixMicros::from(unit.wall_time).0);
+        let shown = self.shown(unit);
         let closed = match self.pictures.last() {
             Some(last) => {
                 let same = last.unit.params.as_ref() == Some(params);
@@ -95,6 +100,24 @@ impl Assembler {
             shown,
         });
         closed.flatten()
+    }
+
+    /// When a picture is shown. One that comes later by the camera's own count is not shown before the one before
+    /// it, though the capture line be led back a little: a player could not show it in order.
+    fn shown(&mut self, unit: &AccessUnit) -> u64 {
+        let mut shown = ticks::video(UnixMicros::from(unit.wall_time).0);
+        let count = unit.media_time.ticks;
+        if let Some((newest, at)) = self.newest {
+            if count > newest && shown <= at && at - shown <= LED {
+                shown = at + 1;
+            }
+            // Shown earlier than it comes; or the count began anew.
+            if count <= newest && newest.abs_diff(count) <= LED {
+                return shown;
+            }
+        }
+        self.newest = Some((count, shown));
+        shown
     }
 
     /// Whether a picture begins another part. Where pictures are reordered only one that is shown after
@@ -200,10 +223,9 @@ impl Assembler {
     }
 }
 
-/// The same, unless it lies a little before the end of what is there. What lies far before it belongs to
-/// another line: the clock was set, or the source began anew.
+/// The same, unless it lies a little before the end of what is there.
 fn near(time: u64, end: u64) -> u64 {
-    if time < end && end - time <= STANDS * 5 {
+    if time < end && end - time <= LED {
         end
     } else {
         time

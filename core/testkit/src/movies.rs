@@ -28,6 +28,8 @@ pub fn plays(file: &Path) -> anyhow::Result<()> {
     let out = Command::new("ffmpeg")
         .args(["-v", "warning", "-i"])
         .arg(file)
+        // In the file's own time: two pictures may be closer than the usual rate has them.
+        .args(["-fps_mode", "passthrough", "-enc_time_base", "-1"])
         .args(["-f", "null", "-"])
         .output()
         .context("ffmpeg, of Debian's package of that name")?;
