@@ -84,7 +84,8 @@ async fn a_disk_that_somebody_else_fills_and_frees() {
     film_for(&mut cameras, 4 * SECOND).await;
     std::fs::remove_file(theirs).unwrap();
     let freed = clock::wall();
-    let over = until("it is over", || house.archive.troubles().is_empty());
+    // That room is short at this rate, in so small a disk, is right too.
+    let over = until("it is over", || !house.has(TroubleKind::Failing));
     filming(&mut cameras, over).await;
     film_for(&mut cameras, 3 * SECOND).await;
     let now = clock::wall() - 2 * SECOND;
