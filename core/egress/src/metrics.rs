@@ -66,17 +66,20 @@ pub enum DropCause {
     BadDatagram,
     /// The queue of a sender thread was full.
     QueueFull,
+    /// A viewer sent more than any viewer has to.
+    Flood,
 }
 
 impl DropCause {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SendBuffer,
         Self::SendError,
         Self::SenderLate,
         Self::UnknownPeer,
         Self::BadDatagram,
         Self::QueueFull,
+        Self::Flood,
     ];
 
     /// The word in metrics.
@@ -88,6 +91,7 @@ impl DropCause {
             Self::UnknownPeer => "unknown_peer",
             Self::BadDatagram => "bad_datagram",
             Self::QueueFull => "queue_full",
+            Self::Flood => "flood",
         }
     }
 }

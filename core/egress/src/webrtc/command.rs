@@ -5,11 +5,9 @@
 //! or told to whoever asked.
 //! Not here: what a thread does with a command.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, RwLock, Weak};
+use std::sync::{Arc, Weak};
 
 use taimat_base::SessionId;
 use tokio::sync::oneshot;
@@ -68,9 +66,6 @@ impl CommandQueue {
         Ok(())
     }
 }
-
-/// Which thread a viewer's address belongs to; shared by threads and receivers.
-pub(super) type PeerRoutes = Arc<RwLock<HashMap<SocketAddr, usize>>>;
 
 /// Told when a session has ended.
 pub(super) type OnEnd = Arc<dyn Fn(SessionId, EndReason) + Send + Sync>;

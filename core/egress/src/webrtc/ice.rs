@@ -5,6 +5,7 @@
 //! connected, twenty times a second before.
 //! Not here: which datagram is whose (`stun`), what goes over the path.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +42,11 @@ const MAX_PATHS: usize = 16;
 /// New addresses of a viewer after so many: one a minute, as a NAT may give it. The agent keeps each, and
 /// looks at all of them for each message.
 const NEW_PATHS_PER_SECOND: f64 = 1.0 / 60.0;
+/// Checks that go to an address that has not answered yet, as many as RFC 8489 section 6.2.1 has of a request,
+/// and to all such addresses of a viewer at once and then by time: an offer can name anybody's.
+const CHECKS_UNANSWERED: u32 = 7;
+const CHECKS_AT_ONCE: f64 = 24.0;
+const CHECKS_PER_SECOND: f64 = 0.2;
 /// After a restart the agent is asked as often as while connecting, until a way is chosen, for so long.
 const RESTART_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -74,6 +80,9 @@ pub(super) struct ViewerIce {
     paths: Vec<Path>,
     /// How many more addresses may become known.
     new_paths: Bucket,
+    /// What was sent to addresses that have not answered, and how much more may be.
+    unanswered: HashMap<SocketAddr, u32>,
+    checks: Bucket,
     /// A restart began then, and no way has been chosen since.
     restarting: Option<Instant>,
     /// A nomination that came before the pair was checked from our side; see [`ViewerIce::stun`].
@@ -123,6 +132,8 @@ impl ViewerIce {
             controlling: seed.controlling,
             paths: Vec::new(),
             new_paths: Bucket::new(NEW_PATHS_PER_SECOND, MAX_PATHS as f64),
+            unanswered: HashMap::new(),
+            checks: Bucket::new(CHECKS_PER_SECOND, CHECKS_AT_ONCE),
             restarting: None,
             early_nomination: None,
             next_tick: now,
@@ -218,6 +229,7 @@ impl ViewerIce {
         self.next_tick = now;
         self.early_nomination = None;
         self.restarting = Some(now);
+        self.unanswered.clear();
         self.new_paths = Bucket::new(NEW_PATHS_PER_SECOND, MAX_PATHS as f64);
         Ok(())
     }
@@ -258,10 +270,26 @@ impl ViewerIce {
             drop(self.agent.handle_timeout(now));
         }
         while let Some(message) = self.agent.poll_write() {
-            if let Some(path) = self.path_to(message.transport.peer_addr) {
+            let peer = message.transport.peer_addr;
+            if self.may_send(peer, now)
+                && let Some(path) = self.path_to(peer)
+            {
                 out.datagram(&path, &message.message);
             }
         }
+    }
+
+    /// Whether something may be sent there: to the viewer's own addresses always, elsewhere a few checks.
+    fn may_send(&mut self, peer: SocketAddr, now: Instant) -> bool {
+        if self.peers().any(|own| own == peer) {
+            return true;
+        }
+        let sent = self.unanswered.get(&peer).copied().unwrap_or(0);
+        if sent >= CHECKS_UNANSWERED || !self.checks.take(now) {
+            return false;
+        }
+        self.unanswered.insert(peer, sent + 1);
+        true
     }
 
     /// The next thing that the agent has found out.

@@ -1,21 +1,21 @@
 //! Takes datagrams of viewers in that have no socket of their own yet, and sorts them to the sender threads.
 //!
-//! A viewer's first datagrams are STUN requests that name our user name fragment, which begins with
-//! the thread's number; from then on its address is known. Anything else is dropped and counted, at
-//! the cost of one look-up.
+//! A viewer's first datagrams are STUN requests that name our user name fragment; from then on its address is
+//! known. Anything else is dropped and counted, at the cost of one look-up.
 
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 
 use quinn_udp::RecvMeta;
+use taimat_base::clock;
 use taimat_base::tasks::Stop;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::command::{CommandQueue, PeerRoutes, SenderCommand};
+use super::command::{CommandQueue, SenderCommand};
 use super::path::Path;
+use super::routes::Routes;
 use super::socket::RtcSocket;
-use super::stun;
 use crate::metrics::{DropCause, EgressMetrics};
 
 /// Datagrams taken from the kernel at once.
@@ -28,7 +28,7 @@ pub(super) struct ReceiverTask {
     pub(super) index: usize,
     pub(super) sockets: Arc<[RtcSocket]>,
     pub(super) queues: Arc<[CommandQueue]>,
-    pub(super) routes: PeerRoutes,
+    pub(super) routes: Arc<Routes>,
     pub(super) metrics: Arc<EgressMetrics>,
 }
 
@@ -74,24 +74,17 @@ impl ReceiverTask {
     }
 
     fn sort(&self, meta: &RecvMeta, datagram: &[u8]) {
-        let by_ufrag = stun::thread_of_request(datagram);
-        let thread = by_ufrag.or_else(|| {
-            let routes = self.routes.read().unwrap_or_else(|e| e.into_inner());
-            routes.get(&meta.addr).copied()
-        });
-        let Some(queue) = thread.and_then(|t| self.queues.get(t)) else {
-            self.metrics.drop_one(DropCause::UnknownPeer);
-            return;
+        let queue = match self.routes.find(datagram, &meta.addr, clock::thread_now()) {
+            Ok(thread) => self.queues.get(thread),
+            Err(cause) => return self.metrics.drop_one(cause),
         };
         let path = Path {
             socket: self.index,
             peer: meta.addr,
             local: meta.dst_ip,
         };
-        if queue
-            .try_send(SenderCommand::Datagram(path, datagram.into()))
-            .is_err()
-        {
+        let command = || SenderCommand::Datagram(path, datagram.into());
+        if queue.is_none_or(|queue| queue.try_send(command()).is_err()) {
             self.metrics.drop_one(DropCause::QueueFull);
         }
     }

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,9 @@ use taimat_base::tasks::{Stop, Tasks};
 use tokio::sync::oneshot;
 
 use super::arrivals::Arrivals;
-use super::command::{CommandQueue, OnEnd, PeerRoutes, QUEUE_COMMANDS, SenderCommand};
+use super::command::{CommandQueue, OnEnd, QUEUE_COMMANDS, SenderCommand};
 use super::receiver::ReceiverTask;
+use super::routes::Routes;
 use super::socket::RtcSocket;
 use super::worker::Worker;
 use crate::metrics::EgressMetrics;
@@ -40,6 +41,7 @@ pub(super) enum Untold {
 /// All sender threads and receivers.
 pub(super) struct Senders {
     queues: Arc<[CommandQueue]>,
+    routes: Arc<Routes>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     receivers: Tasks,
     next: AtomicUsize,
@@ -55,7 +57,7 @@ impl Senders {
         on_end: &OnEnd,
         stop: &Stop,
     ) -> io::Result<Self> {
-        let routes: PeerRoutes = Arc::new(RwLock::default());
+        let routes = Arc::new(Routes::default());
         let (mut queues, mut waiting, mut handles) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..thread_count(threads) {
             let (queue, commands) = sync_channel(QUEUE_COMMANDS);
@@ -93,6 +95,7 @@ impl Senders {
         }
         Ok(Self {
             queues,
+            routes,
             threads: Mutex::new(handles),
             receivers,
             next: AtomicUsize::new(0),
@@ -104,12 +107,25 @@ impl Senders {
         self.next.fetch_add(1, Ordering::Relaxed) % self.queues.len().max(1)
     }
 
-    /// Tells a thread.
+    /// Tells a thread. What a viewer will say of a session leads to the thread from now on.
     pub(super) fn tell(&self, thread: usize, command: SenderCommand) -> Result<(), Untold> {
         let queue = self.queues.get(thread).ok_or(Untold::Gone)?;
-        queue.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => Untold::Full,
-            TrySendError::Disconnected(_) => Untold::Gone,
+        let name = match &command {
+            SenderCommand::Create(seed) => Some(seed.ice.local.ufrag.clone()),
+            SenderCommand::RestartIce { local, .. } => Some(local.ufrag.clone()),
+            _ => None,
+        };
+        if let Some(name) = &name {
+            self.routes.expect(name, thread);
+        }
+        queue.try_send(command).map_err(|error| {
+            if let Some(name) = &name {
+                self.routes.forget(name);
+            }
+            match error {
+                TrySendError::Full(_) => Untold::Full,
+                TrySendError::Disconnected(_) => Untold::Gone,
+            }
         })
     }
 
@@ -181,6 +197,7 @@ mod tests {
         let (queue, commands) = sync_channel(1);
         let senders = Senders {
             queues: Arc::new([CommandQueue::new(queue, None)]),
+            routes: Arc::default(),
             threads: Mutex::new(threads),
             receivers: Tasks::new(),
             next: AtomicUsize::new(0),

@@ -16,6 +16,7 @@ use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error;
 use taimat_base::clock;
 
+use super::handshake_budget::HandshakeBudget;
 use super::ice::{IceEvent, IceSeed, ViewerIce};
 use super::info::{EndReason, SessionFigures};
 use super::media::ViewerMedia;
@@ -64,6 +65,7 @@ pub(crate) struct ViewerSession {
     pub(super) track: Arc<Track>,
     ice: ViewerIce,
     dtls: Endpoint,
+    handshake: HandshakeBudget,
     provider: Arc<dyn RTCCryptoProvider>,
     /// Where media and DTLS go.
     path: Option<Path>,
@@ -96,6 +98,7 @@ impl ViewerSession {
             track: seed.track,
             ice,
             dtls: Endpoint::new(local, TransportProtocol::UDP, Some(seed.dtls)),
+            handshake: HandshakeBudget::new(),
             provider,
             path: None,
             own: None,
@@ -185,6 +188,9 @@ impl ViewerSession {
         if self.path.is_none() {
             self.path = Some(from);
         }
+        if !self.handshake.admit(bytes) {
+            return false;
+        }
         let handshaking = self.srtp.is_none();
         match self.dtls.read(now, DTLS_PEER, None, BytesMut::from(bytes)) {
             Ok(events) => {
@@ -217,6 +223,7 @@ impl ViewerSession {
         match Srtp::from_handshake(state, self.provider.crypto()) {
             Ok(srtp) => {
                 self.srtp = Some(srtp);
+                self.handshake.done();
                 self.phase = SessionPhase::Ready;
                 self.figures
                     .connected(now.saturating_duration_since(self.created));

@@ -34,7 +34,7 @@ impl fmt::Debug for IceCredentials {
     }
 }
 
-/// A user name fragment of ours: the thread's number, then chance.
+/// A user name fragment of ours: the thread's number, so that no two threads have the same, then chance.
 pub(super) fn make_ufrag(thread: usize) -> String {
     format!("{thread:02x}{:08x}", rand::random::<u32>())
 }
@@ -44,16 +44,6 @@ pub(super) fn make_pwd() -> String {
     (0..3)
         .map(|_| format!("{:016x}", rand::random::<u64>()))
         .collect()
-}
-
-/// The thread that made a user name fragment.
-fn thread_of(ufrag: &str) -> Option<usize> {
-    usize::from_str_radix(ufrag.get(..2)?, 16).ok()
-}
-
-/// The sender thread that a STUN binding request is for.
-pub(super) fn thread_of_request(datagram: &[u8]) -> Option<usize> {
-    local_ufrag(datagram).and_then(thread_of)
 }
 
 /// Our user name fragment in a STUN binding request (RFC 8489 section 14.3, RFC 8445 section
@@ -90,11 +80,11 @@ fn request_attribute(datagram: &[u8], kind: [u8; 2]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn request(username: &str) -> Vec<u8> {
+    pub(in super::super) fn request(username: &str) -> Vec<u8> {
         let mut packet = vec![0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x42];
         packet.extend([7; 12]);
         packet.extend([0x80, 0x22, 0, 3, 1, 2, 3, 0]); // SOFTWARE, padded
@@ -105,13 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn finds_the_thread_of_a_request() {
+    fn finds_the_name_in_a_request() {
         let ours = make_ufrag(3);
         let packet = request(&format!("{ours}:theirs"));
         assert_eq!(local_ufrag(&packet), Some(ours.as_str()));
-        assert_eq!(thread_of(&ours), Some(3));
-        assert_eq!(thread_of("zz"), None);
-        assert_eq!(thread_of("é"), None);
         assert!(make_pwd().len() >= 22 && make_pwd() != make_pwd());
     }
 

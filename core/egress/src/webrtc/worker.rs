@@ -14,10 +14,11 @@ use taimat_hub::{Cursor, Read};
 
 use super::arrivals::Arrivals;
 use super::bell::Bell;
-use super::command::{CommandQueue, OnEnd, PeerRoutes, SenderCommand, TrackWaker};
+use super::command::{CommandQueue, OnEnd, SenderCommand, TrackWaker};
 use super::info::EndReason;
 use super::outbox::Outbox;
 use super::path::Path;
+use super::routes::Routes;
 use super::session::{SessionSeed, ViewerSession};
 use super::socket::RtcSocket;
 use super::stun::{self, IceCredentials};
@@ -45,7 +46,7 @@ pub(super) struct Worker {
     /// Of all threads.
     pub(super) queues: Arc<[CommandQueue]>,
     pub(super) metrics: Arc<EgressMetrics>,
-    pub(super) routes: PeerRoutes,
+    pub(super) routes: Arc<Routes>,
     pub(super) on_end: OnEnd,
 }
 
@@ -196,6 +197,7 @@ impl<'a> WorkerState<'a> {
             }
             Err(error) => {
                 tracing::error!(%error, session = %id, "session could not be made");
+                self.worker.routes.forget(&ufrag);
                 (self.worker.on_end)(id, EndReason::HandshakeFailed);
             }
         }
@@ -214,8 +216,10 @@ impl<'a> WorkerState<'a> {
             .get_mut(&id)
             .is_some_and(|s| s.restart_ice(local, remote, now, &self.out).is_ok());
         if restarted {
-            self.by_ufrag.retain(|_, owner| *owner != id);
+            self.forget_names(id);
             self.by_ufrag.insert(ufrag, id);
+        } else {
+            self.worker.routes.forget(&ufrag);
         }
         restarted
     }
@@ -267,33 +271,25 @@ impl<'a> WorkerState<'a> {
     /// What came to a viewer's own socket is the viewer's, but for another session of it that has the same
     /// addresses, and for what came before the socket was connected.
     fn sort(&mut self, id: SessionId, path: Path, bytes: &[u8], now: Instant) {
-        let thread = stun::thread_of_request(bytes);
         let is_own = self
             .sessions
             .get(&id)
             .and_then(ViewerSession::own_socket)
             .is_some_and(|own| own.path().peer == path.peer);
-        let thread = thread.or_else(|| {
-            let routes = self.worker.routes.read();
-            let routes = routes.unwrap_or_else(|e| e.into_inner());
-            if is_own {
-                None
-            } else {
-                routes.get(&path.peer).copied()
-            }
-        });
-        match thread.filter(|thread| *thread != self.worker.index) {
-            Some(thread) => {
-                let command = SenderCommand::Datagram(path, bytes.into());
-                let queue = self.worker.queues.get(thread);
-                if queue.is_none_or(|queue| queue.try_send(command).is_err()) {
-                    self.worker.metrics.drop_one(DropCause::QueueFull);
-                }
-            }
-            None if is_own && stun::local_ufrag(bytes).is_none() => {
-                self.give(id, path, bytes, now);
-            }
-            None => self.datagram(path, bytes, now),
+        if is_own && stun::local_ufrag(bytes).is_none() {
+            return self.give(id, path, bytes, now);
+        }
+        let thread = match self.worker.routes.find(bytes, &path.peer, now) {
+            Ok(thread) => thread,
+            Err(cause) => return self.worker.metrics.drop_one(cause),
+        };
+        if thread == self.worker.index {
+            return self.datagram(path, bytes, now);
+        }
+        let command = || SenderCommand::Datagram(path, bytes.into());
+        let queue = self.worker.queues.get(thread);
+        if queue.is_none_or(|queue| queue.try_send(command()).is_err()) {
+            self.worker.metrics.drop_one(DropCause::QueueFull);
         }
     }
 
@@ -317,9 +313,7 @@ impl<'a> WorkerState<'a> {
         let is_proven = session.peers().any(|p| p == path.peer);
         if is_proven && !self.leads_here(path.peer, id, bytes) {
             self.by_peer.insert(path.peer, id);
-            let routes = self.worker.routes.write();
-            let mut routes = routes.unwrap_or_else(|e| e.into_inner());
-            routes.insert(path.peer, self.worker.index);
+            self.worker.routes.learn(path.peer, self.worker.index);
         }
         self.settle(id, now);
     }
@@ -334,9 +328,7 @@ impl<'a> WorkerState<'a> {
         if !matches!(datagram.first(), Some(0..=3)) {
             return true;
         }
-        let routes = self.worker.routes.read();
-        let routes = routes.unwrap_or_else(|e| e.into_inner());
-        routes.get(&peer) == Some(&self.worker.index)
+        self.worker.routes.of_peer(&peer) == Some(self.worker.index)
     }
 
     /// After a session was given something: hooks it up, removes it, or notes when it is due.
@@ -491,7 +483,7 @@ impl<'a> WorkerState<'a> {
         session.farewell(now, &self.out);
         self.arrivals.forget(id);
         self.scheduled.remove(&id);
-        self.by_ufrag.retain(|_, owner| *owner != id);
+        self.forget_names(id);
         self.forget_peers(id);
         let key = Arc::as_ptr(&session.track) as usize;
         if let Some(feed) = self.feeds.get_mut(&key) {
@@ -512,15 +504,13 @@ impl<'a> WorkerState<'a> {
 
     /// Its viewer may be back from the same address, with a session on another thread: that route stays.
     fn forget_peers(&mut self, id: SessionId) {
-        let routes = self.worker.routes.write();
-        let mut routes = routes.unwrap_or_else(|e| e.into_inner());
-        self.by_peer.retain(|peer, owner| {
-            let stays = *owner != id;
-            if !stays && routes.get(peer) == Some(&self.worker.index) {
-                routes.remove(peer);
-            }
-            stays
-        });
+        let gone = self.by_peer.extract_if(|_, owner| *owner == id);
+        gone.for_each(|(peer, _)| self.worker.routes.leave(&peer, self.worker.index));
+    }
+
+    fn forget_names(&mut self, id: SessionId) {
+        let gone = self.by_ufrag.extract_if(|_, owner| *owner == id);
+        gone.for_each(|(ufrag, _)| self.worker.routes.forget(&ufrag));
     }
 
     fn shut_down(&mut self) {

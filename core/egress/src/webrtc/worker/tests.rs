@@ -1,5 +1,5 @@
+use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Mutex, RwLock};
 
 use taimat_base::tasks::Stop;
 use taimat_hub::Limits;
@@ -36,7 +36,7 @@ impl Stand {
                 bell,
                 queues: vec![queue; index + 1].into(),
                 metrics: Arc::new(EgressMetrics::register(&registry).unwrap()),
-                routes: Arc::new(RwLock::default()),
+                routes: Arc::default(),
                 on_end: Arc::new(move |_id, reason| noted.lock().unwrap().push(reason)),
             },
             arrivals: std::cell::Cell::new(Some(arrivals)),
@@ -129,10 +129,12 @@ fn the_end_of_a_session_leaves_the_route_of_another_thread() {
     let mut state = stand.state(clock::now());
     state.by_peer.extend([(ours, id), (theirs, id)]);
     let routes = &stand.worker.routes;
-    routes.write().unwrap().extend([(ours, 0), (theirs, 1)]);
+    routes.learn(ours, 0);
+    routes.learn(theirs, 1);
     state.forget_peers(id);
     assert!(state.by_peer.is_empty());
-    assert_eq!(*routes.read().unwrap(), HashMap::from([(theirs, 1)]));
+    assert_eq!(routes.of_peer(&ours), None);
+    assert_eq!(routes.of_peer(&theirs), Some(1));
 }
 
 #[test]
@@ -150,9 +152,9 @@ fn a_route_that_another_thread_took_is_found_missing_with_the_next_check() {
         "not looked at for each packet"
     );
     let routes = &stand.worker.routes;
-    routes.write().unwrap().insert(peer, 1);
+    routes.learn(peer, 1);
     assert!(!state.leads_here(peer, id, &check));
-    routes.write().unwrap().insert(peer, 0);
+    routes.learn(peer, 0);
     assert!(state.leads_here(peer, id, &check));
     assert!(!state.leads_here(peer, SessionId::next(), &check));
 }
