@@ -1,10 +1,14 @@
 //! Files that are there whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use crate::clock;
 
 /// Puts these bytes in the place of a file, or where none was. Whoever reads meanwhile reads the one
 /// or the other whole, and once this has returned, so it is after a power cut. Keeps the mode of the
@@ -48,6 +52,26 @@ pub fn read_at_most(file: &Path, most: u64) -> io::Result<Vec<u8>> {
         return refuse(&format!("it is larger than {most} bytes"));
     }
     Ok(bytes)
+}
+
+/// Renames a database and what SQLite has beside it, so that a new one can be begun and somebody may still save
+/// something of the old. Where it is now.
+pub fn set_aside(file: &Path, now: SystemTime) -> io::Result<PathBuf> {
+    let seconds = clock::unix_seconds(now).round();
+    let named = |end: &str| {
+        let mut name = OsString::from(file);
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let aside = named(&format!(".damaged-{seconds}"));
+    fs::rename(file, &aside)?;
+    for end in ["-wal", "-shm"] {
+        let from = named(end);
+        if from.exists() {
+            fs::rename(&from, named(&format!(".damaged-{seconds}{end}")))?;
+        }
+    }
+    Ok(aside)
 }
 
 /// A name that nobody else writes to, and that no one takes for the file itself.

@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, setrlimit};
+use nix::unistd::geteuid;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use taimat_base::CommuneId;
@@ -22,6 +22,8 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::confine::confine;
 
 const TAG_BYTES: usize = 32;
 /// What is kept takes no more of the disk; what was not used for longest goes.
@@ -81,14 +83,12 @@ pub const WORKER_ARGUMENT: &str = "compile-component";
 pub(crate) struct Compiler {
     engine: Engine,
     place: Where,
-    cache: Option<Cache>,
+    cache: Option<CompiledCache>,
     turns: Turns,
 }
 
 /// Components compiled at once: each may take gigabytes.
 const AT_ONCE: usize = 2;
-/// How much a compiling child is behind all else: viewers and recordings are in more of a hurry.
-const NICE: i32 = 10;
 
 /// Whose turn it is. One component of a commune at a time, so that a commune with many does not hold
 /// up the others; a turn is given back when whoever waits for it is dropped.
@@ -119,7 +119,7 @@ impl Turns {
 }
 
 #[derive(Debug)]
-struct Cache {
+pub(crate) struct CompiledCache {
     folder: PathBuf,
     key: hmac::Key,
     /// The engine's settings and version: code made by another does not fit.
@@ -136,14 +136,14 @@ pub(crate) enum Source {
 }
 
 impl Compiler {
-    pub(crate) fn new(engine: Engine, place: Where, cache: Option<&Path>) -> io::Result<Self> {
-        let cache = cache.map(|f| Cache::open(f, &engine)).transpose()?;
-        Ok(Self {
+    /// `cache`: where what was compiled is kept, if it is.
+    pub(crate) fn new(engine: Engine, place: Where, cache: Option<CompiledCache>) -> Self {
+        Self {
             engine,
             place,
             cache,
             turns: Turns::new(),
-        })
+        }
     }
 
     /// Compiles for a commune, unless it was compiled before. Who drops the future ends the child.
@@ -250,13 +250,11 @@ async fn compile_in_child(
         .unwrap_or(Err(CompileError::TooLong(caps.time)))
 }
 
-/// What the child does: a component on its standard input becomes native code on its output.
-/// Returns the process's exit code.
+/// What the child does: a component on its standard input becomes native code on its output. Call it before
+/// there are other threads. Returns the process's exit code.
 pub fn worker(memory_bytes: u64) -> u8 {
     let run = || -> Result<(), String> {
-        // A compiler that asks for more is given nothing, and dies; what it compiled is refused.
-        setrlimit(Resource::RLIMIT_DATA, memory_bytes, memory_bytes).map_err(|e| e.to_string())?;
-        step_back();
+        confine(memory_bytes, Caps::default().time).map_err(|e| e.to_string())?;
         let mut bytes = Vec::new();
         let limit = taimat_contract::package::MAX_BYTES as u64;
         io::stdin()
@@ -279,35 +277,35 @@ pub fn worker(memory_bytes: u64) -> u8 {
     }
 }
 
-/// This process lets others go first. Where that is not allowed it works as it is.
-#[expect(
-    unsafe_code,
-    reason = "a system call without memory, which nix does not have"
-)]
-fn step_back() {
-    // SAFETY: it takes a number and touches no memory.
-    let _nice = unsafe { nix::libc::nice(NICE) };
+/// The key, if nobody else can have put it there.
+fn own_key(file: &Path) -> Option<Vec<u8>> {
+    use std::os::unix::fs::MetadataExt;
+    let about = std::fs::symlink_metadata(file).ok()?;
+    let ours = about.is_file() && about.uid() == geteuid().as_raw() && about.mode() & 0o077 == 0;
+    let key = std::fs::read(file).ok().filter(|_| ours)?;
+    (key.len() == 32).then_some(key)
 }
 
-impl Cache {
-    fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
+impl CompiledCache {
+    pub(crate) fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
         use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(folder)?;
         let file = folder.join("key");
-        let key = match std::fs::read(&file) {
-            Ok(key) if key.len() == 32 => key,
-            _ => {
+        let key = match own_key(&file) {
+            Some(key) => key,
+            None => {
+                // Whatever is there, a file that others can write to for one, is not what ours was.
+                let _removed = std::fs::remove_file(&file);
                 let mut key = vec![0; 32];
                 SystemRandom::new()
                     .fill(&mut key)
                     .map_err(|_unspecified| io::Error::other("no randomness"))?;
                 let mut new = std::fs::File::options()
                     .write(true)
-                    .create(true)
-                    .truncate(true)
+                    .create_new(true)
                     .mode(0o600)
                     .open(&file)?;
                 new.write_all(&key)?;
@@ -431,9 +429,10 @@ mod tests {
         let data = folder.path().join("kept");
         let bytes = Arc::new(EMPTY.to_vec());
         let digest = PackageDigest::of(EMPTY);
-        let here = Compiler::new(engine(), Where::Here, Some(&data)).unwrap();
+        let cache = || CompiledCache::open(&data, &engine()).ok();
+        let here = Compiler::new(engine(), Where::Here, cache());
         here.compile(&commune(), &bytes, digest).await.unwrap();
-        let compiler = Compiler::new(engine(), stuck(folder.path()), Some(&data)).unwrap();
+        let compiler = Compiler::new(engine(), stuck(folder.path()), cache());
         let other = Arc::new([EMPTY, b"\0\x02\x01a"].concat());
         let commune = commune();
         let stuck = compiler.compile(&commune, &other, PackageDigest::of(&other));
@@ -452,7 +451,8 @@ mod tests {
         let bytes = Arc::new(EMPTY.to_vec());
         let digest = PackageDigest::of(EMPTY);
         let compile = async || {
-            let compiler = Compiler::new(engine(), Where::Here, Some(folder.path())).unwrap();
+            let cache = CompiledCache::open(folder.path(), &engine()).unwrap();
+            let compiler = Compiler::new(engine(), Where::Here, Some(cache));
             compiler
                 .compile(&commune(), &bytes, digest)
                 .await
@@ -472,14 +472,21 @@ mod tests {
         std::fs::write(&kept, code).unwrap();
         assert_eq!(compile().await, Source::Compiled);
         // Another installation's.
-        std::fs::write(folder.path().join("key"), [7; 32]).unwrap();
+        let key = folder.path().join("key");
+        std::fs::write(&key, [7; 32]).unwrap();
         assert_eq!(compile().await, Source::Compiled);
+        assert_eq!(compile().await, Source::Cached);
+        // One that others could have written.
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(compile().await, Source::Compiled);
+        assert_ne!(std::fs::read(&key).unwrap(), [7; 32]);
     }
 
     #[test]
     fn what_was_not_used_for_longest_makes_room() {
         let folder = tempfile::tempdir().unwrap();
-        let mut cache = Cache::open(folder.path(), &engine()).unwrap();
+        let mut cache = CompiledCache::open(folder.path(), &engine()).unwrap();
         cache.room = 250;
         let digest = |n: u8| PackageDigest([n; 32]);
         let age = |n: u8, seconds: u64| {
@@ -501,14 +508,14 @@ mod tests {
 
     #[tokio::test]
     async fn says_why_it_can_not() {
-        let compiler = Compiler::new(engine(), Where::Here, None).unwrap();
+        let compiler = Compiler::new(engine(), Where::Here, None);
         let bytes = Arc::new(b"\0asm\x0d\0\x01\0\x07\x01".to_vec());
         let error = compiler
             .compile(&commune(), &bytes, PackageDigest::of(&bytes))
             .await;
         assert!(matches!(error, Err(CompileError::Invalid(_))), "{error:?}");
         let child = Where::Child("/does/not/exist".into(), Caps::default());
-        let compiler = Compiler::new(engine(), child, None).unwrap();
+        let compiler = Compiler::new(engine(), child, None);
         let error = compiler
             .compile(&commune(), &bytes, PackageDigest::of(&bytes))
             .await;

@@ -14,9 +14,14 @@ const MAX_STACK_BYTES: usize = 512 << 10;
 /// No instance may have more, whatever was granted: the pool reserves address space for it.
 pub(crate) const MAX_MEMORY_BYTES: usize = 1 << 30;
 
+/// Instances that are promised without a pool.
+const FEW: u32 = 4;
+
 /// The engine and its clock.
 pub(crate) struct TickingEngine {
     pub(crate) engine: Engine,
+    /// For so many instances at once.
+    pub(crate) instances: u32,
     ended: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
 }
@@ -30,6 +35,13 @@ impl std::fmt::Debug for TickingEngine {
 /// Settings that a compiled component depends on; the cache's key has the engine's own hash of
 /// them.
 pub(crate) fn config(instances: u32) -> Config {
+    let mut config = computing();
+    config.allocation_strategy(pooled(instances));
+    config
+}
+
+/// How guests compute, wherever their memory is.
+fn computing() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -41,6 +53,11 @@ pub(crate) fn config(instances: u32) -> Config {
         .relaxed_simd_deterministic(true)
         // The contract is synchronous; this makes an empty call three times as fast.
         .concurrency_support(false);
+    config.memory_reservation(MAX_MEMORY_BYTES as u64);
+    config
+}
+
+fn pooled(instances: u32) -> InstanceAllocationStrategy {
     let mut pool = PoolingAllocationConfig::new();
     // What the guests of all five languages need to load; see the notes on each limit in wasmtime.
     pool.total_component_instances(instances)
@@ -56,15 +73,34 @@ pub(crate) fn config(instances: u32) -> Config {
         .max_core_instance_size(4 << 20)
         .max_memory_size(MAX_MEMORY_BYTES)
         .max_unused_warm_slots(16);
-    config.memory_reservation(MAX_MEMORY_BYTES as u64);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+    InstanceAllocationStrategy::Pooling(pool)
+}
+
+/// An engine for so many instances, or half as many, and so on: there are processors with 39 bits of address
+/// space, and limits (`ulimit -v`) that leave less. Without a pool at last, each instance for itself. How many it
+/// is for.
+fn reserve(wanted: u32) -> wasmtime::Result<(Engine, u32)> {
+    let mut instances = wanted;
+    while instances > 0 {
+        match Engine::new(&config(instances)) {
+            Ok(engine) => return Ok((engine, instances)),
+            Err(error) => {
+                tracing::warn!(
+                    instances,
+                    error = format!("{error:#}"),
+                    "no address space for so many instances of plugins; trying half as many"
+                );
+            }
+        }
+        instances /= 2;
+    }
+    Ok((Engine::new(&computing())?, FEW))
 }
 
 impl TickingEngine {
-    /// Makes an engine for so many instances at once.
+    /// Makes an engine for so many instances at once, or as many as there is address space for.
     pub(crate) fn start(instances: u32) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(instances))?;
+        let (engine, instances) = reserve(instances)?;
         let ended = Arc::new(AtomicBool::new(false));
         let (ticked, until) = (engine.weak(), Arc::clone(&ended));
         let ticker = std::thread::Builder::new()
@@ -80,6 +116,7 @@ impl TickingEngine {
             })?;
         Ok(Self {
             engine,
+            instances,
             ended,
             ticker: Some(ticker),
         })
@@ -115,6 +152,8 @@ mod tests {
     fn code_that_computes_otherwise_is_not_taken_from_the_cache() {
         let usual = key(&config(1));
         assert_eq!(usual, key(&config(7)));
+        // Nor does it matter how much address space there is.
+        assert_eq!(usual, key(&computing()));
         let mut other = config(1);
         assert_ne!(usual, key(other.cranelift_nan_canonicalization(false)));
         let mut other = config(1);

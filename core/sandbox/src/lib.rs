@@ -12,6 +12,7 @@ mod bindings;
 mod board;
 mod budget;
 pub mod compile;
+mod confine;
 mod cpu;
 mod desk;
 mod engine;
@@ -34,6 +35,7 @@ mod plugin;
 mod probation;
 mod proven;
 mod review;
+mod room;
 mod rules;
 mod seat;
 mod services;
@@ -63,7 +65,7 @@ use taimat_contract::{
 };
 use tokio::runtime::Runtime;
 
-use compile::{Compiler, Where};
+use compile::{CompiledCache, Compiler, Where};
 use desk::Desk;
 use kinds::alerter::AlerterHandle;
 use kinds::backend::BackendHandle;
@@ -72,6 +74,7 @@ use kinds::storage::StorageHandle;
 use metrics::PluginFamilies;
 use plugin::PluginHandle;
 use proven::ProvenComponents;
+use room::InstanceRoom;
 use services::Services;
 
 pub use host::state::StateStore;
@@ -107,15 +110,22 @@ pub enum StartError {
     /// The engine refused.
     #[error("the WebAssembly engine: {0}")]
     Engine(String),
-    /// The folder can not be used.
-    #[error("the folder for plugins' data {0}: {1}")]
-    Folder(PathBuf, String),
+    /// Not even memory can be used for what they want to remember.
+    #[error("the plugins' state: {0}")]
+    State(rusqlite::Error),
     /// A metric's name is taken.
     #[error(transparent)]
     Metrics(#[from] taimat_base::metrics::Error),
     /// No threads.
     #[error("threads for plugins: {0}")]
     Threads(std::io::Error),
+}
+
+/// What is kept in the data folder, if it can be: plugins run without it.
+fn usable<T, E: std::fmt::Display>(what: &str, opened: Result<T, E>) -> Option<T> {
+    opened
+        .inspect_err(|error| tracing::error!(%error, "{what} can not be kept between runs"))
+        .ok()
 }
 
 type Key = (CommuneId, PluginId);
@@ -142,20 +152,23 @@ impl Sandbox {
     ) -> Result<Self, StartError> {
         let engine = |e: wasmtime::Error| StartError::Engine(format!("{e:#}"));
         let running = engine::TickingEngine::start(config.instances).map_err(engine)?;
-        let cache = config.data.as_ref().map(|d| d.join("compiled"));
-        let folder = |folder: &PathBuf, why: String| StartError::Folder(folder.clone(), why);
-        let compiler = Compiler::new(running.engine.clone(), config.compile, cache.as_deref())
-            .map_err(|e| folder(&cache.clone().unwrap_or_default(), e.to_string()))?;
-        let proven = config.data.as_ref().map(|d| d.join("proven"));
-        let proven = proven
-            .map(|f| ProvenComponents::open(&f).map_err(|e| folder(&f, e.to_string())))
-            .transpose()?;
-        let store = match &config.data {
-            Some(data) => {
-                StateStore::open(&data.join("state.db")).map_err(|e| folder(data, e.to_string()))?
-            }
-            None => StateStore::in_memory()
-                .map_err(|e| folder(&PathBuf::from(":memory:"), e.to_string()))?,
+        let data = config.data.as_deref();
+        let cache = data.and_then(|data| {
+            let opened = CompiledCache::open(&data.join("compiled"), &running.engine);
+            usable("compiled code", opened)
+        });
+        let compiler = Compiler::new(running.engine.clone(), config.compile, cache);
+        let proven = data.and_then(|data| {
+            let opened = ProvenComponents::open(&data.join("proven"));
+            usable("components that proved themselves", opened)
+        });
+        let store = data.and_then(|data| {
+            let opened = StateStore::open(&data.join("state.db"));
+            usable("the plugins' state", opened)
+        });
+        let store = match store {
+            Some(store) => store,
+            None => StateStore::in_memory().map_err(StartError::State)?,
         };
         let mut threads = tokio::runtime::Builder::new_multi_thread();
         threads.enable_all().thread_name("plugins");
@@ -165,6 +178,7 @@ impl Sandbox {
         let runtime = threads.build().map_err(StartError::Threads)?;
         let services = Arc::new(Services {
             engine: running.engine.clone(),
+            room: InstanceRoom::of(running.instances),
             compiler,
             proven,
             metrics: Arc::new(PluginFamilies::register(registry)?),

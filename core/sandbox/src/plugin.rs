@@ -21,6 +21,7 @@ use crate::load::{Loaded, Stamp};
 use crate::load_error::LoadError;
 use crate::loading::{self, Checked};
 use crate::places::Places;
+use crate::room::InstanceShare;
 use crate::seat::{SeatContext, SeatReport};
 use crate::services::Services;
 use crate::spec::PluginSpec;
@@ -63,6 +64,8 @@ struct PluginTask {
     refresh: Arc<Notify>,
     reports: mpsc::Receiver<SeatReport>,
     places: Places,
+    /// How many instances it may have.
+    room: InstanceShare,
     /// What is all generations'.
     common: PluginCommon,
     /// What the file was like when it was last looked at.
@@ -142,6 +145,7 @@ pub(crate) fn start(services: &Arc<Services>, spec: PluginSpec, tasks: &Tasks) -
         refresh: Arc::clone(&refresh),
         reports: hears,
         places: Places::new(own.clone(), Arc::clone(&board), context),
+        room: InstanceShare::new(&services.room),
         common,
         stamp: None,
         unheeded: false,

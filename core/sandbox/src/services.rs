@@ -9,11 +9,13 @@ use crate::compile::Compiler;
 use crate::host::state::StateStore;
 use crate::metrics::PluginFamilies;
 use crate::proven::ProvenComponents;
+use crate::room::InstanceRoom;
 
 /// What all plugins have in common.
 #[derive(Debug)]
 pub(crate) struct Services {
     pub(crate) engine: Engine,
+    pub(crate) room: Arc<InstanceRoom>,
     pub(crate) compiler: Compiler,
     /// Where components that proved themselves are kept, if they are.
     pub(crate) proven: Option<ProvenComponents>,

@@ -205,6 +205,9 @@ impl ServeArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Compile { memory_bytes } = cli.command {
+        return ExitCode::from(compile::worker(memory_bytes));
+    }
     start_log(cli.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -230,9 +233,8 @@ fn main() -> ExitCode {
         Command::Simulate(args) => runtime.block_on(simulate(&args)),
         #[cfg(feature = "tools")]
         Command::Plugin(command) => taimat_author::run(&command),
-        Command::Compile { memory_bytes } => {
-            return ExitCode::from(compile::worker(memory_bytes));
-        }
+        // Done before there were threads.
+        Command::Compile { .. } => Ok(()),
     };
     // Blocking tasks that hang must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -26,9 +26,10 @@ pub use recordings::recordings;
 pub type Harness = fn(&[u8]);
 
 /// All harnesses by the name of their corpus folder. `commune.toml` has its own in `server`.
-pub const HARNESSES: [(&str, Harness); 14] = [
+pub const HARNESSES: [(&str, Harness); 15] = [
     ("sdp_offer", sdp_offer),
     ("stun", stun),
+    ("handshake", handshake),
     ("rtcp", rtcp_feedback),
     ("rtp", rtp_packets),
     ("access_units_h264", access_units_h264),
@@ -57,6 +58,12 @@ pub fn sdp_offer(bytes: &[u8]) {
 /// The first bytes of a datagram from anywhere.
 pub fn stun(bytes: &[u8]) {
     assert!(taimat_egress::webrtc::local_ufrag(bytes).is_none_or(|u| u.len() <= bytes.len()));
+}
+
+/// Datagrams of a handshake: what is kept of one is never more than it has room for.
+pub fn handshake(bytes: &[u8]) {
+    let fragments = taimat_egress::webrtc::handshake_fragments(bytes);
+    assert!(fragments.is_none_or(|count| count as usize * 12 <= bytes.len()));
 }
 
 /// A viewer's feedback.

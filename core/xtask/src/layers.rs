@@ -38,7 +38,7 @@ const FLOORS: [(u32, &[&str]); 8] = [
 ];
 
 /// Outside the house: used by tests only, or by nobody.
-const OUTSIDE: [&str; 2] = ["taimat-testkit", "taimat-xtask"];
+const OUTSIDE: [&str; 3] = ["taimat-fuzz", "taimat-testkit", "taimat-xtask"];
 
 /// Where plugins live: they know the SDK, and nothing of the house.
 const PLUGIN_FOLDERS: [&str; 2] = ["/plugins/", "/examples/plugins/"];

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use rusqlite::{Connection, OptionalExtension, params};
-use taimat_base::PluginId;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use taimat_base::{PluginId, clock, files};
 use taimat_contract::PluginError;
 
 use crate::place::Place;
@@ -36,9 +36,23 @@ const MAX_LISTED: u32 = 1000;
 pub struct StateStore(Mutex<Connection>);
 
 impl StateStore {
-    /// Opens or makes the file.
+    /// Opens or makes the file. One that can not be read as a database is set aside, and said.
     pub fn open(file: &Path) -> rusqlite::Result<Self> {
-        Self::with(Connection::open(file)?)
+        let open = || Self::with(Connection::open(file)?);
+        match open() {
+            Err(error) if is_damaged(&error) => {
+                let Ok(aside) = files::set_aside(file, clock::wall()) else {
+                    return Err(error);
+                };
+                tracing::error!(
+                    %error,
+                    aside = %aside.display(),
+                    "the plugins' state was damaged; it was put aside, and a new one was begun"
+                );
+                open()
+            }
+            opened => opened,
+        }
     }
 
     /// Keeps nothing beyond this process.
@@ -62,6 +76,14 @@ impl StateStore {
         let [bytes, pairs] = [bytes, pairs].map(|n| u64::try_from(n).unwrap_or(0));
         Ok(bytes + pairs * PAIR_BYTES)
     }
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(
+        code,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
 }
 
 /// Whose state it is.

@@ -196,7 +196,18 @@ impl PluginTask {
         let Ok(kind) = kinds::served(generation.loaded.package.manifest.kind) else {
             return;
         };
-        self.places.go(kind, generation, &(kind.places)(&self.spec));
+        let mut places = (kind.places)(&self.spec);
+        let (wanted, granted) = (places.len(), self.room.ask(places.len()));
+        if granted < wanted {
+            let why = format!(
+                "there is room for {granted} of its {wanted} instances in this router: it does not run at the \
+                 other cameras. Run another router for some communes, or this plugin at fewer cameras"
+            );
+            tracing::error!("{why}");
+            self.error(&why);
+            places.truncate(granted);
+        }
+        self.places.go(kind, generation, &places);
         let mut shown = self.board.lock();
         // New ones have not refused anything yet, whatever those before them did.
         let is_new = shown.generation != generation.number;
@@ -214,6 +225,7 @@ impl PluginTask {
     /// Nothing of it runs any more.
     pub(super) fn halt(&mut self) {
         self.places.halt();
+        self.room.ask(0);
         self.live = None;
         self.before = None;
         self.stamp = None;
