@@ -66,8 +66,6 @@ impl Archive {
     /// # Errors
     /// If another router records there, or the disk says no.
     pub fn open(root: &Path, floor: u64, registry: &Registry) -> Result<Self, ArchiveError> {
-        let metrics = ArchiveMetrics::register(registry)
-            .map_err(|error| ArchiveError::Refused(error.to_string()))?;
         std::fs::create_dir_all(root).map_err(ArchiveError::disk("making", root))?;
         let lock = lock(root)?;
         let opened = AuditLog::open(&root.join(holds::FOLDER), now().0 / 1000)?;
@@ -97,6 +95,9 @@ impl Archive {
         )?;
         let syncing = Syncing::of(root, &file).map_err(ArchiveError::disk("asking about", root))?;
         tracing::debug!(?syncing, "the archive's disk");
+        // Once nothing of the folder can fail any more: another one may be tried.
+        let metrics = ArchiveMetrics::register(registry)
+            .map_err(|error| ArchiveError::Refused(error.to_string()))?;
         let volume = Volume::start(root.to_owned(), connection, syncing, metrics.volume.clone())
             .map_err(ArchiveError::disk("starting to write to", root))?;
         let archive = Self {

@@ -1,7 +1,7 @@
 //! What the house sees of itself and makes events of: cameras that are away, plugins that do not run,
 //! a disk that gets full, a clock that jumps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,6 +13,7 @@ use taimat_hub::{ChannelKey, Hub, SourceState, Status};
 use taimat_sandbox::{PluginState, PluginStatus, RunState, Sandbox};
 
 use crate::config::Commune;
+use crate::data_folder::{DataFolder, NotKept};
 
 /// Pictures may be late, and plugins paused, for so long before that is an event.
 const SHORT: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub(crate) struct HouseConditions {
     archive: Arc<Archive>,
     /// Where events are kept.
     data: Option<PathBuf>,
+    /// What is not kept in this run.
+    not_kept: Vec<NotKept>,
     state: Mutex<Looked>,
 }
 
@@ -51,13 +54,14 @@ impl HouseConditions {
         hub: Arc<Hub>,
         sandbox: Arc<Sandbox>,
         archive: Arc<Archive>,
-        data: Option<PathBuf>,
+        data: &DataFolder,
     ) -> Self {
         Self {
             hub,
             sandbox,
             archive,
-            data,
+            data: data.path().map(Path::to_owned),
+            not_kept: data.not_kept().to_vec(),
             state: Mutex::new(Looked {
                 communes: Vec::new(),
                 clock: WatchedClock::new(clock::now(), clock::wall()),
@@ -205,6 +209,11 @@ impl Conditions for HouseConditions {
                 wait: Duration::ZERO,
                 severity: Severity::Warning,
             };
+            conditions.extend(self.not_kept.iter().map(|not| Condition {
+                about: not.what.as_str().to_owned(),
+                severity: Severity::Alarm,
+                ..of_all("data-unusable", not.why.clone())
+            }));
             let megabytes = short.map(|free| format!("{} MiB free", free >> 20));
             conditions.extend(megabytes.map(|text| of_all("disk-short", text)));
             let seconds = jumped.map(|by| format!("by {by:+.1} s"));

@@ -7,6 +7,7 @@
 mod admin;
 pub mod check;
 pub mod config;
+mod data_folder;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 mod exports;

@@ -1,7 +1,7 @@
 //! What recordings have to know of the house: which cameras detectors look at, and what happened there.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use taimat_contract::UnixMicros;
 use taimat_contract::policy::Take;
 use taimat_events::{Event, Events, HOUSE, Happening, Told};
 use taimat_sandbox::{RunState, Sandbox};
-use tempfile::TempDir;
 use tokio::sync::broadcast::error::RecvError;
+
+use crate::data_folder::{DataFolder, Kept};
 
 /// Where it is recorded to within the data folder.
 pub(crate) const FOLDER: &str = "archive";
@@ -27,28 +28,35 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// A day.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Opens the recordings: in their own folder, in the data folder, or, if nothing is kept between runs, in one
-/// that goes with the router.
+/// Opens the recordings: in their own folder, in the data folder, or, if nothing is kept between runs or that can
+/// not be used, in one that goes with the router.
 pub(crate) async fn open(
     own: Option<&Path>,
-    data: Option<&Path>,
+    data: &mut DataFolder,
     floor: u64,
     registry: &Registry,
-) -> anyhow::Result<(Arc<Archive>, Option<TempDir>)> {
-    let (folder, scratch) = match (own, data) {
-        (Some(folder), _) => (folder.to_owned(), None),
-        (None, Some(data)) => (data.join(FOLDER), None),
-        (None, None) => {
-            let scratch = tempfile::tempdir().context("a folder for recordings")?;
-            (scratch.path().to_owned(), Some(scratch))
-        }
+) -> anyhow::Result<Arc<Archive>> {
+    let wanted = match (own, data.path()) {
+        (Some(folder), _) => Some(folder.to_owned()),
+        (None, Some(data)) => Some(data.join(FOLDER)),
+        (None, None) => None,
     };
+    if let Some(folder) = wanted {
+        match open_in(folder, floor, registry).await {
+            Ok(archive) => return Ok(archive),
+            Err(error) => data.do_without(Kept::Recordings, format!("{error:#}")),
+        }
+    }
+    open_in(data.scratch()?.join(FOLDER), floor, registry).await
+}
+
+async fn open_in(folder: PathBuf, floor: u64, registry: &Registry) -> anyhow::Result<Arc<Archive>> {
     let registry = registry.clone();
     let opened = tokio::task::spawn_blocking(move || {
         Archive::open(&folder, floor, &registry)
             .with_context(|| format!("opening the recordings in {}", folder.display()))
     });
-    Ok((Arc::new(opened.await??), scratch))
+    Ok(Arc::new(opened.await??))
 }
 
 /// Which cameras detectors look at.

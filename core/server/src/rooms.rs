@@ -18,6 +18,7 @@ use taimat_outbound::{Outbound, OutboundConfig};
 use taimat_sandbox::{Sandbox, SandboxConfig};
 use taimat_vision::Vision;
 
+use crate::data_folder::{DataFolder, Kept};
 use crate::exports::Sealing;
 use crate::options::Options;
 
@@ -78,14 +79,18 @@ pub(crate) fn sealing(
     }
 }
 
-/// The events in the data folder, which is made if it is not there.
-pub(crate) fn events(options: &Options, registry: &Registry) -> anyhow::Result<Arc<Events>> {
-    if let Some(data) = &options.data {
-        std::fs::create_dir_all(data)
-            .with_context(|| format!("the data folder {}", data.display()))?;
-    }
-    let (store, damaged) =
-        EventStore::open(options.data.as_deref()).context("opening the events")?;
+/// The events in the data folder.
+pub(crate) fn events(data: &mut DataFolder, registry: &Registry) -> anyhow::Result<Arc<Events>> {
+    let kept = data.path().map(|folder| EventStore::open(Some(folder)));
+    let (store, damaged) = match kept {
+        Some(Ok(opened)) => opened,
+        other => {
+            if let Some(Err(error)) = other {
+                data.do_without(Kept::Events, format!("the events: {error}"));
+            }
+            EventStore::open(Some(&data.scratch()?)).context("opening the events")?
+        }
+    };
     if let Some(aside) = damaged {
         tracing::error!(
             aside = %aside.display(),
@@ -99,6 +104,7 @@ pub(crate) fn events(options: &Options, registry: &Registry) -> anyhow::Result<A
 /// folder.
 pub(crate) fn channels(
     options: &Options,
+    data: &mut DataFolder,
     own: Vec<SocketAddr>,
     registry: &Registry,
     stop: &Stop,
@@ -114,9 +120,9 @@ pub(crate) fn channels(
         Some(contact) => OutboundConfig { contact, ..config },
         None => config,
     };
-    let folder = match &options.data {
-        Some(data) => data.clone(),
-        None => std::env::temp_dir().join(format!("taimat-{}", std::process::id())),
+    let folder = match data.path() {
+        Some(data) => data.to_owned(),
+        None => data.scratch()?,
     };
     Ok(Arc::new(Outbound::new(config, &folder, registry, stop)?))
 }
@@ -124,6 +130,7 @@ pub(crate) fn channels(
 /// Decoding and plugins.
 pub(crate) fn plugins(
     options: &Options,
+    data: Option<&Path>,
     hub: &Arc<Hub>,
     sink: Arc<Sinks>,
     registry: &Registry,
@@ -134,7 +141,7 @@ pub(crate) fn plugins(
         threads: 0,
         instances: MAX_INSTANCES,
         compile: options.compile.clone(),
-        data: options.data.clone(),
+        data: data.map(Path::to_owned),
     };
     let source: Arc<dyn FrameSource> = Arc::clone(&vision) as _;
     let sandbox = Sandbox::start(config, source, sink, registry, stop)?;

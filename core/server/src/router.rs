@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 
 use crate::admin::Files;
 use crate::config::{self, Commune};
+use crate::data_folder::DataFolder;
 use crate::exports::ExportDesk;
 use crate::house::HouseConditions;
 use crate::options::{Options, public_url, refuse_exposed};
@@ -112,8 +113,7 @@ pub struct Router {
     archive: Arc<Archive>,
     archive_tasks: Tasks,
     exports: ExportDesk,
-    /// Where it is recorded to if nothing is kept between runs.
-    _scratch: Option<tempfile::TempDir>,
+    data: DataFolder,
     house: Arc<HouseConditions>,
     directory: Arc<Directory>,
     metrics: ConfigMetrics,
@@ -163,7 +163,8 @@ impl Router {
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
         let directory = Arc::new(Directory::default());
         let detections = Arc::new(Detections::default());
-        let events = events(&options, &registry)?;
+        let mut data = DataFolder::open(options.data.clone(), &registry)?;
+        let events = events(&mut data, &registry)?;
         let sink = Arc::new(Sinks {
             browsers: Arc::clone(&detections),
             events: Arc::clone(&events),
@@ -174,22 +175,17 @@ impl Router {
         let http_addr = listener.local_addr()?;
         let own = [http_addr, rtsp.local_addr()].into_iter();
         let own = own.chain(whep.addresses().iter().copied()).collect();
-        let outbound = channels(&options, own, &registry, &stop)?;
-        let (vision, sandbox) = plugins(&options, &hub, sink, &registry, &stop)?;
-        let (archive, scratch) = recordings::open(
-            options.archive.as_deref(),
-            options.data.as_deref(),
-            options.archive_floor,
-            &registry,
-        )
-        .await?;
+        let outbound = channels(&options, &mut data, own, &registry, &stop)?;
+        let (vision, sandbox) = plugins(&options, data.path(), &hub, sink, &registry, &stop)?;
+        let folder = options.archive.as_deref();
+        let archive = recordings::open(folder, &mut data, options.archive_floor, &registry).await?;
         let house = Arc::new(HouseConditions::new(
             Arc::clone(&hub),
             Arc::clone(&sandbox),
             Arc::clone(&archive),
-            options.data.clone(),
+            &data,
         ));
-        let sealing = sealing(options.data.as_deref(), &registry)?;
+        let sealing = sealing(data.path(), &registry)?;
         let exports = ExportDesk::new(Arc::clone(&archive), sealing);
         let state = ApiState {
             hub: Arc::clone(&hub),
@@ -227,7 +223,7 @@ impl Router {
             archive,
             archive_tasks: Tasks::under(&stop),
             exports,
-            _scratch: scratch,
+            data,
             directory,
             metrics: config_metrics,
             http: Tasks::under(&stop),
@@ -406,6 +402,7 @@ impl Router {
             }
         }
         self.stop.cancel();
+        self.data.release();
         tracing::info!("stopped");
     }
 }

@@ -6,7 +6,7 @@ use crate::bindings::taimat::plugin::types::Severity;
 use crate::host::commune;
 
 /// Kinds that have a name: the kind, Vietnamese, English.
-const KINDS: [(&str, &str, &str); 25] = [
+const KINDS: [(&str, &str, &str); 26] = [
     ("motion", "Chuyển động", "Motion"),
     ("change", "Thay đổi", "Change"),
     ("line-crossed", "Vượt vạch", "Line crossed"),
@@ -27,6 +27,11 @@ const KINDS: [(&str, &str, &str); 25] = [
     ("camera-lost", "Mất kết nối camera", "Camera lost"),
     ("camera-back", "Camera hoạt động lại", "Camera back"),
     ("camera-frozen", "Camera mất hình", "No picture"),
+    (
+        "data-unusable",
+        "Dữ liệu không được lưu lại",
+        "Nothing is kept",
+    ),
     ("disk-short", "Ổ đĩa sắp đầy", "Disk nearly full"),
     ("space-short", "Sắp hết chỗ lưu", "Space nearly used up"),
     (

@@ -11,7 +11,7 @@ use super::subscription::Language;
 use crate::event::HOUSE;
 
 /// Kinds that have a name: the kind, Vietnamese, English.
-const KINDS: [(&str, &str, &str); 32] = [
+const KINDS: [(&str, &str, &str); 33] = [
     ("motion", "Chuyển động", "Motion"),
     ("change", "Thay đổi", "Change"),
     ("line-crossed", "Vượt vạch", "Line crossed"),
@@ -32,6 +32,11 @@ const KINDS: [(&str, &str, &str); 32] = [
     ("camera-lost", "Mất kết nối camera", "Camera lost"),
     ("camera-back", "Camera hoạt động lại", "Camera back"),
     ("camera-frozen", "Camera mất hình", "No picture"),
+    (
+        "data-unusable",
+        "Dữ liệu không được lưu lại",
+        "Nothing is kept",
+    ),
     ("disk-short", "Ổ đĩa sắp đầy", "Disk nearly full"),
     (
         "events-damaged",

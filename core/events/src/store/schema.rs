@@ -1,11 +1,9 @@
 //! The tables, and opening the file that they are in.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rusqlite::{Connection, ErrorCode};
-use taimat_base::clock;
+use taimat_base::{clock, files};
 
 use crate::error::StoreError;
 
@@ -170,7 +168,7 @@ pub(super) fn open(file: &Path) -> Result<(Connection, Option<PathBuf>), StoreEr
     match opened() {
         Ok(connection) => Ok((checked(connection)?, None)),
         Err(error) if is_damaged(&error) => {
-            let aside = set_aside(file, clock::wall()).map_err(StoreError::Aside)?;
+            let aside = files::set_aside(file, clock::wall()).map_err(StoreError::Aside)?;
             Ok((checked(opened()?)?, Some(aside)))
         }
         Err(error) => Err(error.into()),
@@ -252,23 +250,4 @@ pub(super) fn is_damaged(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
     )
-}
-
-/// Renames the file and what belongs to it, so that somebody may still save something.
-fn set_aside(file: &Path, now: SystemTime) -> std::io::Result<PathBuf> {
-    let seconds = clock::unix_seconds(now).round();
-    let named = |end: &str| {
-        let mut name = OsString::from(file);
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let aside = named(&format!(".damaged-{seconds}"));
-    std::fs::rename(file, &aside)?;
-    for end in ["-wal", "-shm"] {
-        let from = named(end);
-        if from.exists() {
-            std::fs::rename(&from, named(&format!(".damaged-{seconds}{end}")))?;
-        }
-    }
-    Ok(aside)
 }

@@ -233,6 +233,7 @@ export const en = {
   'kind_plugin-refused': 'Plugin refused',
   'kind_plugin-change-refused': 'Change of a plugin refused',
   'kind_plugin-suspended': 'Plugin suspended',
+  'kind_data-unusable': 'Data can not be kept',
   'kind_disk-short': 'Disk almost full',
   'kind_events-damaged': 'Events were damaged',
   'kind_clock-stepped': 'Clock was changed',

@@ -235,6 +235,7 @@ export const vi: Record<Word, string> = {
   'kind_plugin-refused': 'Tiện ích bị từ chối',
   'kind_plugin-change-refused': 'Thay đổi tiện ích bị từ chối',
   'kind_plugin-suspended': 'Tiện ích bị tạm ngưng',
+  'kind_data-unusable': 'Dữ liệu không được lưu lại',
   'kind_disk-short': 'Ổ đĩa sắp đầy',
   'kind_events-damaged': 'Tệp sự kiện bị hỏng',
   'kind_clock-stepped': 'Đồng hồ máy chủ bị lệch',
