@@ -49,7 +49,7 @@ enum Chore {
     Python,
     /// Measure
     Bench {
-        /// What: egress, ingest, plugins, vision
+        /// What: archive, egress, events, ingest, neighbours, plugins, vision
         what: String,
         /// Decode by libavcodec too
         #[arg(long)]
@@ -180,10 +180,22 @@ fn deny() -> anyhow::Result<()> {
     cargo(&["deny", "check", "licenses", "bans", "sources"])
 }
 
+/// What can be measured.
+const BENCHES: [&str; 7] = [
+    "archive",
+    "egress",
+    "events",
+    "ingest",
+    "neighbours",
+    "plugins",
+    "vision",
+];
+
 fn bench(what: &str, libavcodec: bool, rest: &[String]) -> anyhow::Result<()> {
     anyhow::ensure!(
-        ["archive", "egress", "events", "ingest", "plugins", "vision"].contains(&what),
-        "there are six benchmarks: archive, egress, events, ingest, plugins and vision"
+        BENCHES.contains(&what),
+        "benchmarks are {}",
+        BENCHES.join(", ")
     );
     console::build(false)?;
     cargo(&["build", "--release", "-p", "taimat-server"])?;
