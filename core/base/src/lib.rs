@@ -1,20 +1,25 @@
 //! Words that all rooms share: identifiers, units, the clock, CPU time, supervised tasks, configuration
-//! problems, redaction, restraint in logs, allowances, text of others, files and a metrics helper.
+//! problems, redaction, restraint in logs, allowances, shares of what is limited, text of others, files
+//! and a metrics helper.
 //!
 //! Owner: everyone. Cost: nothing here runs on the packet path except [`clock::now`].
 //! Not here: anything that knows what a camera sends, or how it is stored or shown.
 
 pub mod backoff;
 pub mod bucket;
+pub mod budget;
 pub mod clock;
 pub mod cpu;
 pub mod files;
+pub mod guarantees;
 pub mod ids;
 pub mod metrics;
+pub mod peer;
 pub mod ports;
 pub mod problem;
 pub mod redact;
 pub mod seldom;
+pub mod shares;
 pub mod tasks;
 pub mod text;
 pub mod units;
