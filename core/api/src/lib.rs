@@ -6,11 +6,13 @@
 
 mod admin;
 mod bytes;
+mod client;
 mod description;
 mod detections;
 mod directory;
 mod exports;
 mod guard;
+mod origin;
 mod problem;
 mod routes;
 mod sending;
@@ -28,12 +30,14 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
 pub use admin::{Admin, AdminError};
+pub use client::PeerAddress;
 pub use description::description;
 pub use detections::{Detections, Seen};
 pub use directory::{Camera, Commune, Directory, Snapshot};
 pub use exports::{
     ExportError, ExportOrder, Exported, ExportedFile, ExportedFolder, Exports, Signing,
 };
+pub use origin::{AllowedOrigins, HostNames, NotAName, NotAnOrigin, Origin};
 pub use problem::ProblemJson;
 pub use state::{Access, ApiState, Still};
 
@@ -42,7 +46,12 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// Longest time a request may take: waiting for a camera to start is in it.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The routes.
+/// Pages elsewhere can not put an answer into themselves, unless they are allowed to use it.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// Nor get hold of a window of the console.
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// The routes. Requests have a [`PeerAddress`] among their extensions.
 pub fn router(state: ApiState) -> Router {
     let header = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
@@ -86,6 +95,8 @@ pub fn router(state: ApiState) -> Router {
         .layer(CatchPanicLayer::custom(problem::after_panic))
         .layer(header(header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(header(header::REFERRER_POLICY, "no-referrer"))
+        .layer(header(RESOURCE_POLICY, "same-origin"))
+        .layer(header(OPENER_POLICY, "same-origin"))
         .layer(header(
             header::CONTENT_SECURITY_POLICY,
             routes::console::CONTENT_SECURITY_POLICY,

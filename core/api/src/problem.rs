@@ -6,8 +6,12 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use taimat_base::Redactor;
+use taimat_base::budget::Refused;
 use taimat_egress::webrtc::Refusal;
 use utoipa::ToSchema;
+
+/// When it is worth trying again where others hold all places: they come and go.
+const AGAIN_SECONDS: u32 = 10;
 
 /// An error as clients see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -60,6 +64,26 @@ impl ProblemJson {
         )
     }
 
+    /// There is no place for the client: its address has its share, or all are held.
+    pub fn crowded(why: Refused) -> Self {
+        let (kind, title) = match why {
+            Refused::Share => ("share", "Too many from this address"),
+            Refused::Full => ("full", "Too many at once"),
+        };
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            kind,
+            title,
+            why.to_string(),
+        )
+        .again_after(AGAIN_SECONDS)
+    }
+
+    /// After how many seconds it is worth trying again, if it is.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after_seconds
+    }
+
     /// What was done for the request on another thread panicked: that is our fault.
     pub(crate) fn panicked(panic: &tokio::task::JoinError) -> Self {
         tracing::error!(%panic, "work for a request panicked");
@@ -109,7 +133,18 @@ fn told(refusal: &Refusal) -> (StatusCode, &'static str, &'static str, Option<u3
         Refusal::UnknownCamera(_) => (S::NOT_FOUND, "no-camera", "No such camera", None),
         // The draft asks for 409 with Retry-After when nothing is live at the endpoint.
         Refusal::NotLive(_) => (S::CONFLICT, "not-live", "Camera not live", Some(3)),
-        Refusal::Full(_) => (S::SERVICE_UNAVAILABLE, "full", "Too many viewers", Some(10)),
+        Refusal::Full(_) | Refusal::CommuneFull => (
+            S::SERVICE_UNAVAILABLE,
+            "full",
+            "Too many viewers",
+            Some(AGAIN_SECONDS),
+        ),
+        Refusal::Share => (
+            S::SERVICE_UNAVAILABLE,
+            "share",
+            "Too many from this address",
+            Some(AGAIN_SECONDS),
+        ),
         Refusal::Overloaded => (
             S::SERVICE_UNAVAILABLE,
             "overloaded",

@@ -20,7 +20,7 @@ const NO_SOUND: [&str; 5] = [
     "none",
 ];
 /// Kinds of problems that a person may be told of whose click was refused, and what there is no word for.
-const PROBLEMS: [&str; 20] = [
+const PROBLEMS: [&str; 22] = [
     "noAnswer",
     "other",
     "refused",
@@ -39,6 +39,8 @@ const PROBLEMS: [&str; 20] = [
     "busy",
     "events-busy",
     "timeout",
+    "share",
+    "full",
     "host",
     "origin",
 ];

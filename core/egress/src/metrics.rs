@@ -17,6 +17,8 @@ pub enum ConnectFailure {
     NotLive,
     /// Too many sessions.
     Full,
+    /// Too many sessions or offers of one address.
+    Share,
     /// The sender thread could not be told.
     Overloaded,
     /// No answer to connectivity checks: UDP is blocked, or the address is wrong.
@@ -27,11 +29,12 @@ pub enum ConnectFailure {
 
 impl ConnectFailure {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BadOffer,
         Self::Codec,
         Self::NotLive,
         Self::Full,
+        Self::Share,
         Self::Overloaded,
         Self::Ice,
         Self::Dtls,
@@ -44,6 +47,7 @@ impl ConnectFailure {
             Self::Codec => "codec",
             Self::NotLive => "not_live",
             Self::Full => "full",
+            Self::Share => "share",
             Self::Overloaded => "overloaded",
             Self::Ice => "ice",
             Self::Dtls => "dtls",

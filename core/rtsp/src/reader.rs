@@ -128,6 +128,12 @@ impl Reader {
         }
     }
 
+    /// Whether something has begun that has not come to its end: more of it is awaited. Of use when
+    /// [`Self::next`] had nothing.
+    pub fn is_within(&self) -> bool {
+        !self.buffer.is_empty() || !matches!(self.state, ReadPhase::Between)
+    }
+
     /// Where the owner appends what the socket gives. There is room; how much is how much is to be
     /// read at once. [`Self::next`] is asked until it has nothing before more is appended.
     pub fn buffer(&mut self) -> &mut BytesMut {

@@ -5,13 +5,16 @@
 //! Not here: what any part does.
 
 mod admin;
+pub mod budgets;
 pub mod check;
 pub mod config;
 mod data_folder;
+mod descriptors;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 mod exports;
 mod house;
+mod http;
 pub mod options;
 pub mod probe;
 mod recordings;

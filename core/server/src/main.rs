@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Deserialize;
 use taimat_base::Problem;
+use taimat_base::peer::IpRange;
 use taimat_base::problem::Lines;
 use taimat_base::units::ByteSize;
 use taimat_outbound::AllowedNetwork;
 use taimat_sandbox::compile::{self, Where};
+use taimat_server::budgets::{MAX_HTTP_CONNECTIONS, MAX_RTSP_CLIENTS, MAX_VIEWERS, Maxima};
 use taimat_server::check::plugins;
 #[cfg(feature = "evidence")]
 use taimat_server::evidence;
@@ -104,9 +105,17 @@ struct ServeArgs {
     /// Where people find the console, for links in messages [default: the address of HTTP]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Origins whose pages may use this server; * for all
+    /// Names that people reach HTTP under, such as cameras.example.org. Addresses as numbers, localhost and
+    /// the name in --public-url need no mention; requests under other names are refused
+    #[arg(long, value_delimiter = ',')]
+    name: Vec<String>,
+    /// Origins whose pages may watch and read, and change nothing; * for all
     #[arg(long, value_delimiter = ',')]
     allow_origin: Vec<String>,
+    /// Proxies in front that say for whom they ask (X-Forwarded-For, the last entry) and by which scheme
+    /// (X-Forwarded-Proto)
+    #[arg(long, value_name = "IP|CIDR", value_delimiter = ',')]
+    trusted_proxy: Vec<IpRange>,
     /// STUN and TURN servers that viewers are told, such as stun:stun.example.org
     #[arg(long, value_delimiter = ',')]
     ice_server: Vec<String>,
@@ -120,9 +129,15 @@ struct ServeArgs {
     /// Sender threads [default: one per core]
     #[arg(long)]
     sender_threads: Option<usize>,
-    /// WebRTC viewers at most [default: 2000]
+    /// WebRTC viewers at most; one address may have half of them [default: 2000]
     #[arg(long)]
     max_viewers: Option<usize>,
+    /// RTSP clients at most; one address may have half of them [default: 512]
+    #[arg(long)]
+    max_rtsp_clients: Option<usize>,
+    /// HTTP connections at most; one address may have half of them [default: 4096]
+    #[arg(long)]
+    max_http_connections: Option<usize>,
     /// Folder for what is kept between runs: plugins' state and compiled code, components that proved
     /// themselves [default: taimat-data]
     #[arg(long, env = "TAIMAT_DATA")]
@@ -159,7 +174,11 @@ impl ServeArgs {
             self.public = file.public;
         }
         self.public_url = self.public_url.or(file.public_url);
+        self.name = or(self.name, file.name);
         self.allow_origin = or(self.allow_origin, file.allow_origin);
+        if self.trusted_proxy.is_empty() {
+            self.trusted_proxy = file.trusted_proxy;
+        }
         self.ice_server = or(self.ice_server, file.ice_server);
         if self.allow_network.is_empty() {
             self.allow_network = file.allow_network;
@@ -167,6 +186,8 @@ impl ServeArgs {
         self.insecure |= file.insecure;
         self.sender_threads = self.sender_threads.or(file.sender_threads);
         self.max_viewers = self.max_viewers.or(file.max_viewers);
+        self.max_rtsp_clients = self.max_rtsp_clients.or(file.max_rtsp_clients);
+        self.max_http_connections = self.max_http_connections.or(file.max_http_connections);
         self.data = self.data.or(file.data);
         self.archive = self.archive.or(file.archive);
         self.archive_floor = self.archive_floor.or(file.archive_floor);
@@ -188,12 +209,18 @@ impl ServeArgs {
             rtsp: self.rtsp.unwrap_or(at(8554)),
             public: self.public,
             public_url: self.public_url,
+            names: self.name,
             allow_origin: self.allow_origin,
+            trusted_proxies: self.trusted_proxy,
             ice_servers: self.ice_server,
             allow_networks: self.allow_network,
             insecure: self.insecure,
             sender_threads: self.sender_threads.unwrap_or(0),
-            max_viewers: self.max_viewers.unwrap_or(2000),
+            most: Maxima {
+                viewers: self.max_viewers.unwrap_or(MAX_VIEWERS),
+                rtsp_clients: self.max_rtsp_clients.unwrap_or(MAX_RTSP_CLIENTS),
+                http_connections: self.max_http_connections.unwrap_or(MAX_HTTP_CONNECTIONS),
+            },
             data: Some(self.data.unwrap_or("taimat-data".into())),
             archive: self.archive,
             archive_floor: self.archive_floor.map_or(ARCHIVE_FLOOR, |size| size.0),
@@ -306,7 +333,6 @@ async fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let args = args.with_file()?;
     anyhow::ensure!(!args.folders.is_empty(), "no commune's folder was given");
-    raise_descriptors();
     let options = args.options();
     let communes = load(&options.folders)?;
     let http = options.http;
@@ -317,20 +343,6 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     tokio::select! {
         () = router.stop() => Ok(()),
         _ = until_told() => anyhow::bail!("told twice to stop; stopped without waiting"),
-    }
-}
-
-/// More than 2,000 cameras and 50,000 viewers need.
-const MOST_DESCRIPTORS: u64 = 1 << 16;
-
-/// As many descriptors as the system lets a process have: a viewer has a socket of its own, a camera up to four.
-fn raise_descriptors() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, most)| {
-        let wanted = most.min(MOST_DESCRIPTORS).max(soft);
-        setrlimit(Resource::RLIMIT_NOFILE, wanted, most)
-    });
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use taimat_base::peer::IpRange;
 use taimat_sandbox::compile::Where;
+
+use crate::budgets::Maxima;
 
 /// Bytes of the disk that is recorded to that are left free.
 pub const ARCHIVE_FLOOR: u64 = 2 << 30;
@@ -23,8 +26,12 @@ pub struct Options {
     pub public: Vec<IpAddr>,
     /// Where people find the console, for links in messages; without it, where HTTP is served.
     pub public_url: Option<String>,
-    /// Origins whose pages may use this server.
+    /// Names that HTTP is asked under, besides `localhost` and addresses as numbers.
+    pub names: Vec<String>,
+    /// Origins whose pages may watch and read; `*` for all.
     pub allow_origin: Vec<String>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpRange>,
     /// STUN and TURN servers that viewers are told.
     pub ice_servers: Vec<String>,
     /// What channels may reach although it is no public address.
@@ -33,8 +40,8 @@ pub struct Options {
     pub insecure: bool,
     /// Sender threads; 0 is one per core.
     pub sender_threads: usize,
-    /// WebRTC viewers at most.
-    pub max_viewers: usize,
+    /// How many may be served at most, if there are descriptors for so many.
+    pub most: Maxima,
     /// Where plugins' compiled code and state, and components that proved themselves, are kept; `None`
     /// keeps nothing.
     pub data: Option<PathBuf>,
@@ -57,12 +64,14 @@ impl Options {
             rtsp: any,
             public: Vec::new(),
             public_url: None,
+            names: Vec::new(),
             allow_origin: Vec::new(),
+            trusted_proxies: Vec::new(),
             ice_servers: Vec::new(),
             allow_networks: Vec::new(),
             insecure: false,
             sender_threads: 0,
-            max_viewers: 2000,
+            most: Maxima::default(),
             data: None,
             archive: None,
             archive_floor: ARCHIVE_FLOOR,

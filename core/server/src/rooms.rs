@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use prometheus::Registry;
-use taimat_api::Detections;
+use taimat_api::{Access, AllowedOrigins, Detections, HostNames, Origin};
 use taimat_base::tasks::Stop;
 use taimat_contract::{Detected, DetectionSink, FrameSource};
 use taimat_egress::metrics::EgressMetrics;
 use taimat_egress::track::Tracks;
-use taimat_egress::webrtc::{Whep, WhepConfig};
+use taimat_egress::webrtc::{ViewerPlaces, Whep, WhepConfig};
 use taimat_events::{EventStore, Events};
 use taimat_hub::Hub;
 use taimat_outbound::{Outbound, OutboundConfig};
@@ -29,6 +29,7 @@ const MAX_INSTANCES: u32 = 2000;
 /// The side of WebRTC viewers.
 pub(crate) fn webrtc(
     options: &Options,
+    places: ViewerPlaces,
     hub: &Arc<Hub>,
     tracks: &Arc<Tracks>,
     metrics: &Arc<EgressMetrics>,
@@ -38,11 +39,26 @@ pub(crate) fn webrtc(
         bind: options.rtc.clone(),
         public: options.public.clone(),
         threads: options.sender_threads,
-        max_sessions: options.max_viewers,
+        places,
     };
     let (hub, tracks, metrics) = (Arc::clone(hub), Arc::clone(tracks), Arc::clone(metrics));
     let whep = Whep::start(&config, hub, tracks, metrics, stop).context("starting WebRTC")?;
     Ok(Arc::new(whep))
+}
+
+/// Who is let in by HTTP, as the options say.
+pub(crate) fn access(options: &Options) -> anyhow::Result<Access> {
+    let public = options.public_url.as_deref().map(Origin::of_url);
+    let public = public.transpose().context("--public-url")?;
+    let allowed_origins = AllowedOrigins::parse(&options.allow_origin);
+    let names = HostNames::parse(&options.names).context("--name")?;
+    Ok(Access {
+        allowed_origins: allowed_origins.context("--allow-origin")?,
+        names: names.and_of(public.as_ref()),
+        public,
+        trusted_proxies: options.trusted_proxies.clone(),
+        ice_servers: options.ice_servers.clone(),
+    })
 }
 
 /// Everybody who wants to know what plugins see.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntCounter, IntGauge, Registry};
-use taimat_api::{Access, ApiState, Detections, Directory, Snapshot};
+use taimat_api::{ApiState, Detections, Directory, Snapshot};
 use taimat_archive::{Archive, ArchiveSurroundings};
 use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
@@ -28,18 +28,17 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::admin::Files;
+use crate::budgets::{Budgets, check_cameras};
 use crate::config::{self, Commune};
 use crate::data_folder::DataFolder;
+use crate::descriptors;
 use crate::exports::ExportDesk;
 use crate::house::HouseConditions;
+use crate::http::{self, HttpConfig, Patience};
 use crate::options::{Options, public_url, refuse_exposed};
 use crate::recordings::{self, WatchedCameras};
 use crate::reload::Folders;
-use crate::rooms::{Sinks, channels, events, plugins, sealing, webrtc};
-
-/// RTSP clients at most: recorders and players, a few a camera. Each has a descriptor, or five by UDP, and
-/// one that is stuck holds its last access unit.
-const MAX_RTSP_CONNECTIONS: usize = 512;
+use crate::rooms::{Sinks, access, channels, events, plugins, sealing, webrtc};
 
 /// Pictures of recordings that are decoded at once: detectors need the cores, too.
 const STILLS: usize = 2;
@@ -117,6 +116,8 @@ pub struct Router {
     house: Arc<HouseConditions>,
     directory: Arc<Directory>,
     metrics: ConfigMetrics,
+    /// Descriptors that are set aside for cameras.
+    for_cameras: usize,
     http: Tasks,
     background: Tasks,
     http_addr: SocketAddr,
@@ -146,7 +147,9 @@ impl Router {
     /// Makes and starts everything. `communes` were loaded from the folders in `options`.
     pub async fn start(options: Options, communes: Vec<Commune>) -> anyhow::Result<Arc<Self>> {
         refuse_exposed(&options)?;
+        let access = Arc::new(access(&options)?);
         let registry = Registry::new();
+        let budgets = Budgets::divide(descriptors::raise(), &communes, options.most, &registry)?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let config_metrics = config_metrics(&registry)?;
         let stop = Stop::new();
@@ -154,10 +157,11 @@ impl Router {
         let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
         let metrics = Arc::new(EgressMetrics::register(&registry)?);
         let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
-        let whep = webrtc(&options, &hub, &tracks, &metrics, &stop)?;
+        let places = budgets.viewers;
+        let whep = webrtc(&options, places, &hub, &tracks, &metrics, &stop)?;
         let rtsp_config = RtspConfig {
             bind: options.rtsp,
-            max_connections: MAX_RTSP_CONNECTIONS,
+            places: budgets.rtsp,
         };
         let mounts = Arc::new(HubMounts(Arc::clone(&hub)));
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
@@ -203,11 +207,8 @@ impl Router {
             admin: Arc::new(Files::new(&options.folders)),
             directory: Arc::clone(&directory),
             registry,
-            access: Arc::new(Access {
-                allowed_origins: options.allow_origin.clone(),
-                loopback_only: options.http.ip().is_loopback(),
-                ice_servers: options.ice_servers.clone(),
-            }),
+            streams: budgets.streams,
+            access,
         };
         let router = Arc::new(Self {
             hub,
@@ -226,6 +227,7 @@ impl Router {
             data,
             directory,
             metrics: config_metrics,
+            for_cameras: budgets.cameras,
             http: Tasks::under(&stop),
             background: Tasks::under(&stop),
             http_addr,
@@ -236,8 +238,14 @@ impl Router {
         router.run_events(public_url(&options.public_url, router.http_addr));
         router.run_archive();
         let app = taimat_api::router(state);
+        let http_config = HttpConfig {
+            places: budgets.http,
+            proxies: options.trusted_proxies.clone(),
+            patience: Patience::USUAL,
+        };
+        let connections = router.http.clone();
         router.http.spawn("http", tracing::Span::none(), |stop| {
-            serve_http(listener, app, stop)
+            http::serve(listener, app, http_config, connections, stop)
         });
         let (watched, folders) = (Arc::clone(&router), options.folders);
         router
@@ -353,6 +361,9 @@ impl Router {
     }
 
     async fn apply(&self, communes: Vec<Commune>) {
+        check_cameras(self.for_cameras, &communes);
+        self.whep
+            .keep_places_for(communes.iter().map(|commune| commune.id.clone()));
         let sources = communes
             .iter()
             .flat_map(|commune| &commune.cameras)
@@ -434,23 +445,6 @@ async fn reload_until(
             () = folders.next() => {}
         }
         router.reload(folders.paths()).await;
-    }
-}
-
-/// Serves until stopped.
-async fn serve_http(listener: TcpListener, app: axum::Router, stop: Stop) {
-    let until = stop.clone();
-    let served =
-        axum::serve(listener, app).with_graceful_shutdown(async move { until.cancelled().await });
-    tokio::select! {
-        served = async { served.await } => if let Err(error) = served {
-            tracing::error!(%error, "HTTP ended");
-        },
-        // Requests that are being answered get a moment.
-        () = async {
-            stop.cancelled().await;
-            tokio::time::sleep(StopPhase::Http.deadline() / 2).await;
-        } => {}
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
+use taimat_base::budget::{Budget, BudgetMetrics};
 use taimat_base::metrics::Registry;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{CameraId, CameraKey, CommuneId, Profile, clock};
@@ -147,7 +148,8 @@ impl Fleet {
         });
         let server_config = RtspConfig {
             bind: config.bind,
-            max_connections: 4096,
+            // All are the router's, from one address, which may have half of them.
+            places: Budget::new(BudgetMetrics::register(&registry)?.allot("rtsp", 2 * 4096)),
         };
         let server = RtspServer::start(&server_config, mounts, tracks, metrics, &stop).await?;
         let mut fleet = Self {

@@ -53,7 +53,7 @@ const DOORS: [(&str, &[&str]); 18] = [
     ("rtc-ice", &["taimat-egress"]),
     ("rtc-dtls", &["taimat-egress"]),
     ("rustls", &["taimat-ingest", "taimat-outbound"]),
-    ("hyper", &["taimat-outbound"]),
+    ("hyper", &["taimat-outbound", "taimat-server"]),
     ("lettre", &["taimat-outbound"]),
     ("reqwest", &[]),
     ("rumqttc", &["taimat-outbound"]),

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::{Deserialize, Serialize};
 use taimat_base::{CameraId, CommuneId, clock};
 use taimat_contract::UnixMicros;
@@ -20,6 +20,7 @@ use tokio::sync::broadcast::error::RecvError;
 use utoipa::{OpenApi, ToSchema};
 
 use super::plugins::commune;
+use crate::client::Client;
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
 
@@ -451,16 +452,19 @@ async fn assign(
     ),
     responses(
         (status = 200, body = Told, content_type = "text/event-stream", description = "the data of each event"),
-        (status = 404, body = ProblemJson)
+        (status = 404, body = ProblemJson),
+        (status = 503, body = ProblemJson)
     )
 )]
 async fn live(
     State(state): State<ApiState>,
+    Extension(client): Extension<Client>,
     Path(id): Path<String>,
     Query(query): Query<LiveQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl futures_core::Stream<Item = Result<Sent, Infallible>>>, ProblemJson> {
     let commune = commune(&state, &id)?;
+    let place = state.stream_place(client)?;
     let last = headers
         .get("last-event-id")
         .and_then(|id| id.to_str().ok()?.trim().parse().ok());
@@ -468,6 +472,7 @@ async fn live(
     // Followed before what was missed is read, so that nothing falls between.
     let follow = state.events.store().follow();
     let stream = async_stream::stream! {
+        let _place = place;
         let mut follow = follow;
         let mut missed = after;
         let mut sent = after.unwrap_or(0);

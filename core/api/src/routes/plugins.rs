@@ -19,6 +19,7 @@ use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::{OpenApi, ToSchema};
 
 use crate::admin::AdminError;
+use crate::client::Client;
 use crate::detections::Seen;
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
@@ -314,17 +315,21 @@ async fn change(
     params(("camera" = Option<String>, Query, description = "this camera only")),
     responses(
         (status = 200, body = Seen, content_type = "text/event-stream", description = "the data of each event"),
-        (status = 404, body = ProblemJson)
+        (status = 404, body = ProblemJson),
+        (status = 503, body = ProblemJson)
     )
 )]
 async fn detections(
     State(state): State<ApiState>,
+    Extension(client): Extension<Client>,
     Path(id): Path<String>,
     Query(chosen): Query<Chosen>,
 ) -> Result<Sse<impl futures_core::Stream<Item = Result<Event, Infallible>>>, ProblemJson> {
     let commune = commune(&state, &id)?.to_string();
+    let place = state.stream_place(client)?;
     let follow = state.detections.follow();
     let stream = async_stream::stream! {
+        let _place = place;
         let mut follow = follow;
         loop {
             match follow.recv().await {

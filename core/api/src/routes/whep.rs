@@ -1,5 +1,6 @@
 //! WHEP (draft-ietf-wish-whep-04; the mechanics are those of RFC 9725).
 
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use taimat_base::{CameraKey, Profile};
 use taimat_egress::webrtc::{EntityTags, Fragment, Refusal};
 
+use crate::client::Client;
 use crate::problem::ProblemJson;
 use crate::state::ApiState;
 
@@ -24,6 +26,7 @@ pub(crate) struct Wish {
 /// `POST /{commune}/{camera}/whep`
 pub(crate) async fn offer(
     State(state): State<ApiState>,
+    Extension(client): Extension<Client>,
     Path((commune, camera)): Path<(String, String)>,
     Query(wish): Query<Wish>,
     asked: HeaderMap,
@@ -31,7 +34,8 @@ pub(crate) async fn offer(
 ) -> Result<Response, ProblemJson> {
     require(&asked, SDP)?;
     let key = key(&commune, &camera)?;
-    let answer = state.whep.offer(&key, wish.profile, &body).await?;
+    let offered = state.whep.offer(client.network, &key, wish.profile, &body);
+    let answer = offered.await?;
     let mut headers = ice_servers(&state.access.ice_servers);
     set(&mut headers, header::CONTENT_TYPE, SDP);
     let prefix = prefix(&asked);

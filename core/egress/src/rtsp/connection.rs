@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
+use taimat_base::budget::{Cut, Place};
 use taimat_base::clock;
 use taimat_hub::Read;
 use taimat_rtsp::{Item, Limits, Reader, Response};
@@ -23,6 +24,9 @@ use crate::packets::PacketBatch;
 const IDLE: Duration = Duration::from_secs(75);
 /// A client that takes no bytes for this long is gone.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// So long a request may take from its first byte to its last, and the first one from the beginning of the
+/// connection. Whoever drips bytes would hold a place as long as somebody who watches.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Numbers connections for log lines.
@@ -48,13 +52,19 @@ fn notice_vanished(stream: &TcpStream) -> io::Result<()> {
     socket.set_send_buffer_size(SEND_BYTES)
 }
 
-struct RtspConnection {
+struct RtspConnection<'a> {
     stream: TcpStream,
     reader: Reader,
     client: RtspClient,
+    /// Held for good by a client that has set up a session; others may have to give it to somebody else.
+    place: &'a Place,
     /// When it gave the last sign of life: a whole message or packet came (bytes alone are none), or it
     /// took media.
     alive: Instant,
+    /// Since when something is awaited that has begun and not ended: at first, the first request.
+    awaited: Option<Instant>,
+    /// It has said something whole.
+    heard: bool,
     reported: Instant,
 }
 
@@ -71,6 +81,7 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     shared: Arc<RtspShared>,
+    place: &Place,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     notice_vanished(&stream)?;
@@ -82,7 +93,10 @@ pub(super) async fn serve(
         stream,
         reader: Reader::new(Limits::server()),
         client: RtspClient::new(shared, peer.ip(), local.ip()),
+        place,
         alive: now,
+        awaited: Some(now),
+        heard: false,
         reported: now,
     };
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -112,29 +126,56 @@ pub(super) async fn serve(
     }
 }
 
-impl RtspConnection {
+impl RtspConnection<'_> {
     /// Answers what has come whole.
     async fn requests(&mut self) -> io::Result<()> {
+        let mut came_whole = false;
         loop {
             match self.reader.next() {
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    self.awaits(came_whole, clock::now());
+                    return Ok(());
+                }
                 Ok(Some(Item::Request(request))) => {
+                    came_whole = true;
                     self.alive = clock::now();
                     let response = self.client.answer(&request).await;
+                    if self.client.is_set_up() {
+                        self.place.settle();
+                    } else {
+                        self.place.unsettle();
+                    }
                     let channels: Vec<u8> = self.client.channels().collect();
                     if !channels.is_empty() {
                         self.reader.expect_channels(channels);
                     }
                     self.write(&response).await?;
                 }
-                // Receiver reports, mostly. They say that the client is there.
-                Ok(Some(Item::Data { .. } | Item::Response(_))) => self.alive = clock::now(),
+                // Receiver reports, mostly. They say that a client is there which has set something up;
+                // from others they are nothing.
+                Ok(Some(Item::Data { .. } | Item::Response(_))) => {
+                    if self.client.is_set_up() {
+                        came_whole = true;
+                        self.alive = clock::now();
+                    }
+                }
                 Err(error) => {
                     self.write(&Response::new(400)).await?;
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
             }
         }
+    }
+
+    /// Everything that was there is read. With whatever came whole, the time for what has begun counts anew.
+    fn awaits(&mut self, came_whole: bool, now: Instant) {
+        self.heard |= came_whole;
+        let within = self.reader.is_within();
+        self.awaited = match self.awaited {
+            // Empty lines are no request.
+            Some(since) if !came_whole && (within || !self.heard) => Some(since),
+            _ => within.then_some(now),
+        };
     }
 
     /// Sends an access unit, and now and then what time it is.
@@ -158,7 +199,14 @@ impl RtspConnection {
         if self.client.sent_packets() {
             self.alive = now;
         }
+        let awaited = self.awaited.unwrap_or(now);
+        if now.saturating_duration_since(awaited) > REQUEST_DEADLINE {
+            self.place.cut(Cut::SlowRequest);
+            let slow = "the client's request does not come to an end";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, slow));
+        }
         if now.saturating_duration_since(self.alive) > IDLE {
+            self.place.cut(Cut::Idle);
             let silent = "the client gives no sign of life";
             return Err(io::Error::new(io::ErrorKind::TimedOut, silent));
         }
@@ -174,14 +222,17 @@ impl RtspConnection {
     async fn write_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         match timeout(WRITE_DEADLINE, self.stream.write_all(bytes)).await {
             Ok(written) => written,
-            Err(_elapsed) => Err(io::ErrorKind::TimedOut.into()),
+            Err(_elapsed) => {
+                self.place.cut(Cut::SlowAnswer);
+                Err(io::ErrorKind::TimedOut.into())
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::one_camera;
+    use super::super::testing::{a_place, one_camera};
     use super::*;
     use crate::testing::key_frame;
     use taimat_rtsp::{Method, Request};
@@ -194,7 +245,7 @@ mod tests {
         let (shared, _channel, _kick) = one_camera();
         let server = async {
             let (stream, peer) = listener.accept().await.unwrap();
-            serve(stream, peer, Arc::new(shared)).await
+            serve(stream, peer, Arc::new(shared), &a_place()).await
         };
         let client = async {
             let mut stream = TcpStream::connect(address).await.unwrap();
@@ -268,12 +319,15 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await;
         let (stream, peer) = listener.accept().await.unwrap();
         let (shared, channel, _kick) = one_camera();
-        let now = clock::now();
+        let (now, place) = (clock::now(), a_place());
         let mut connection = RtspConnection {
             client: RtspClient::new(Arc::new(shared), peer.ip(), peer.ip()),
             stream,
             reader: Reader::new(Limits::server()),
+            place: &place,
             alive: now,
+            awaited: None,
+            heard: true,
             reported: now,
         };
         let camera = "rtsp://127.0.0.1/thu/cho";
@@ -281,7 +335,8 @@ mod tests {
         for request in [set_up, Request::new(Method::Play, camera)] {
             assert_eq!(connection.client.answer(&request).await.status, 200);
         }
-        let late = |connection: &RtspConnection| connection.alive + IDLE + Duration::from_secs(1);
+        let late =
+            |connection: &RtspConnection<'_>| connection.alive + IDLE + Duration::from_secs(1);
         connection.alive = now - Duration::from_secs(1);
         let silent = late(&connection);
         assert!(connection.tick(silent).is_err());
@@ -293,5 +348,68 @@ mod tests {
         assert!(connection.tick(silent).is_ok());
         let silent = late(&connection);
         assert!(connection.tick(silent).is_err());
+    }
+    /// A connection to a camera's server, the client's end, and when it began.
+    async fn opened(place: &Place) -> (RtspConnection<'_>, TcpStream, Instant) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (stream, peer) = listener.accept().await.unwrap();
+        let (shared, now) = (Arc::new(one_camera().0), clock::now());
+        let connection = RtspConnection {
+            client: RtspClient::new(shared, peer.ip(), peer.ip()),
+            stream,
+            reader: Reader::new(Limits::server()),
+            place,
+            alive: now,
+            awaited: Some(now),
+            heard: false,
+            reported: now,
+        };
+        (connection, client.unwrap(), now)
+    }
+
+    #[tokio::test]
+    async fn bytes_that_complete_nothing_are_no_sign_of_life() {
+        let place = a_place();
+        let (mut connection, _client, begin) = opened(&place).await;
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        // A byte now and then, and empty lines.
+        for (second, bytes) in [(0, &b"\r\n"[..]), (4, b"OPTI"), (9, b"O")] {
+            connection.reader.buffer().extend_from_slice(bytes);
+            assert!(connection.reader.next().unwrap().is_none());
+            connection.awaits(false, after(second));
+        }
+        assert!(connection.tick(after(10)).is_ok());
+        assert!(connection.tick(after(11)).is_err());
+    }
+
+    #[tokio::test]
+    async fn each_request_has_its_own_time_and_pauses_between_them_are_free() {
+        let place = a_place();
+        let (mut connection, _client, _) = opened(&place).await;
+        let request = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n";
+        connection.reader.buffer().extend_from_slice(request);
+        connection.requests().await.unwrap();
+        assert_eq!(connection.awaited, None);
+        let now = connection.alive;
+        let after = |seconds| now + Duration::from_secs(seconds);
+        assert!(connection.tick(after(60)).is_ok());
+        connection.reader.buffer().extend_from_slice(b"OPT");
+        assert!(connection.reader.next().unwrap().is_none());
+        connection.awaits(false, after(60));
+        assert!(connection.tick(after(69)).is_ok());
+        assert!(connection.tick(after(71)).is_err());
+    }
+
+    #[tokio::test]
+    async fn packets_of_a_client_that_has_set_nothing_up_are_no_sign_of_life() {
+        let place = a_place();
+        let (mut connection, _client, begin) = opened(&place).await;
+        connection.alive = begin - Duration::from_secs(1);
+        let alive = connection.alive;
+        let packet = b"$\x01\0\x02ab";
+        connection.reader.buffer().extend_from_slice(packet);
+        connection.requests().await.unwrap();
+        assert_eq!((connection.alive, connection.awaited), (alive, Some(begin)));
     }
 }

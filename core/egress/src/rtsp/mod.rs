@@ -8,6 +8,7 @@ mod connection;
 mod describe;
 mod legs;
 mod mounts;
+mod refusal;
 mod requests;
 mod server;
 #[cfg(test)]

@@ -338,6 +338,11 @@ impl RtspClient {
         }
     }
 
+    /// Whether it has set up a session.
+    pub(super) fn is_set_up(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// The interleaved channels agreed upon.
     pub(super) fn channels(&self) -> impl Iterator<Item = u8> {
         self.session

@@ -1,7 +1,7 @@
 //! Listens, and gives each connection a task of its own.
 //!
-//! Owner: `server` makes one. At most `max_connections` are served; further ones are closed at once, so
-//! that nobody waits in a queue.
+//! Owner: `server` makes one. A connection needs a place in the budget; who gets none is told so at once
+//! (503), so that nobody waits in a queue.
 //! Not here: what a client asks for, what it is sent.
 
 use std::io;
@@ -9,13 +9,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taimat_base::budget::Budget;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{Seldom, clock};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::connection;
 use super::mounts::{Mounts, RtspShared};
+use super::refusal::Refusals;
 use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
@@ -27,8 +29,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct RtspConfig {
     /// TCP address to listen at.
     pub bind: SocketAddr,
-    /// Connections at most; further ones are closed at once.
-    pub max_connections: usize,
+    /// Places for connections. A client that has not set up a session may lose its place to one of an
+    /// address that has fewer.
+    pub places: Budget,
 }
 
 /// The server.
@@ -62,9 +65,9 @@ impl RtspServer {
             kick: kicked,
         });
         let connections = tasks.clone();
-        let limit = config.max_connections;
+        let places = config.places.clone();
         tasks.spawn("rtsp-accept", tracing::Span::none(), |stop| {
-            accept(listener, shared, connections, limit, stop)
+            accept(listener, shared, connections, places, stop)
         });
         Ok(Self { local, tasks, kick })
     }
@@ -92,10 +95,10 @@ async fn accept(
     listener: TcpListener,
     shared: Arc<RtspShared>,
     tasks: Tasks,
-    limit: usize,
+    places: Budget,
     stop: Stop,
 ) {
-    let places = Arc::new(Semaphore::new(limit));
+    let refusals = Refusals::default();
     let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
@@ -113,19 +116,24 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            if let Some(unsaid) = full.say(clock::now()) {
-                tracing::warn!(limit, unsaid, "too many RTSP connections");
+        let place = match places.enter(peer.ip().into()) {
+            Ok(place) => place,
+            Err(why) => {
+                if let Some(unsaid) = full.say(clock::now()) {
+                    let limit = places.limit();
+                    tracing::warn!(%why, limit, unsaid, "too many RTSP connections");
+                }
+                refusals.refuse(stream, &tasks);
+                continue;
             }
-            continue;
         };
         let shared = Arc::clone(&shared);
         let span = tracing::info_span!("rtsp", connection = connection::next_number());
         tasks.spawn("rtsp-connection", span, |stop| async move {
-            // Free again however the task ends.
-            let _place = place;
+            // The place is free again however the task ends.
             let ended = tokio::select! {
-                ended = connection::serve(stream, peer, shared) => ended,
+                ended = connection::serve(stream, peer, shared, &place) => ended,
+                () = place.displaced() => Ok(()),
                 () = stop.cancelled() => Ok(()),
             };
             if let Err(error) = ended {
@@ -141,6 +149,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
+    use super::super::testing::{one_camera, places};
     use super::*;
 
     struct Panics;
@@ -163,23 +172,74 @@ mod tests {
         answer
     }
 
-    #[tokio::test]
-    async fn a_connection_whose_task_panicked_takes_no_place() {
+    /// A server with so many places, and what it serves.
+    async fn start(mounts: Arc<dyn Mounts>, limit: usize) -> (RtspServer, Stop) {
         let config = RtspConfig {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
-            max_connections: 1,
+            places: places(limit),
         };
         let stop = Stop::new();
         let tracks = Arc::new(Tracks::new(&stop, Limits::default()));
         let registry = taimat_base::metrics::Registry::new();
         let metrics = Arc::new(EgressMetrics::register(&registry).unwrap());
-        let server = RtspServer::start(&config, Arc::new(Panics), tracks, metrics, &stop)
-            .await
+        let server = RtspServer::start(&config, mounts, tracks, metrics, &stop);
+        (server.await.unwrap(), stop)
+    }
+
+    /// A connection from that address of this machine, and what its request is answered.
+    async fn from(address: &str, server: SocketAddr, request: &str) -> (TcpStream, String) {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket
+            .bind(format!("{address}:0").parse().unwrap())
             .unwrap();
+        let mut stream = socket.connect(server).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let read = stream.read(&mut answer).await.unwrap_or(0);
+        answer.truncate(read);
+        (stream, String::from_utf8(answer).unwrap())
+    }
+
+    const OPTIONS: &str = "OPTIONS * RTSP/1.0\r\nCSeq: 7\r\n\r\n";
+    const SETUP: &str = "SETUP rtsp://127.0.0.1/thu/cho RTSP/1.0\r\nCSeq: 8\r\n\
+        Transport: RTP/AVP/TCP;interleaved=0-1\r\n\r\n";
+
+    #[tokio::test]
+    async fn who_is_refused_is_told_so_and_others_take_the_places_of_who_set_nothing_up() {
+        let (shared, _channel, _kick) = one_camera();
+        let (server, _stop) = start(Arc::clone(&shared.mounts), 4).await;
+        let at = server.local_addr();
+        let (_watches, answer) = from("127.0.0.2", at, SETUP).await;
+        assert!(answer.starts_with("RTSP/1.0 200"), "{answer}");
+        let (mut idles, answer) = from("127.0.0.2", at, OPTIONS).await;
+        assert!(answer.starts_with("RTSP/1.0 200"), "{answer}");
+        let (_refused, answer) = from("127.0.0.2", at, OPTIONS).await;
+        assert!(answer.starts_with("RTSP/1.0 503"), "{answer}");
+        assert!(
+            answer.contains("CSeq: 7") && answer.contains("Retry-After: "),
+            "{answer}"
+        );
+        let mut others = Vec::new();
+        for address in ["127.0.0.3", "127.0.0.4", "127.0.0.5"] {
+            let (stream, answer) = from(address, at, OPTIONS).await;
+            assert!(answer.starts_with("RTSP/1.0 200"), "{address}: {answer}");
+            others.push(stream);
+        }
+        // The last of them got the place of the one that had set up nothing.
+        assert_eq!(idles.read(&mut [0; 16]).await.unwrap_or(0), 0);
+        let (_refused, answer) = from("127.0.0.6", at, OPTIONS).await;
+        assert!(answer.starts_with("RTSP/1.0 503"), "{answer}");
+        server.stop(Duration::from_secs(10)).await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_task_panicked_takes_no_place() {
+        let (server, _stop) = start(Arc::new(Panics), 1).await;
         assert_eq!(ask(server.local_addr(), "DESCRIBE").await, "");
         let served = async {
             // The place is free a moment after the connection has ended.
-            while ask(server.local_addr(), "OPTIONS").await.is_empty() {
+            let good = "RTSP/1.0 200";
+            while !ask(server.local_addr(), "OPTIONS").await.starts_with(good) {
                 tokio::task::yield_now().await;
             }
         };

@@ -1,7 +1,10 @@
-//! A channel that is live and served at `/thu/cho`, for the tests of this folder.
+//! A channel that is live and served at `/thu/cho`, and places for its clients, for the tests of this
+//! folder.
 
 use std::sync::Arc;
 
+use taimat_base::budget::{Budget, BudgetMetrics, Place};
+use taimat_base::peer::PeerNetwork;
 use taimat_base::tasks::Stop;
 use taimat_hub::{Channel, Limits};
 use tokio::sync::watch;
@@ -30,4 +33,15 @@ pub(super) fn one_camera() -> (RtspShared, Arc<Channel>, watch::Sender<(u64, Str
         kick: kicked,
     };
     (shared, channel, kick)
+}
+
+/// So many places for clients.
+pub(super) fn places(limit: usize) -> Budget {
+    let metrics = BudgetMetrics::register(&prometheus::Registry::new());
+    Budget::new(metrics.unwrap().allot("rtsp", limit))
+}
+
+/// A place that nobody else wants.
+pub(super) fn a_place() -> Place {
+    places(1).enter(PeerNetwork::Alone(1)).unwrap()
 }

@@ -67,8 +67,14 @@ impl CommandQueue {
     }
 }
 
-/// Told when a session has ended.
-pub(super) type OnEnd = Arc<dyn Fn(SessionId, EndReason) + Send + Sync>;
+/// Who is told by the threads what becomes of sessions.
+#[derive(Clone)]
+pub(super) struct SessionNews {
+    /// The viewer is there: the handshake is done.
+    pub(super) connected: Arc<dyn Fn(SessionId) + Send + Sync>,
+    /// It has ended.
+    pub(super) ended: Arc<dyn Fn(SessionId, EndReason) + Send + Sync>,
+}
 
 /// Wakes a thread for a track. Several wake-ups that the thread has not yet seen are one.
 pub(super) struct TrackWaker {

@@ -30,6 +30,8 @@ pub enum EndReason {
     Shutdown,
     /// The viewer may not watch any more.
     Revoked,
+    /// It was not connected yet, its address had more than its share, and somebody else came.
+    Displaced,
 }
 
 impl EndReason {
@@ -44,6 +46,7 @@ impl EndReason {
             Self::SourceChanged => "source_changed",
             Self::Shutdown => "shutdown",
             Self::Revoked => "revoked",
+            Self::Displaced => "displaced",
         }
     }
 
@@ -52,6 +55,7 @@ impl EndReason {
         match self {
             Self::NoConnectivity => Some(ConnectFailure::Ice),
             Self::HandshakeFailed => Some(ConnectFailure::Dtls),
+            Self::Displaced => Some(ConnectFailure::Share),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ mod arrivals;
 mod bell;
 pub mod candidate;
 mod command;
+mod entity_tags;
 mod fingerprint;
 mod fragment;
 mod handshake_budget;
@@ -40,8 +41,9 @@ mod way;
 mod whep;
 mod worker;
 
+pub use entity_tags::EntityTags;
 pub use handshake_budget::fragments as handshake_fragments;
 pub use info::{EndReason, SessionInfo};
 pub use refusal::Refusal;
 pub use stun::local_ufrag;
-pub use whep::{Answer, EntityTags, Fragment, Whep, WhepConfig};
+pub use whep::{Answer, Fragment, ViewerPlaces, Whep, WhepConfig};

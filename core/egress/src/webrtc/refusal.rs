@@ -26,7 +26,14 @@ pub enum Refusal {
     /// As many viewers as are served already watch.
     #[error("{0} viewers watch already, more are not served")]
     Full(usize),
-    /// The thread that is to do it has more to do than it can at the moment.
+    /// So many watch the commune that what is left is kept for viewers of others.
+    #[error("too many viewers watch this commune, the places that are left are for others")]
+    CommuneFull,
+    /// The viewer's address has as many sessions, or offers that nobody has connected to, as it may have.
+    #[error("too many viewers, or offers that nobody connects to, come from this address")]
+    Share,
+    /// The thread that is to do it has more to do than it can at the moment, or too many offers wait for
+    /// their viewers.
     #[error("the router has too much to do at the moment")]
     Overloaded,
     /// There is no such session.
@@ -50,7 +57,8 @@ impl Refusal {
             Self::Offer(_) | Self::Mismatch(Mismatch::NoRtcpMux) => Some(ConnectFailure::BadOffer),
             Self::Mismatch(_) => Some(ConnectFailure::Codec),
             Self::NotLive(_) => Some(ConnectFailure::NotLive),
-            Self::Full(_) => Some(ConnectFailure::Full),
+            Self::Full(_) | Self::CommuneFull => Some(ConnectFailure::Full),
+            Self::Share => Some(ConnectFailure::Share),
             Self::Overloaded => Some(ConnectFailure::Overloaded),
             _ => None,
         }

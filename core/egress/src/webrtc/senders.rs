@@ -16,7 +16,7 @@ use taimat_base::tasks::{Stop, Tasks};
 use tokio::sync::oneshot;
 
 use super::arrivals::Arrivals;
-use super::command::{CommandQueue, OnEnd, QUEUE_COMMANDS, SenderCommand};
+use super::command::{CommandQueue, QUEUE_COMMANDS, SenderCommand, SessionNews};
 use super::receiver::ReceiverTask;
 use super::routes::Routes;
 use super::socket::RtcSocket;
@@ -49,12 +49,12 @@ pub(super) struct Senders {
 
 impl Senders {
     /// Starts `threads` sender threads, one per core if that is 0, and a receiver for each socket.
-    /// `on_end` is called by the threads.
+    /// `news` are told by the threads.
     pub(super) fn start(
         sockets: &Arc<[RtcSocket]>,
         threads: usize,
         metrics: &Arc<EgressMetrics>,
-        on_end: &OnEnd,
+        news: &SessionNews,
         stop: &Stop,
     ) -> io::Result<Self> {
         let routes = Arc::new(Routes::default());
@@ -75,7 +75,7 @@ impl Senders {
                 queues: Arc::clone(&queues),
                 metrics: Arc::clone(metrics),
                 routes: Arc::clone(&routes),
-                on_end: Arc::clone(on_end),
+                news: news.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("sender-{index}"));
             handles.push(thread.spawn(|| worker.run(arrivals))?);

@@ -9,15 +9,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use taimat_base::budget::Allotment;
+use taimat_base::peer::PeerNetwork;
 use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, Profile, SessionId};
+use taimat_base::{CameraKey, CommuneId, Profile, SessionId};
 use taimat_hub::{Channel, ChannelKey, Hub};
 use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
 use super::addresses::{advertised, bind, stand_in};
 use super::answer::LocalDescription;
-use super::command::{OnEnd, SenderCommand};
+use super::command::{SenderCommand, SessionNews};
+use super::entity_tags::EntityTags;
 use super::fragment::{self, SdpFragment};
 use super::ice::IceSeed;
 use super::identity::Identity;
@@ -43,8 +46,17 @@ pub struct WhepConfig {
     pub public: Vec<IpAddr>,
     /// Sender threads; 0 is one per core.
     pub threads: usize,
-    /// Sessions at most.
-    pub max_sessions: usize,
+    /// How many may be served.
+    pub places: ViewerPlaces,
+}
+
+/// Places for viewers.
+#[derive(Debug, Clone)]
+pub struct ViewerPlaces {
+    /// For all sessions.
+    pub sessions: Allotment,
+    /// For those of them that are not connected yet.
+    pub offers: Allotment,
 }
 
 /// An offer was accepted.
@@ -74,38 +86,6 @@ pub enum Fragment {
         /// The new ETag without quotes.
         etag: String,
     },
-}
-
-/// Which ICE sessions a request is meant for (RFC 9110 section 13.1.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntityTags {
-    /// Whichever there is.
-    Any,
-    /// One of these, without quotes.
-    OneOf(Vec<String>),
-}
-
-impl EntityTags {
-    /// Reads the value of `If-Match`. Quotes may be missing: some clients take them off.
-    pub fn parse(value: &str) -> Self {
-        /// More than a viewer can have seen.
-        const MAX_TAGS: usize = 16;
-        if value.trim() == "*" {
-            return Self::Any;
-        }
-        let tags = value.split(',').take(MAX_TAGS);
-        Self::OneOf(
-            tags.map(|tag| tag.trim().trim_matches('"').to_owned())
-                .collect(),
-        )
-    }
-
-    fn fits(&self, current: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::OneOf(tags) => tags.iter().any(|tag| tag == current),
-        }
-    }
 }
 
 /// Serves WebRTC viewers.
@@ -147,9 +127,10 @@ impl Whep {
         metrics
             .gso
             .set(i64::try_from(segments.unwrap_or(1)).unwrap_or(1));
-        let registry = Arc::new(SessionRegistry::new(config.max_sessions));
-        let on_end = forget_when_ended(&registry);
-        let senders = Senders::start(&sockets, config.threads, &metrics, &on_end, stop)?;
+        let ViewerPlaces { sessions, offers } = config.places.clone();
+        let registry = Arc::new(SessionRegistry::new(sessions, offers));
+        let news = told_to(&registry);
+        let senders = Senders::start(&sockets, config.threads, &metrics, &news, stop)?;
         Ok(Self {
             hub,
             tracks,
@@ -168,6 +149,11 @@ impl Whep {
         &self.addresses
     }
 
+    /// From now on half of the places is kept for viewers of these communes, for each the same.
+    pub fn keep_places_for(&self, communes: impl IntoIterator<Item = CommuneId>) {
+        self.registry.keep_for(communes);
+    }
+
     /// Goes on as if the kernel had no UDP_SEGMENT (for benches).
     pub fn forget_segments(&self, batch_too: bool) {
         self.sockets
@@ -175,15 +161,16 @@ impl Whep {
             .for_each(|s| s.forget_segments(batch_too));
     }
 
-    /// Answers an offer. With `profile` unset, the main profile is sent, or the sub profile if the
-    /// viewer plays only that.
+    /// Answers an offer that came from `peer`. With `profile` unset, the main profile is sent, or the sub
+    /// profile if the viewer plays only that.
     pub async fn offer(
         &self,
+        peer: PeerNetwork,
         camera: &CameraKey,
         profile: Option<Profile>,
         offer: &[u8],
     ) -> Result<Answer, Refusal> {
-        let answered = self.try_offer(camera, profile, offer).await;
+        let answered = self.try_offer(peer, camera, profile, offer).await;
         if let Err(refusal) = &answered
             && let Some(failure) = refusal.connect_failure()
         {
@@ -194,12 +181,13 @@ impl Whep {
 
     async fn try_offer(
         &self,
+        peer: PeerNetwork,
         camera: &CameraKey,
         profile: Option<Profile>,
         offer: &[u8],
     ) -> Result<Answer, Refusal> {
         let offer = Offer::parse(offer)?;
-        self.registry.check_room().map_err(Refusal::Full)?;
+        self.registry.check_room(peer, &camera.commune)?;
         let first = profile.unwrap_or_default();
         let ssrcs = [rand::random(), rand::random()];
         let mut refusal = None;
@@ -207,7 +195,7 @@ impl Whep {
             match self.live(camera, profile).await {
                 Ok((channel, info)) => match agree(&offer, &info, ssrcs) {
                     Ok(agreement) => {
-                        return self.create(&channel, &info, &offer, &agreement);
+                        return self.create(peer, &channel, &info, &offer, &agreement);
                     }
                     // The sibling may have a codec that the viewer plays.
                     Err(mismatch) => drop(refusal.get_or_insert(mismatch.into())),
@@ -237,6 +225,7 @@ impl Whep {
 
     fn create(
         &self,
+        peer: PeerNetwork,
         channel: &Arc<Channel>,
         info: &Arc<StreamInfo>,
         offer: &Offer,
@@ -278,9 +267,10 @@ impl Whep {
             figures,
         };
         // Others may have come while this one waited for its camera.
-        self.registry
-            .add(token.clone(), registered)
-            .map_err(Refusal::Full)?;
+        let displaced = self.registry.add(peer, token.clone(), registered)?;
+        if let Some(displaced) = displaced {
+            self.end(displaced.thread, &displaced.figures, EndReason::Displaced);
+        }
         if let Err(refusal) = self.tell(thread, SenderCommand::Create(Box::new(seed))) {
             self.registry.forget(id);
             return Err(refusal);
@@ -442,9 +432,13 @@ impl Whep {
     }
 }
 
-fn forget_when_ended(registry: &Arc<SessionRegistry>) -> OnEnd {
-    let registry = Arc::clone(registry);
-    Arc::new(move |id, _reason| registry.forget(id))
+/// The registry is told what becomes of sessions.
+fn told_to(registry: &Arc<SessionRegistry>) -> SessionNews {
+    let (connecting, ending) = (Arc::clone(registry), Arc::clone(registry));
+    SessionNews {
+        connected: Arc::new(move |id| connecting.connected(id)),
+        ended: Arc::new(move |id, _reason| ending.forget(id)),
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use taimat_hub::{Cursor, Read};
 
 use super::arrivals::Arrivals;
 use super::bell::Bell;
-use super::command::{CommandQueue, OnEnd, SenderCommand, TrackWaker};
+use super::command::{CommandQueue, SenderCommand, SessionNews, TrackWaker};
 use super::info::EndReason;
 use super::outbox::Outbox;
 use super::path::Path;
@@ -47,7 +47,7 @@ pub(super) struct Worker {
     pub(super) queues: Arc<[CommandQueue]>,
     pub(super) metrics: Arc<EgressMetrics>,
     pub(super) routes: Arc<Routes>,
-    pub(super) on_end: OnEnd,
+    pub(super) news: SessionNews,
 }
 
 /// A track with sessions on this thread.
@@ -198,7 +198,7 @@ impl<'a> WorkerState<'a> {
             Err(error) => {
                 tracing::error!(%error, session = %id, "session could not be made");
                 self.worker.routes.forget(&ufrag);
-                (self.worker.on_end)(id, EndReason::HandshakeFailed);
+                (self.worker.news.ended)(id, EndReason::HandshakeFailed);
             }
         }
     }
@@ -341,6 +341,7 @@ impl<'a> WorkerState<'a> {
                 .metrics
                 .connect
                 .observe(session.connect_time().as_secs_f64());
+            (self.worker.news.connected)(id);
             self.join(id, now);
         }
         self.connect(id);
@@ -499,7 +500,7 @@ impl<'a> WorkerState<'a> {
             metrics.failure(failure);
         }
         tracing::info!(session = %id, reason = reason.as_str(), "viewer session ended");
-        (self.worker.on_end)(id, reason);
+        (self.worker.news.ended)(id, reason);
     }
 
     /// Its viewer may be back from the same address, with a session on another thread: that route stays.

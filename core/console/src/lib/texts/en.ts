@@ -303,6 +303,8 @@ export const en = {
   'problem_events-busy': 'the router is at something else; try again in a moment.',
   problem_timeout: 'it took the router too long.',
   problem_host: 'the router does not take requests under this address.',
+  problem_share: 'too much is asked from this address at once; try again in a moment.',
+  problem_full: 'too many people use the router at once; try again in a moment.',
   problem_origin: 'the router takes no requests from this page.',
   event_back: 'Back to the events',
   event_plain: 'As the camera saw it',

@@ -305,6 +305,8 @@ export const vi: Record<Word, string> = {
   'problem_events-busy': 'máy chủ đang bận, chưa xử lý được sự kiện; hãy thử lại sau giây lát.',
   problem_timeout: 'máy chủ xử lý quá lâu.',
   problem_host: 'máy chủ không nhận yêu cầu qua địa chỉ này.',
+  problem_share: 'địa chỉ này đang gửi quá nhiều yêu cầu cùng lúc; hãy thử lại sau giây lát.',
+  problem_full: 'đang có quá nhiều người dùng máy chủ cùng lúc; hãy thử lại sau giây lát.',
   problem_origin: 'máy chủ không nhận yêu cầu từ trang này.',
   event_back: 'Về danh sách sự kiện',
   event_plain: 'Hình gốc',

@@ -37,7 +37,10 @@ impl Stand {
                 queues: vec![queue; index + 1].into(),
                 metrics: Arc::new(EgressMetrics::register(&registry).unwrap()),
                 routes: Arc::default(),
-                on_end: Arc::new(move |_id, reason| noted.lock().unwrap().push(reason)),
+                news: SessionNews {
+                    connected: Arc::new(|_id| ()),
+                    ended: Arc::new(move |_id, reason| noted.lock().unwrap().push(reason)),
+                },
             },
             arrivals: std::cell::Cell::new(Some(arrivals)),
             ended,
