@@ -105,11 +105,12 @@ pub(crate) async fn first_picture(http: SocketAddr, camera: &str) -> Option<Dura
     let begin = Instant::now();
     let watch = async {
         let endpoint = format!("/bench/{camera}/whep");
-        let client = WhepClient::connect(http, &endpoint, &ClientOptions::default());
-        let mut client = client.await.ok()?;
+        let options = ClientOptions::default();
+        let client = WhepClient::connect(http, &endpoint, &options).await;
+        let mut client = client.ok()?;
         client.packet().await?;
         let took = begin.elapsed();
-        client.close().await;
+        drop(client.close().await);
         Some(took)
     };
     tokio::time::timeout(PATIENCE, watch).await.ok().flatten()
