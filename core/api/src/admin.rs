@@ -1,6 +1,8 @@
 //! Who writes configuration: the server, which knows the files.
 
 use std::fmt::Debug;
+use std::io;
+use std::path::Path;
 
 use taimat_base::{CommuneId, PluginId};
 
@@ -13,6 +15,10 @@ pub trait Admin: Send + Sync + Debug {
         plugin: &PluginId,
         enabled: bool,
     ) -> Result<(), AdminError>;
+
+    /// Writes a component into its file, where links lead within the commune's folder, and leaves owner and mode as
+    /// they are.
+    fn write_component(&self, commune: &CommuneId, file: &Path, bytes: &[u8]) -> io::Result<()>;
 }
 
 /// Why a file was not changed.

@@ -68,6 +68,13 @@ impl Checked {
     }
 }
 
+/// What the file of a plugin is like now. A disk that hangs holds up this plugin and no thread of the others.
+pub(crate) async fn stamp(spec: &Arc<PluginSpec>) -> Option<Stamp> {
+    let spec = Arc::clone(spec);
+    let look = tokio::task::spawn_blocking(move || Stamp::now(&spec.component));
+    look.await.ok().flatten()
+}
+
 /// Reads and checks the file of a plugin. With an error, which file it was, if it could be read.
 pub(crate) async fn read(
     spec: &Arc<PluginSpec>,

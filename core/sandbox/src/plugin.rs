@@ -212,7 +212,7 @@ impl PluginTask {
             self.board.lock().state = PluginState::Disabled;
             return Ok(());
         }
-        let now = Stamp::now(&self.spec.component);
+        let now = loading::stamp(&self.spec).await;
         let known = self.stamp.is_some() && self.stamp == now;
         // What was refused may fit what the commune says now.
         let live = self.live.as_ref().filter(|_| !self.refused);
@@ -299,7 +299,7 @@ impl PluginTask {
                     self.respecify();
                 }
                 () = self.refresh.notified(), if stamp.is_some() => {
-                    if Stamp::now(&self.spec.component).as_ref() != stamp {
+                    if loading::stamp(&self.spec).await.as_ref() != stamp {
                         return Err(Unwanted);
                     }
                 }

@@ -5,6 +5,8 @@
 //! bound (a viewer, an RTSP client, a request), so that as many places as there are bound it all.
 //! Not here: who gets a place (`base`), how many descriptors there are (`descriptors`).
 
+use std::sync::Arc;
+
 use taimat_base::budget::{Budget, BudgetMetrics};
 use taimat_base::metrics::Error;
 use taimat_base::metrics::Registry;
@@ -103,7 +105,7 @@ impl Budgets {
     /// Divides so many descriptors, where these communes are served.
     pub(crate) fn divide(
         descriptors: usize,
-        communes: &[Commune],
+        communes: &[Arc<Commune>],
         most: Maxima,
         registry: &Registry,
     ) -> Result<Self, Error> {
@@ -132,13 +134,13 @@ impl Budgets {
 }
 
 /// How many descriptors the cameras of these communes may need.
-fn needed(communes: &[Commune]) -> usize {
+fn needed(communes: &[Arc<Commune>]) -> usize {
     let cameras = communes.iter().flat_map(|commune| &commune.cameras);
     cameras.map(|camera| camera.sources.len()).sum::<usize>() * PER_SOURCE
 }
 
 /// Says so if the cameras may need more descriptors than are set aside for them.
-pub(crate) fn check_cameras(set_aside: usize, communes: &[Commune]) {
+pub(crate) fn check_cameras(set_aside: usize, communes: &[Arc<Commune>]) {
     let needed = needed(communes);
     if needed > set_aside {
         tracing::warn!(

@@ -19,7 +19,7 @@ pub async fn plugins(folders: &[PathBuf], communes: &[Commune]) -> Vec<Problem> 
         };
         let file = folder.join(config::FILE);
         // Where a mistake stands is all that it is read for again.
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let text = config::written(folder).map_or(String::new(), |written| written.text);
         for spec in commune.plugins.iter().filter(|spec| spec.enabled) {
             problems.extend(plugin(&file, &text, spec).await);
         }

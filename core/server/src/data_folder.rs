@@ -27,6 +27,8 @@ const ROOM: usize = 256 << 10;
 pub(crate) enum Kept {
     /// All of it.
     Data,
+    /// The communes' files as they were when they were good last.
+    Communes,
     /// The events.
     Events,
     /// The recordings.
@@ -34,11 +36,12 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    const ALL: [Self; 3] = [Self::Data, Self::Events, Self::Recordings];
+    const ALL: [Self; 4] = [Self::Data, Self::Communes, Self::Events, Self::Recordings];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Data => "data",
+            Self::Communes => "communes",
             Self::Events => "events",
             Self::Recordings => "recordings",
         }

@@ -121,13 +121,16 @@ impl ExportDesk {
     }
 
     /// From now on it is as the communes' files say.
-    pub(crate) fn configure(&self, communes: &[Commune]) {
-        *self.0.cameras.write().unwrap_or_else(|e| e.into_inner()) = cameras(communes);
+    pub(crate) fn configure(&self, communes: &[Arc<Commune>]) {
+        let cameras = cameras(communes.iter().map(|commune| &**commune));
+        *self.0.cameras.write().unwrap_or_else(|e| e.into_inner()) = cameras;
     }
 }
 
 /// What the communes' files say of cameras.
-pub(crate) fn cameras(communes: &[Commune]) -> HashMap<CameraKey, ExportedCamera> {
+pub(crate) fn cameras<'a>(
+    communes: impl IntoIterator<Item = &'a Commune>,
+) -> HashMap<CameraKey, ExportedCamera> {
     let mut all = HashMap::new();
     for commune in communes {
         for camera in &commune.cameras {

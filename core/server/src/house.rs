@@ -70,7 +70,7 @@ impl HouseConditions {
     }
 
     /// From now on these are looked at.
-    pub(crate) fn configure(&self, communes: &[Commune]) {
+    pub(crate) fn configure(&self, communes: &[Arc<Commune>]) {
         let watched = communes.iter().map(|commune| WatchedCommune {
             id: commune.id.clone(),
             cameras: commune.cameras.iter().map(|c| c.id.clone()).collect(),

@@ -7,6 +7,7 @@
 mod admin;
 pub mod budgets;
 pub mod check;
+mod communes;
 pub mod config;
 mod data_folder;
 mod descriptors;
@@ -25,6 +26,7 @@ mod rooms;
 pub mod router;
 #[cfg(feature = "evidence")]
 mod sealing;
+mod shown;
 #[cfg(feature = "tools")]
 pub mod simulate;
 

@@ -52,6 +52,9 @@ enum Command {
         /// Communes' folders
         #[arg(required = true)]
         folders: Vec<PathBuf>,
+        /// Folder with communes' secrets, as the router gets it
+        #[arg(long, value_name = "FOLDER", env = "TAIMAT_SECRETS")]
+        secrets: Option<PathBuf>,
     },
     /// Connect to a camera once and say what it is, what it does, and what to write into commune.toml
     Probe(Box<probe::ProbeArgs>),
@@ -89,6 +92,9 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
+    /// Folder with communes' secrets: COMMUNE/NAME in it is { secret = "NAME" } of that commune
+    #[arg(long, value_name = "FOLDER", env = "TAIMAT_SECRETS")]
+    secrets: Option<PathBuf>,
     /// Address of HTTP: console, WHEP, API, metrics [default: 127.0.0.1:8080]
     #[arg(long)]
     http: Option<SocketAddr>,
@@ -165,6 +171,7 @@ impl ServeArgs {
             let base = path.parent().unwrap_or(std::path::Path::new("."));
             self.folders = file.folders.iter().map(|f| base.join(f)).collect();
         }
+        self.secrets = self.secrets.or(file.secrets);
         self.http = self.http.or(file.http);
         self.rtsp = self.rtsp.or(file.rtsp);
         if self.rtc.is_empty() {
@@ -204,6 +211,7 @@ impl ServeArgs {
         };
         Options {
             folders: self.folders,
+            secrets: self.secrets,
             http: self.http.unwrap_or(at(8080)),
             rtc,
             rtsp: self.rtsp.unwrap_or(at(8554)),
@@ -245,7 +253,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Serve(args) => runtime.block_on(serve(*args)),
-        Command::Check { folders } => runtime.block_on(check(&folders)),
+        Command::Check { folders, secrets } => runtime.block_on(check(&folders, secrets)),
         Command::Probe(args) => runtime.block_on(probe::run(*args)),
         Command::Archive(command) => {
             return match recordings_command::run(&command, &mut std::io::stdout().lock()) {
@@ -303,17 +311,14 @@ fn start_log(format: LogFormat) {
     }
 }
 
-fn load(folders: &[PathBuf]) -> anyhow::Result<Vec<config::Commune>> {
-    config::load(folders).map_err(|problems| told(&problems))
-}
-
 fn told(problems: &[Problem]) -> anyhow::Error {
     let (count, lines) = (problems.len(), Lines(problems));
     anyhow::anyhow!("{count} problem(s) in the configuration:\n{lines}")
 }
 
-async fn check(folders: &[PathBuf]) -> anyhow::Result<()> {
-    let communes = load(folders)?;
+async fn check(folders: &[PathBuf], secrets: Option<PathBuf>) -> anyhow::Result<()> {
+    let secrets = config::SecretPlaces::new(secrets);
+    let communes = config::load_with(folders, &secrets).map_err(|problems| told(&problems))?;
     let problems = plugins(folders, &communes).await;
     if !problems.is_empty() {
         return Err(told(&problems));
@@ -334,12 +339,22 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let args = args.with_file()?;
     anyhow::ensure!(!args.folders.is_empty(), "no commune's folder was given");
     let options = args.options();
-    let communes = load(&options.folders)?;
     let http = options.http;
-    let router = Router::start(options, communes).await?;
+    // Before anything else: by itself the signal ends the process.
+    let mut again = signal(SignalKind::hangup())?;
+    let router = Router::start(options).await?;
     let page = SocketAddr::new(http.ip(), router.http_addr().port());
     writeln!(std::io::stdout(), "console: http://{page}/")?;
-    until_told().await?;
+    let mut told = std::pin::pin!(until_told());
+    loop {
+        tokio::select! {
+            ended = &mut told => break ended?,
+            Some(()) = again.recv() => {
+                tracing::info!("SIGHUP: reading the communes' folders");
+                router.reload();
+            }
+        }
+    }
     tokio::select! {
         () = router.stop() => Ok(()),
         _ = until_told() => anyhow::bail!("told twice to stop; stopped without waiting"),

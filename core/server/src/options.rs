@@ -16,6 +16,8 @@ pub const ARCHIVE_FLOOR: u64 = 2 << 30;
 pub struct Options {
     /// The communes' folders.
     pub folders: Vec<PathBuf>,
+    /// Where the operator keeps communes' secrets: in it is a folder for each.
+    pub secrets: Option<PathBuf>,
     /// Where HTTP is served.
     pub http: SocketAddr,
     /// Where WebRTC is served (UDP); all with the first one's port.
@@ -59,6 +61,7 @@ impl Options {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Self {
             folders,
+            secrets: None,
             http: any,
             rtc: rtc_addresses(false, 0),
             rtsp: any,

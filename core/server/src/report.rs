@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::config;
+use crate::config::{self, Origin, SecretPlaces};
 
 /// Answers of the router, and of others, take no longer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +36,9 @@ pub struct ReportArgs {
     /// Communes' folders
     #[arg(required = true)]
     folders: Vec<PathBuf>,
+    /// Folder with communes' secrets, as the router has it: they are taken out
+    #[arg(long, value_name = "FOLDER", env = "TAIMAT_SECRETS")]
+    secrets: Option<PathBuf>,
     /// Where the running router serves HTTP
     #[arg(long, default_value = "127.0.0.1:8080")]
     http: SocketAddr,
@@ -53,18 +56,20 @@ pub struct ReportArgs {
 /// Collects, hides what is secret, writes. What can not be had is named in its place: a router that
 /// does not run is a state too.
 pub async fn run(args: &ReportArgs) -> anyhow::Result<()> {
+    let secrets = SecretPlaces::new(args.secrets.clone());
     let mut report = Report {
-        redactor: redactor(&args.folders),
+        redactor: redactor(&args.folders, &secrets),
         text: String::new(),
     };
     report.part("about", &about());
     for folder in &args.folders {
         let file = folder.join(config::FILE);
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| format!("({error})"));
+        let text = config::written(folder);
+        let text = text.map_or_else(|problem| format!("({problem})"), |written| written.text);
         report.part(&file.display().to_string(), &text);
         report.part(&format!("files of {}", folder.display()), &files(folder));
     }
-    report.part("problems", &problems(&args.folders));
+    report.part("problems", &problems(&args.folders, &secrets));
     for path in questions(&args.folders) {
         let answer = tokio::time::timeout(PATIENCE, ask(args.http, &path)).await;
         let answer = match answer {
@@ -100,13 +105,20 @@ impl Report {
 
 /// Knows what the communes' files have of secrets. They are read as they are written: a file that is
 /// wrong has secrets too, and it is the one that a report is about.
-fn redactor(folders: &[PathBuf]) -> Redactor {
+fn redactor(folders: &[PathBuf], secrets: &SecretPlaces) -> Redactor {
     let mut redactor = Redactor::default();
     for folder in folders {
         let file = folder.join(config::FILE);
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
-        for (user, password) in config::camera::logins(&file, &text) {
-            redactor.know_login(&user, password.reveal());
+        let text = config::written(folder).map_or(String::new(), |written| written.text);
+        if let Ok(commune) = &config::id_of(folder) {
+            let origin = Origin {
+                file: &file,
+                commune,
+                secrets,
+            };
+            for (user, password) in config::logins(origin, &text) {
+                redactor.know_login(&user, password.reveal());
+            }
         }
         // Also of those in comments, and where no address belongs.
         let addresses = text.split(|c: char| c.is_whitespace() || "\"',".contains(c));
@@ -182,8 +194,8 @@ fn files(folder: &Path) -> String {
     lines.join("\n")
 }
 
-fn problems(folders: &[PathBuf]) -> String {
-    match config::load(folders) {
+fn problems(folders: &[PathBuf], secrets: &SecretPlaces) -> String {
+    match config::load_with(folders, secrets) {
         Ok(_) => "none".into(),
         Err(problems) => Lines(&problems).to_string(),
     }

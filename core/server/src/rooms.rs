@@ -1,5 +1,6 @@
 //! Makes the router's rooms of its options, each ready to be wired to the others.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,17 +8,22 @@ use std::sync::Arc;
 use anyhow::Context;
 use prometheus::Registry;
 use taimat_api::{Access, AllowedOrigins, Detections, HostNames, Origin};
+use taimat_base::problem::Lines;
 use taimat_base::tasks::Stop;
+use taimat_base::{CameraKey, Profile};
 use taimat_contract::{Detected, DetectionSink, FrameSource};
 use taimat_egress::metrics::EgressMetrics;
+use taimat_egress::rtsp::Mounts;
 use taimat_egress::track::Tracks;
 use taimat_egress::webrtc::{ViewerPlaces, Whep, WhepConfig};
 use taimat_events::{EventStore, Events};
-use taimat_hub::Hub;
+use taimat_hub::{Channel, ChannelKey, Hub};
 use taimat_outbound::{Outbound, OutboundConfig};
 use taimat_sandbox::{Sandbox, SandboxConfig};
 use taimat_vision::Vision;
 
+use crate::communes::{Communes, KeptFiles};
+use crate::config::SecretPlaces;
 use crate::data_folder::{DataFolder, Kept};
 use crate::exports::Sealing;
 use crate::options::Options;
@@ -59,6 +65,46 @@ pub(crate) fn access(options: &Options) -> anyhow::Result<Access> {
         trusted_proxies: options.trusted_proxies.clone(),
         ice_servers: options.ice_servers.clone(),
     })
+}
+
+/// `/{commune}/{camera}[?profile=sub]`
+pub(crate) struct HubMounts(pub(crate) Arc<Hub>);
+
+impl Mounts for HubMounts {
+    fn find(&self, path: &str, query: Option<&str>) -> Option<Arc<Channel>> {
+        let (commune, camera) = path.trim_matches('/').split_once('/')?;
+        let camera = CameraKey::new(commune.parse().ok()?, camera.parse().ok()?);
+        let wanted = query
+            .unwrap_or("")
+            .split('&')
+            .find_map(|q| q.strip_prefix("profile="));
+        let profile = match wanted {
+            None => Profile::Main,
+            Some(word) => Profile::ALL.into_iter().find(|p| p.as_str() == word)?,
+        };
+        self.0.get(&ChannelKey::new(camera, profile))
+    }
+}
+
+/// What the folders say, or what they said when they were good last.
+pub(crate) async fn communes(options: &Options, data: &mut DataFolder) -> anyhow::Result<Communes> {
+    let kept = data.path().map(KeptFiles::open);
+    let kept = kept.and_then(|opened| {
+        let failed = |error: &io::Error| {
+            data.do_without(Kept::Communes, format!("the communes' files: {error}"));
+        };
+        opened.inspect_err(failed).ok()
+    });
+    let secrets = SecretPlaces::new(options.secrets.clone());
+    let communes = Communes::begin(&options.folders, kept, &secrets).await;
+    let problems = communes.problems();
+    anyhow::ensure!(
+        options.folders.is_empty() || !communes.in_force().is_empty(),
+        "there is no commune that could be served; {} problem(s) in the configuration:\n{}",
+        problems.len(),
+        Lines(&problems)
+    );
+    Ok(communes)
 }
 
 /// Everybody who wants to know what plugins see.

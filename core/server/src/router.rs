@@ -2,34 +2,34 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{IntCounter, IntGauge, Registry};
 use taimat_api::{ApiState, Detections, Directory, Snapshot};
 use taimat_archive::{Archive, ArchiveSurroundings};
-use taimat_base::metrics::Register;
 use taimat_base::tasks::{Stop, Tasks};
-use taimat_base::{CameraKey, Problem, Profile};
+use taimat_base::{CommuneId, clock};
 use taimat_contract::backend::Backends;
 use taimat_egress::metrics::EgressMetrics;
-use taimat_egress::rtsp::{Mounts, RtspConfig, RtspServer};
+use taimat_egress::rtsp::{RtspConfig, RtspServer};
 use taimat_egress::track::Tracks;
 use taimat_egress::webrtc::Whep;
 use taimat_events::{Events, Surroundings};
-use taimat_hub::{Channel, ChannelKey, Hub, Limits};
+use taimat_hub::{Hub, Limits};
 use taimat_ingest::Ingest;
 use taimat_outbound::Outbound;
 use taimat_sandbox::Sandbox;
 use taimat_vision::Vision;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::admin::Files;
 use crate::budgets::{Budgets, check_cameras};
-use crate::config::{self, Commune};
+use crate::communes::{CommunePlace, Communes, Judgement};
+use crate::config::{Commune, FolderRead};
 use crate::data_folder::DataFolder;
 use crate::descriptors;
 use crate::exports::ExportDesk;
@@ -37,8 +37,11 @@ use crate::house::HouseConditions;
 use crate::http::{self, HttpConfig, Patience};
 use crate::options::{Options, public_url, refuse_exposed};
 use crate::recordings::{self, WatchedCameras};
-use crate::reload::Folders;
-use crate::rooms::{Sinks, access, channels, events, plugins, sealing, webrtc};
+use crate::reload::{Judge, follow};
+use crate::rooms::{
+    HubMounts, Sinks, access, channels, communes, events, plugins, sealing, webrtc,
+};
+use crate::shown::{ConfigMetrics, listed};
 
 /// Pictures of recordings that are decoded at once: detectors need the cores, too.
 const STILLS: usize = 2;
@@ -90,13 +93,6 @@ impl StopPhase {
     }
 }
 
-#[derive(Debug)]
-struct ConfigMetrics {
-    problems: IntGauge,
-    reloads: IntCounter,
-    refused: IntCounter,
-}
-
 /// A running router.
 #[derive(Debug)]
 pub struct Router {
@@ -115,6 +111,10 @@ pub struct Router {
     data: DataFolder,
     house: Arc<HouseConditions>,
     directory: Arc<Directory>,
+    /// What is in force; held while it is taken over, so that one change comes after the other.
+    communes: Mutex<Communes>,
+    /// How often somebody wanted all folders to be read.
+    asked: watch::Sender<u64>,
     metrics: ConfigMetrics,
     /// Descriptors that are set aside for cameras.
     for_cameras: usize,
@@ -124,34 +124,19 @@ pub struct Router {
     stop: Stop,
 }
 
-/// `/{commune}/{camera}[?profile=sub]`
-struct HubMounts(Arc<Hub>);
-
-impl Mounts for HubMounts {
-    fn find(&self, path: &str, query: Option<&str>) -> Option<Arc<Channel>> {
-        let (commune, camera) = path.trim_matches('/').split_once('/')?;
-        let camera = CameraKey::new(commune.parse().ok()?, camera.parse().ok()?);
-        let wanted = query
-            .unwrap_or("")
-            .split('&')
-            .find_map(|q| q.strip_prefix("profile="));
-        let profile = match wanted {
-            None => Profile::Main,
-            Some(word) => Profile::ALL.into_iter().find(|p| p.as_str() == word)?,
-        };
-        self.0.get(&ChannelKey::new(camera, profile))
-    }
-}
-
 impl Router {
-    /// Makes and starts everything. `communes` were loaded from the folders in `options`.
-    pub async fn start(options: Options, communes: Vec<Commune>) -> anyhow::Result<Arc<Self>> {
+    /// Makes and starts everything. A commune whose folder is wrong is served as it was when it was good last, or
+    /// not at all; an error if that is all of them.
+    pub async fn start(options: Options) -> anyhow::Result<Arc<Self>> {
         refuse_exposed(&options)?;
         let access = Arc::new(access(&options)?);
         let registry = Registry::new();
-        let budgets = Budgets::divide(descriptors::raise(), &communes, options.most, &registry)?;
+        let mut data = DataFolder::open(options.data.clone(), &registry)?;
+        let communes = communes(&options, &mut data).await?;
+        let in_force = communes.in_force();
+        let budgets = Budgets::divide(descriptors::raise(), &in_force, options.most, &registry)?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        let config_metrics = config_metrics(&registry)?;
+        let config_metrics = ConfigMetrics::register(&registry)?;
         let stop = Stop::new();
         let hub = Arc::new(Hub::new());
         let ingest = Arc::new(Ingest::new(Arc::clone(&hub), &registry)?);
@@ -167,7 +152,6 @@ impl Router {
         let rtsp = RtspServer::start(&rtsp_config, mounts, tracks, metrics, &stop).await?;
         let directory = Arc::new(Directory::default());
         let detections = Arc::new(Detections::default());
-        let mut data = DataFolder::open(options.data.clone(), &registry)?;
         let events = events(&mut data, &registry)?;
         let sink = Arc::new(Sinks {
             browsers: Arc::clone(&detections),
@@ -178,7 +162,7 @@ impl Router {
         })?;
         let http_addr = listener.local_addr()?;
         let own = [http_addr, rtsp.local_addr()].into_iter();
-        let own = own.chain(whep.addresses().iter().copied()).collect();
+        let own = own.chain(whep.addresses()).collect();
         let outbound = channels(&options, &mut data, own, &registry, &stop)?;
         let (vision, sandbox) = plugins(&options, data.path(), &hub, sink, &registry, &stop)?;
         let folder = options.archive.as_deref();
@@ -204,12 +188,13 @@ impl Router {
             still: taimat_vision::still,
             stills: Arc::new(Semaphore::new(STILLS)),
             outbound: Arc::clone(&outbound),
-            admin: Arc::new(Files::new(&options.folders)),
+            admin: Arc::new(Files::new(communes.places())),
             directory: Arc::clone(&directory),
             registry,
             streams: budgets.streams,
             access,
         };
+        let places = communes.places().to_vec();
         let router = Arc::new(Self {
             hub,
             ingest,
@@ -226,6 +211,8 @@ impl Router {
             exports,
             data,
             directory,
+            communes: Mutex::new(communes),
+            asked: watch::Sender::new(0),
             metrics: config_metrics,
             for_cameras: budgets.cameras,
             http: Tasks::under(&stop),
@@ -233,8 +220,8 @@ impl Router {
             http_addr,
             stop,
         });
-        let loaded = communes.clone();
-        router.apply(communes).await;
+        router.apply(&in_force).await;
+        router.show(&*router.communes.lock().await);
         router.run_events(public_url(&options.public_url, router.http_addr));
         router.run_archive();
         let app = taimat_api::router(state);
@@ -247,12 +234,7 @@ impl Router {
         router.http.spawn("http", tracing::Span::none(), |stop| {
             http::serve(listener, app, http_config, connections, stop)
         });
-        let (watched, folders) = (Arc::clone(&router), options.folders);
-        router
-            .background
-            .spawn("reload", tracing::Span::none(), |stop| {
-                reload_until(watched, folders, loaded, stop)
-            });
+        router.follow(places);
         tracing::info!(
             http = %router.http_addr,
             rtsp = %router.rtsp.local_addr(),
@@ -332,36 +314,21 @@ impl Router {
         &self.hub
     }
 
-    /// Reads the folders again. What is wrong is told, and what ran goes on.
-    pub async fn reload(&self, folders: &[PathBuf]) {
-        match config::load(folders) {
-            Ok(communes) => {
-                self.metrics.reloads.inc();
-                self.apply(communes).await;
-                tracing::info!("configuration reloaded");
-            }
-            Err(problems) => {
-                self.metrics.refused.inc();
-                self.refuse(problems);
-                // A component's file may have changed all the same.
-                self.sandbox.refresh();
-            }
-        }
+    /// Reads all folders again, whatever has changed. What is wrong with one is told, and what ran of it goes on.
+    pub fn reload(&self) {
+        self.asked
+            .send_modify(|times| *times = times.wrapping_add(1));
     }
 
-    fn refuse(&self, problems: Vec<Problem>) {
-        for problem in &problems {
-            tracing::error!(%problem, "configuration not taken over; what ran goes on");
-        }
-        self.metrics
-            .problems
-            .set(i64::try_from(problems.len()).unwrap_or(i64::MAX));
-        let communes = self.directory.snapshot().communes.clone();
-        self.directory.replace(Snapshot { communes, problems });
+    /// What is in force of a commune: the same object until its folder says something else that is good.
+    pub async fn in_force(&self, commune: &CommuneId) -> Option<Arc<Commune>> {
+        let communes = self.communes.lock().await.in_force();
+        communes.into_iter().find(|known| known.id == *commune)
     }
 
-    async fn apply(&self, communes: Vec<Commune>) {
-        check_cameras(self.for_cameras, &communes);
+    /// Takes over what is in force. What has not changed is not touched.
+    async fn apply(&self, communes: &[Arc<Commune>]) {
+        check_cameras(self.for_cameras, communes);
         self.whep
             .keep_places_for(communes.iter().map(|commune| commune.id.clone()));
         let sources = communes
@@ -373,8 +340,8 @@ impl Router {
         // Before the plugins, so that their detections are taken as the files say.
         let events = communes.iter().map(|c| c.events.events.clone());
         self.events.configure(events.collect());
-        self.house.configure(&communes);
-        self.exports.configure(&communes);
+        self.house.configure(communes);
+        self.exports.configure(communes);
         let recorded = communes.iter().map(|c| c.archive.clone());
         self.archive.configure(recorded.collect());
         let channels = communes.iter().map(|c| c.channels.clone());
@@ -384,12 +351,30 @@ impl Router {
         self.outbound.configure_places(places, &backends);
         let plugins = communes.iter().flat_map(|c| c.plugins.iter().cloned());
         self.sandbox.reconcile(plugins.collect());
-        self.metrics.problems.set(0);
-        let communes = communes.into_iter().map(listed).collect();
+    }
+
+    /// Shows what is in force, and what is wrong.
+    fn show(&self, communes: &Communes) {
+        let problems = communes.problems();
+        let count = i64::try_from(problems.len()).unwrap_or(i64::MAX);
+        self.metrics.problems.set(count);
+        let communes = communes.in_force();
         self.directory.replace(Snapshot {
-            communes,
-            problems: Vec::new(),
+            communes: communes.iter().map(|commune| listed(commune)).collect(),
+            problems,
         });
+    }
+
+    /// Follows each folder for itself.
+    fn follow(self: &Arc<Self>, places: Vec<CommunePlace>) {
+        for (number, place) in places.into_iter().enumerate() {
+            let judge: Arc<dyn Judge> = Arc::clone(self) as _;
+            let asked = self.asked.subscribe();
+            let span = tracing::info_span!("folder", commune = %place.id);
+            self.background.spawn("folder", span, |stop| {
+                follow(judge, number, place, asked, stop)
+            });
+        }
     }
 
     /// Stops everything in a fixed order: HTTP, viewers, RTSP clients, plugins, events, recordings,
@@ -418,71 +403,40 @@ impl Router {
     }
 }
 
-/// Reloads what changes until stopped. What was loaded at the start may have changed before it was
-/// watched.
-async fn reload_until(
-    router: Arc<Router>,
-    folders: Vec<PathBuf>,
-    loaded: Vec<Commune>,
-    stop: Stop,
-) {
-    let mut folders = match Folders::watch(folders) {
-        Ok(folders) => folders,
-        Err(error) => {
-            tracing::error!(%error, "folders can not be watched; restart after changes");
-            return;
+#[async_trait]
+impl Judge for Router {
+    async fn judge(&self, number: usize, read: FolderRead) -> Option<Instant> {
+        let mut communes = self.communes.lock().await;
+        let judgement = communes.judge(number, read, clock::now(), clock::wall());
+        match judgement {
+            Judgement::Taken => {
+                self.metrics.reloads.inc();
+                self.apply(&communes.in_force()).await;
+            }
+            // A component's file may have changed all the same.
+            Judgement::Same => self.sandbox.refresh(),
+            Judgement::Refused => {
+                self.metrics.refused.inc();
+                self.sandbox.refresh();
+            }
+            Judgement::Unsettled(_) => {}
         }
-    };
-    if config::load(folders.paths()).ok() == Some(loaded) {
-        // A component may have changed all the same.
-        router.sandbox.refresh();
-    } else {
-        router.reload(folders.paths()).await;
-    }
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = folders.next() => {}
+        self.show(&communes);
+        let keep = communes.to_keep(number);
+        drop(communes);
+        if let Some((kept, id, text)) = keep {
+            let keeping = tokio::task::spawn_blocking(move || kept.keep(&id, &text));
+            if let Ok(Err(error)) = keeping.await {
+                tracing::warn!(%error, "the configuration can not be kept for the next start");
+            }
         }
-        router.reload(folders.paths()).await;
+        match judgement {
+            Judgement::Unsettled(again) => Some(again),
+            Judgement::Same | Judgement::Taken | Judgement::Refused => None,
+        }
     }
-}
 
-fn config_metrics(registry: &Registry) -> Result<ConfigMetrics, prometheus::Error> {
-    let r = Register(registry);
-    Ok(ConfigMetrics {
-        problems: r.gauge(
-            "taimat_config_problems",
-            "Problems in the configuration files as they are now; 0 when they are in force.",
-        )?,
-        reloads: r.counter(
-            "taimat_config_reloads_total",
-            "Reloads that were taken over.",
-        )?,
-        refused: r.counter(
-            "taimat_config_reloads_refused_total",
-            "Reloads that were refused because of problems.",
-        )?,
-    })
-}
-
-fn listed(commune: Commune) -> taimat_api::Commune {
-    let cameras = commune
-        .cameras
-        .into_iter()
-        .map(|camera| taimat_api::Camera {
-            has_sub: camera.sources.len() > 1,
-            on_demand: camera
-                .sources
-                .iter()
-                .any(|s| s.mode != taimat_ingest::Mode::Always),
-            id: camera.id,
-            title: camera.title,
-        });
-    taimat_api::Commune {
-        cameras: cameras.collect(),
-        id: commune.id,
-        name: commune.name,
-        time_zone: commune.time_zone,
+    fn unwatched(&self, more: i64) {
+        self.metrics.unwatched.add(more);
     }
 }

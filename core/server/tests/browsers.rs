@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use taimat_base::{CameraKey, clock};
 use taimat_contract::{Detected, Detection, DetectionSink, UnixMicros};
 use taimat_events::{Answer, EventQuery};
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router};
 use taimat_testkit::eventually;
 
 /// Where the child finds what the other side was started with. It is a process of its own since it trusts
@@ -123,8 +123,7 @@ async fn router(folder: &Path) -> Arc<Router> {
         allow_networks: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         ..Options::on_loopback(vec![folder.join("thu")])
     };
-    let communes = config::load(&options.folders).unwrap_or_else(|problems| panic!("{problems:?}"));
-    Router::start(options, communes).await.unwrap()
+    Router::start(options).await.unwrap()
 }
 
 async fn ask(

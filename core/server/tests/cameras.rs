@@ -10,17 +10,15 @@ mod common;
 use common::{Bench, LIMIT, main_only};
 use taimat_base::{CameraKey, Profile};
 use taimat_hub::ChannelKey;
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router};
 use taimat_testkit::gstreamer::{PASSWORD, write_commune};
 use taimat_testkit::{ClientOptions, GstCamera, GstOptions, WhepClient, eventually};
 
-fn signed_in(url: &str, folder: &std::path::Path, password: &str) -> String {
-    let file = folder.join(format!("password-{}", password.len()));
-    std::fs::write(&file, format!("{password}\n")).unwrap();
+/// The section of a camera whose password is in a file beside `commune.toml`.
+fn signed_in(name: &str, url: &str) -> String {
     format!(
-        "{}\nuser = \"router\"\npassword = {{ file = \"{}\" }}",
-        main_only(url),
-        file.display()
+        "{}\nuser = \"router\"\npassword = {{ file = \"{name}.password\" }}",
+        main_only(url)
     )
 }
 
@@ -94,20 +92,20 @@ async fn an_h264_sub_stream_stands_in_for_h265() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn basic_and_digest_and_a_wrong_password() {
-    let temporary = tempfile::tempdir().unwrap();
     let mut cameras = Vec::new();
     let mut sections = Vec::new();
-    for (name, auth, password) in [
+    let passwords = [
         ("basic", "basic", PASSWORD),
         ("digest", "digest", PASSWORD),
         ("wrong", "digest", "no"),
-    ] {
+    ];
+    for (name, auth, _) in passwords {
         let options = GstOptions {
             auth: Some(auth),
             ..GstOptions::default()
         };
         let camera = GstCamera::start(&options).await.unwrap();
-        sections.push((name, signed_in(&camera.url(), temporary.path(), password)));
+        sections.push((name, signed_in(name, &camera.url())));
         cameras.push(camera);
     }
     sections.push((
@@ -118,6 +116,14 @@ async fn basic_and_digest_and_a_wrong_password() {
         ),
     ));
     let bench = Bench::start(&sections).await;
+    // A secret that comes later is seen.
+    bench
+        .until("basic", "offline", Some("missing_secret"))
+        .await;
+    for (name, _, password) in passwords {
+        let file = bench.folder.join(format!("{name}.password"));
+        std::fs::write(file, format!("{password}\n")).unwrap();
+    }
     bench.until("basic", "live", None).await;
     bench.until("digest", "live", None).await;
     bench.until("wrong", "offline", Some("unauthorized")).await;
@@ -338,10 +344,12 @@ async fn what_changes_while_the_router_starts_is_taken_over() {
     let folder = temporary.path().join("thu");
     write_commune(&folder, &[]).unwrap();
     let options = Options::on_loopback(vec![folder.clone()]);
-    let communes = config::load(&options.folders).unwrap();
-    // Before anybody watches the folder.
-    write_commune(&folder, &[("late", main_only("rtsp://127.0.0.1:1/none"))]).unwrap();
-    let router = Router::start(options, communes).await.unwrap();
+    let late = async {
+        // Before anybody watches the folder, or just when somebody begins to.
+        write_commune(&folder, &[("late", main_only("rtsp://127.0.0.1:1/none"))]).unwrap();
+    };
+    let (router, ()) = tokio::join!(Router::start(options), late);
+    let router = router.unwrap();
     let camera = CameraKey::new("thu".parse().unwrap(), "late".parse().unwrap());
     let key = ChannelKey::new(camera, Profile::Main);
     eventually("the camera is there", LIMIT, async || {

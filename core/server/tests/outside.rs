@@ -234,8 +234,8 @@ async fn the_binary_keeps_secrets_and_stops_when_told() {
             "127.0.0.1:0",
         ])
         .args(["--rtc", "127.0.0.1:0", "--log-format", "json"])
-        .env("RIGHT", PASSWORD)
-        .env("WRONG", "an0ther-secret")
+        .env("TAIMAT_SECRET_THU__RIGHT", PASSWORD)
+        .env("TAIMAT_SECRET_THU__WRONG", "an0ther-secret")
         .env("TAIMAT_LOG", "trace,h2=info,hyper=info,mio=info")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

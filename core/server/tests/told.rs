@@ -22,7 +22,7 @@ use rand::{RngExt, SeedableRng};
 use taimat_base::{CameraKey, clock};
 use taimat_contract::{Detected, Detection, DetectionSink, UnixMicros};
 use taimat_events::{DeliveryStatus, EventStore, Happening};
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router};
 use taimat_testkit::plugins;
 
 /// Where the child finds its folder.
@@ -278,8 +278,7 @@ async fn router(folder: &Path) -> Arc<Router> {
         allow_networks: vec!["127.0.0.1/32".parse().unwrap()],
         ..Options::on_loopback(vec![folder.join("thu")])
     };
-    let communes = config::load(&options.folders).unwrap_or_else(|problems| panic!("{problems:?}"));
-    Router::start(options, communes).await.unwrap()
+    Router::start(options).await.unwrap()
 }
 
 async fn detect(folder: &Path, last: bool) {

@@ -29,7 +29,7 @@ use taimat_contract::{Detected, Detection, DetectionSink, Severity, Situation, U
 use taimat_events::Happening;
 use taimat_sandbox::PolicyTrial;
 use taimat_sandbox::limits::LimitSettings;
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router};
 use taimat_testkit::plugins;
 
 /// Cameras, and things that each sees: an event each.
@@ -116,8 +116,7 @@ async fn router(folder: &Path, port: u16, policy: &str) -> std::sync::Arc<Router
         allow_networks: vec!["127.0.0.1/32".parse().unwrap()],
         ..Options::on_loopback(vec![commune])
     };
-    let communes = config::load(&options.folders).unwrap();
-    Router::start(options, communes).await.unwrap()
+    Router::start(options).await.unwrap()
 }
 
 fn see(router: &Router, camera: usize, kind: &str, track: u64) {

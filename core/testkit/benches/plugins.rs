@@ -31,7 +31,7 @@ use taimat_sandbox::limits::LimitSettings;
 use taimat_sandbox::{Grant, PluginSpec, RunState, Sandbox, SandboxConfig, Trial};
 use taimat_sdk::Detector;
 use taimat_sdk::testing;
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router};
 use taimat_simulate::{CameraSpec, Encoding, Fault, Fleet, FleetConfig, SceneKind};
 use taimat_testkit::gstreamer::write_commune;
 use taimat_testkit::plugins;
@@ -271,8 +271,7 @@ async fn landing() {
         compile: Where::Child(taimat.into(), Caps::default()),
         ..Options::on_loopback(vec![folder.clone()])
     };
-    let communes = config::load(&options.folders).unwrap();
-    let router = Router::start(options, communes).await.unwrap();
+    let router = Router::start(options).await.unwrap();
     let url = format!(
         "http://{}/api/v1/communes/thu/plugins/motion",
         router.http_addr()

@@ -169,7 +169,9 @@ async fn upload(
     let (body, _turn) = body(&state, &turns, request).await?;
     // What is refused at sight does not take the place of what runs.
     let review = reviewed(&state, &commune, &plugin, body.clone()).await?;
-    let put = tokio::task::spawn_blocking(move || taimat_base::files::replace(&file, &body)).await;
+    let (admin, own) = (Arc::clone(&state.admin), commune.clone());
+    let put = move || admin.write_component(&own, &file, &body);
+    let put = tokio::task::spawn_blocking(put).await;
     put.unwrap_or_else(|e| Err(std::io::Error::other(e)))
         .map_err(|error| {
             let detail = format!("the component's file can not be written: {error}");

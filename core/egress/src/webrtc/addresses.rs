@@ -2,8 +2,45 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use super::socket::RtcSocket;
+
+/// Interfaces are asked for their addresses at most so often. They come and go: by DHCP, with a tunnel, with a cable.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The addresses that viewers are told.
+#[derive(Debug)]
+pub(super) struct Advertised {
+    bound: Vec<SocketAddr>,
+    public: Vec<IpAddr>,
+    /// What they were, and when.
+    known: Mutex<(Instant, Vec<SocketAddr>)>,
+}
+
+impl Advertised {
+    pub(super) fn new(bound: &[SocketAddr], public: &[IpAddr], now: Instant) -> Self {
+        Self {
+            bound: bound.to_vec(),
+            public: public.to_vec(),
+            known: Mutex::new((now, advertised(bound, public))),
+        }
+    }
+
+    /// Those of this moment.
+    pub(super) fn at(&self, now: Instant) -> Vec<SocketAddr> {
+        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        let follows = self
+            .bound
+            .iter()
+            .any(|address| address.ip().is_unspecified());
+        if follows && now.saturating_duration_since(known.0) >= FRESH {
+            *known = (now, advertised(&self.bound, &self.public));
+        }
+        known.1.clone()
+    }
+}
 
 /// Binds all addresses to one port: the first decides it if it is given as 0.
 pub(super) fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<RtcSocket>> {
@@ -21,7 +58,7 @@ pub(super) fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<RtcSocket>> {
 }
 
 /// The addresses for answers: the configured public ones in front, where there are any.
-pub(super) fn advertised(bound: &[SocketAddr], public: &[IpAddr]) -> Vec<SocketAddr> {
+fn advertised(bound: &[SocketAddr], public: &[IpAddr]) -> Vec<SocketAddr> {
     let port = bound.first().map_or(0, SocketAddr::port);
     let mut addresses: Vec<SocketAddr> =
         public.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
@@ -109,6 +146,23 @@ mod tests {
         let bound = ["127.0.0.1:8189".parse().unwrap()];
         let told = advertised(&bound, &["203.0.113.9".parse().unwrap()]);
         assert_eq!(told, ["203.0.113.9:8189".parse().unwrap(), bound[0]]);
+    }
+
+    #[test]
+    fn interfaces_are_asked_again_and_an_address_that_was_said_is_not() {
+        let now = taimat_base::clock::now();
+        let gone: SocketAddr = "192.0.2.77:7".parse().unwrap();
+        for (bound, follows) in [("0.0.0.0:7", true), ("127.0.0.1:7", false)] {
+            let told = Advertised::new(&[bound.parse().unwrap()], &[], now);
+            // As if an interface had had it then.
+            told.known.lock().unwrap().1.push(gone);
+            assert!(told.at(now + FRESH / 2).contains(&gone));
+            assert_eq!(told.at(now + FRESH).contains(&gone), !follows, "{bound}");
+            assert!(
+                told.at(now + FRESH)
+                    .contains(&"127.0.0.1:7".parse().unwrap())
+            );
+        }
     }
 
     #[test]

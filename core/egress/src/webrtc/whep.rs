@@ -12,12 +12,12 @@ use std::time::Duration;
 use taimat_base::budget::Allotment;
 use taimat_base::peer::PeerNetwork;
 use taimat_base::tasks::Stop;
-use taimat_base::{CameraKey, CommuneId, Profile, SessionId};
+use taimat_base::{CameraKey, CommuneId, Profile, SessionId, clock};
 use taimat_hub::{Channel, ChannelKey, Hub};
 use taimat_media::StreamInfo;
 use tokio::sync::oneshot;
 
-use super::addresses::{advertised, bind, stand_in};
+use super::addresses::{Advertised, bind, stand_in};
 use super::answer::LocalDescription;
 use super::command::{SenderCommand, SessionNews};
 use super::entity_tags::EntityTags;
@@ -98,7 +98,7 @@ pub struct Whep {
     identity: Identity,
     sockets: Arc<[RtcSocket]>,
     /// What viewers are told.
-    addresses: Vec<SocketAddr>,
+    addresses: Advertised,
     /// One per socket, towards the ICE agents.
     locals: Vec<SocketAddr>,
 }
@@ -139,14 +139,14 @@ impl Whep {
             metrics,
             identity,
             sockets,
-            addresses: advertised(&bound, &config.public),
+            addresses: Advertised::new(&bound, &config.public, clock::now()),
             locals: bound.iter().map(|a| stand_in(*a)).collect(),
         })
     }
 
-    /// The addresses that viewers are told.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// The addresses that viewers are told: those that the interfaces have by now.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.at(clock::now())
     }
 
     /// From now on half of the places is kept for viewers of these communes, for each the same.
@@ -243,7 +243,7 @@ impl Whep {
             ufrag: ice.local.ufrag.clone(),
             pwd: ice.local.pwd.clone(),
             fingerprint: self.identity.fingerprint().to_owned(),
-            addresses: self.addresses.clone(),
+            addresses: self.addresses(),
         };
         let track = self.tracks.watch(channel, info);
         let dtls = self.identity.handshake(transport.fingerprints.clone());
@@ -380,7 +380,7 @@ impl Whep {
             self.tell(thread, SenderCommand::Candidates(id, candidates))?;
         }
         Ok(Fragment::Restarted {
-            sdp: fragment::restarted(&local, &mid.unwrap_or_default(), &self.addresses),
+            sdp: fragment::restarted(&local, &mid.unwrap_or_default(), &self.addresses()),
             etag,
         })
     }

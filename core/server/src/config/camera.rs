@@ -1,21 +1,20 @@
 //! The cameras of `commune.toml`.
 
-use std::path::Path;
 use std::time::Duration;
 
-use taimat_base::files;
 use taimat_base::redact::SourceUrl;
 use taimat_base::units::{ByteSize, Span};
-use taimat_base::{CameraId, CameraKey, CommuneId, Profile, Secret};
+use taimat_base::{CameraId, CameraKey, CommuneId, Profile};
 use taimat_contract::commune::Zone;
 use taimat_hub::{ChannelKey, Limits};
 use taimat_ingest::{
     AfterRefusal, ClockTrust, Credentials, KeepAliveBy, KeepAliveSpec, Mode, SourceSpec, Transport,
     Trust,
 };
-use toml_edit::{Document, Item, TableLike};
+use toml_edit::Item;
 use url::Url;
 
+use super::named::{self, SOURCES};
 use super::reader::{Reader, Section, key_span};
 use super::zones;
 
@@ -40,10 +39,6 @@ const MAX_CAMERAS: usize = 2000;
 const MAX_TRACKS: f64 = 16.0;
 /// Schemes of cameras' addresses.
 pub(crate) const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "rtsp+http", "rtsp+https"];
-/// A password file larger than this is something else.
-const MAX_PASSWORD_BYTES: u64 = 4 << 10;
-/// A CA file larger than this is something else.
-const MAX_CA_BYTES: u64 = 1 << 20;
 const SETTINGS: [&str; 23] = [
     "archive",
     "title",
@@ -327,13 +322,11 @@ fn trust<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Trust {
                 Trust::System
             }
         },
-        (None, Some(file)) => {
-            let path = reader.folder().join(file);
-            match files::read_at_most(&path, MAX_CA_BYTES) {
-                Ok(pem) => Trust::Authorities(pem.into()),
-                Err(error) => Trust::Unusable(format!("CA file {file} can not be read: {error}")),
-            }
-        }
+        (None, Some(_)) => match named::pem(reader, &at, "ca") {
+            Some(Ok(pem)) => Trust::Authorities(pem.into()),
+            Some(Err(why)) => Trust::Unusable(why),
+            None => Trust::System,
+        },
         _ => {
             let message = format!("{} has to name one of the two", at.name);
             reader.problem(at.span.clone(), message, HINT);
@@ -363,7 +356,8 @@ pub(crate) fn fingerprint(text: &str) -> Option<[u8; 32]> {
 /// `user` and `password`. A secret that is not there is not a mistake in the file: the camera says
 /// so, and the rest runs.
 fn credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Credentials {
-    const HINT: &str = "password = { env = \"CAMERA_PASSWORD\" } or { file = \"…\" }";
+    const HINT: &str =
+        "password = { env = \"CAMERA_PASSWORD\" }, { file = \"…\" } or { secret = \"…\" }";
     let user = reader.text(section, "user");
     let item = section.table.get("password");
     let span = item.and_then(Item::span);
@@ -389,93 +383,13 @@ fn credentials<'a>(reader: &mut Reader<'a>, section: &Section<'a>) -> Credential
         name: format!("`password` of {}", section.name),
         span,
     };
-    reader.only(&at, &["env", "file"]);
-    match named(reader, &at) {
+    reader.only(&at, &SOURCES);
+    match named::secret(reader, &at) {
         Some(Ok(password)) => Credentials::Password {
             user: user.to_owned(),
             password,
         },
         Some(Err(missing)) => Credentials::Missing(missing),
-        None => {
-            let message = format!("{} has to name one source", at.name);
-            reader.problem(at.span.clone(), message, HINT);
-            Credentials::None
-        }
-    }
-}
-
-/// The password that `{ env = "…" }` or `{ file = "…" }` names, or why it is not there. None if it
-/// names not exactly one of them.
-pub(super) fn named<'a>(
-    reader: &mut Reader<'a>,
-    at: &Section<'a>,
-) -> Option<Result<Secret, String>> {
-    match (reader.text(at, "env"), reader.text(at, "file")) {
-        (Some(variable), None) => Some(match std::env::var(variable) {
-            Ok(password) => Ok(Secret::new(password)),
-            Err(_) => Err(format!("environment variable {variable} is not set")),
-        }),
-        (None, Some(file)) => {
-            let path = reader.folder().join(file);
-            let bytes = files::read_at_most(&path, MAX_PASSWORD_BYTES);
-            Some(match bytes.map(String::from_utf8) {
-                Ok(Ok(password)) => Ok(Secret::new(password.trim_end_matches(['\r', '\n']))),
-                Ok(Err(_)) => Err(format!("password file {file} is no text")),
-                Err(error) => Err(format!("password file {file} can not be read: {error}")),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// Users and passwords that a file names, wherever they stand in it and however wrong the rest is: for
-/// who must not show them.
-pub(crate) fn logins(file: &Path, text: &str) -> Vec<(String, Secret)> {
-    let mut found = Vec::new();
-    let mut read = |text: &str| {
-        let document = Document::parse(text);
-        if let Ok(document) = &document {
-            logins_in(
-                &mut Reader::new(file, text),
-                document.as_table(),
-                &mut found,
-            );
-        }
-        document.is_ok()
-    };
-    if !read(text) {
-        // Line by line, so that one that is wrong hides none of the others.
-        for line in text.lines() {
-            read(line);
-        }
-    }
-    found
-}
-
-fn logins_in<'a>(
-    reader: &mut Reader<'a>,
-    table: &'a dyn TableLike,
-    found: &mut Vec<(String, Secret)>,
-) {
-    let user = table.get("user").and_then(Item::as_str).unwrap_or("");
-    let password = table.get("password").and_then(|item| {
-        let clear = item.as_str().map(Secret::new);
-        clear.or_else(|| {
-            let at = Section {
-                table: item.as_table_like()?,
-                name: String::new(),
-                span: None,
-            };
-            named(reader, &at)?.ok()
-        })
-    });
-    if !user.is_empty() || password.is_some() {
-        let password = password.unwrap_or_else(|| Secret::new(""));
-        found.push((user.to_owned(), password));
-    }
-    for (_, item) in table.iter() {
-        if let Some(table) = item.as_table_like() {
-            logins_in(reader, table, found);
-        }
+        None => Credentials::None,
     }
 }

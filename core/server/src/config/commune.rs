@@ -1,9 +1,11 @@
 //! `commune.toml`: what it may say, and what that means.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use taimat_archive::CommuneArchive;
+use taimat_base::files::Stamp;
 use taimat_base::{CameraId, ChannelId, CommuneId, Place, PluginId, Problem};
 use taimat_contract::CommuneFacts;
 use taimat_contract::commune::{CameraFacts, Date, TargetFacts};
@@ -11,14 +13,15 @@ use taimat_contract::package::PublicKey;
 use taimat_events::CommuneAlerts;
 use taimat_outbound::{CommuneChannels, CommunePlaces};
 use taimat_sandbox::PluginSpec;
-use toml_edit::{Document, Item};
+use toml_edit::{Document, Item, Table};
 
 use super::alerts;
 use super::archive;
 use super::camera::{self, Camera};
 use super::channel;
 use super::events::{self, EventSettings};
-use super::reader::{Reader, Section};
+use super::reader::{Origin, Reader, Section};
+use super::secrets::SecretPlaces;
 use super::store;
 
 /// A commune as its folder says it.
@@ -44,23 +47,49 @@ pub struct Commune {
     pub places: CommunePlaces,
 }
 
-/// Reads a commune's file. Returns everything that is wrong with it, not the first only.
+/// Files that a commune's file names, as they were when it was read.
+pub(crate) type Named = BTreeMap<PathBuf, Option<Stamp>>;
+
+/// Reads a commune's file. Returns everything that is wrong with it, not the first only. Secrets that the operator
+/// keeps elsewhere are looked for where systemd puts them.
 pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Problem>> {
-    let mut reader = Reader::new(file, text);
-    let document = match Document::parse(text) {
-        Ok(document) => document,
+    let origin = Origin {
+        file,
+        commune: &id,
+        secrets: &SecretPlaces::new(None),
+    };
+    parse_named(origin, text).0
+}
+
+/// As [`parse`], and the other files that it names, also if something is wrong with it.
+pub(crate) fn parse_named(
+    origin: Origin<'_>,
+    text: &str,
+) -> (Result<Commune, Vec<Problem>>, Named) {
+    let document = Document::parse(text);
+    let mut reader = Reader::new(origin, text);
+    let said = match &document {
+        Ok(document) => Some(read(&mut reader, origin.commune, document.as_table())),
         Err(error) => {
             let first = error.message().lines().next().unwrap_or("").to_owned();
-            reader.problem(
-                error.span(),
-                format!("not TOML: {first}"),
-                "see https://toml.io",
-            );
-            return Err(reader.problems);
+            let hint = "see https://toml.io";
+            reader.problem(error.span(), format!("not TOML: {first}"), hint);
+            None
         }
     };
+    let mut problems = std::mem::take(&mut reader.problems);
+    problems.sort();
+    let commune = match said {
+        Some(commune) if problems.is_empty() => Ok(commune),
+        _ => Err(problems),
+    };
+    (commune, reader.files)
+}
+
+/// What the file says, as far as it can be read; everything that is wrong with it is in the reader.
+fn read<'a>(reader: &mut Reader<'a>, id: &CommuneId, table: &'a Table) -> Commune {
     let root = Section {
-        table: document.as_table(),
+        table,
         name: "the file".into(),
         span: None,
     };
@@ -71,7 +100,7 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
     let about = reader.section(&root, "commune", "[commune]".into());
     let mut said = About::default();
     match about {
-        Some(section) => said = read_about(&mut reader, &section),
+        Some(section) => said = read_about(reader, &section),
         None if root.table.get("commune").is_none() => {
             let hint = "begin with [commune] and name = \"Phường Hòa Lạc\"";
             reader.problem(None, "there is no [commune]", hint);
@@ -79,15 +108,15 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         None => {}
     }
     let cameras = match reader.section(&root, "camera", "[camera]".into()) {
-        Some(section) => camera::read(&mut reader, &section, &id),
+        Some(section) => camera::read(reader, &section, id),
         None => Vec::new(),
     };
     let ids: Vec<CameraId> = cameras.iter().map(|c| c.id.clone()).collect();
     let plugins = match reader.section(&root, "plugin", "[plugin]".into()) {
-        Some(section) => super::plugin::read(&mut reader, &section, &id, &ids, &said.keys),
+        Some(section) => super::plugin::read(reader, &section, id, &ids, &said.keys),
         None => Vec::new(),
     };
-    let mut events = events::read(&mut reader, &root, &id);
+    let mut events = events::read(reader, &root, id);
     let alerts = &events.events.alerts;
     let facts = Arc::new(facts(&said, &cameras, alerts::facts(&alerts.targets)));
     events.events.alerts = Arc::new(CommuneAlerts {
@@ -99,34 +128,29 @@ pub fn parse(id: CommuneId, file: &Path, text: &str) -> Result<Commune, Vec<Prob
         ..spec
     };
     let plugins: Vec<PluginSpec> = plugins.into_iter().map(known).collect();
-    let channels = channel::read(&mut reader, &root, &id, &cameras);
-    granted_channels(&mut reader, &root, &plugins, &channels);
+    let channels = channel::read(reader, &root, id, &cameras);
+    granted_channels(reader, &root, &plugins, &channels);
     let names: Vec<PluginId> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
     let policy = events.events.alerts.policy.clone();
-    let recorded = archive::read(&mut reader, &root, &id, &cameras, &names, policy);
+    let recorded = archive::read(reader, &root, id, &cameras, &names, policy);
     let ids: Vec<ChannelId> = channels.channels.iter().map(|c| c.id.clone()).collect();
-    let stores = store::read(&mut reader, &root, &id, &names, &ids);
+    let stores = store::read(reader, &root, id, &names, &ids);
     let archive = CommuneArchive {
         facts: Arc::clone(&facts),
         stores: stores.specs,
         said: archive::said(&root, recorded.storage.as_ref()),
         ..recorded
     };
-    if reader.problems.is_empty() {
-        Ok(Commune {
-            id,
-            name: said.name,
-            time_zone: said.zone,
-            cameras,
-            plugins,
-            events,
-            channels,
-            archive,
-            places: stores.places,
-        })
-    } else {
-        reader.problems.sort();
-        Err(reader.problems)
+    Commune {
+        id: id.clone(),
+        name: said.name,
+        time_zone: said.zone,
+        cameras,
+        plugins,
+        events,
+        channels,
+        archive,
+        places: stores.places,
     }
 }
 

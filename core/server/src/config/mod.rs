@@ -6,8 +6,12 @@ pub(crate) mod camera;
 mod channel;
 pub mod commune;
 mod events;
+mod folder;
+mod lost;
+mod named;
 mod plugin;
 mod reader;
+mod secrets;
 mod store;
 mod zones;
 
@@ -16,26 +20,40 @@ use std::path::{Path, PathBuf};
 
 use taimat_base::{Place, Problem};
 
+pub(crate) use commune::Named;
 pub use commune::{Commune, parse, place_of_component, place_of_setting};
 pub use events::EventSettings;
+pub use folder::FILE;
+pub(crate) use folder::{
+    FolderRead, MAX_FILE_BYTES, Written, id_of, name_of, read, understand, written,
+};
+pub(crate) use lost::lost;
+pub(crate) use named::logins;
+pub(crate) use reader::Origin;
+pub use secrets::SecretPlaces;
 
-/// The file that makes a folder a commune.
-pub const FILE: &str = "commune.toml";
-/// No commune's file is larger; what is has another purpose.
-const MAX_FILE_BYTES: u64 = 1 << 20;
-
-/// Reads the communes in `folders`. All problems in all files are returned together.
+/// Reads the communes in `folders`, all or none: all problems in all files are returned together. Secrets that the
+/// operator keeps elsewhere are looked for where systemd puts them.
 pub fn load(folders: &[PathBuf]) -> Result<Vec<Commune>, Vec<Problem>> {
+    load_with(folders, &SecretPlaces::new(None))
+}
+
+/// As [`load`], with secrets that the operator keeps in these places.
+pub fn load_with(
+    folders: &[PathBuf],
+    secrets: &SecretPlaces,
+) -> Result<Vec<Commune>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut communes: BTreeMap<String, Commune> = BTreeMap::new();
     for folder in folders {
-        match load_one(folder) {
+        let loaded = folder::id_of(folder)
+            .map_err(|problem| vec![problem])
+            .and_then(|id| read(&id, folder, secrets).commune);
+        match loaded {
             Ok(commune) => {
                 let id = commune.id.to_string();
                 if communes.insert(id.clone(), commune).is_some() {
-                    let message = format!("a second folder is named {id:?}");
-                    let hint = "folders' names are the communes' names; rename one";
-                    problems.push(Problem::new(Place::file(folder), message).hint(hint));
+                    problems.push(second(folder, &id));
                 }
             }
             Err(more) => problems.extend(more),
@@ -48,52 +66,9 @@ pub fn load(folders: &[PathBuf]) -> Result<Vec<Commune>, Vec<Problem>> {
     }
 }
 
-/// What a commune is called by its folder, wherever a link to it or `.` leads. None if there is no such
-/// folder.
-pub(crate) fn name_of(folder: &Path) -> Option<String> {
-    let whole = folder.canonicalize().ok()?;
-    Some(whole.file_name()?.to_string_lossy().into_owned())
-}
-
-fn load_one(folder: &Path) -> Result<Commune, Vec<Problem>> {
-    let one = |place: Place, message: String, hint: &str| {
-        Err(vec![Problem::new(place, message).hint(hint)])
-    };
-    let Some(name) = name_of(folder) else {
-        return one(
-            Place::file(folder),
-            "there is no such folder".into(),
-            "create it",
-        );
-    };
-    let id = match name.parse() {
-        Ok(id) => id,
-        Err(error) => {
-            let hint = "a commune is named by its folder, for example `hoa-lac`";
-            return one(
-                Place::file(folder),
-                format!("folder name {name:?}: {error}"),
-                hint,
-            );
-        }
-    };
-    let file = folder.join(FILE);
-    if std::fs::metadata(&file).is_ok_and(|m| m.len() > MAX_FILE_BYTES) {
-        return one(
-            Place::file(&file),
-            "the file is larger than 1 MiB".into(),
-            "shorten it",
-        );
-    }
-    match std::fs::read_to_string(&file) {
-        Ok(text) => parse(id, &file, &text),
-        Err(error) => {
-            let hint = "a commune's folder has a file commune.toml; see examples/hoa-lac";
-            one(
-                Place::file(&file),
-                format!("the file can not be read: {error}"),
-                hint,
-            )
-        }
-    }
+/// Two folders can not be one commune.
+pub(crate) fn second(folder: &Path, id: &str) -> Problem {
+    let message = format!("a second folder is named {id:?}");
+    let hint = "folders' names are the communes' names; rename one";
+    Problem::new(Place::file(folder), message).hint(hint)
 }

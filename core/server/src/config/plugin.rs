@@ -1,7 +1,6 @@
 //! `[plugin.…]`: which components run at which cameras, with what settings, grants and limits.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use taimat_sandbox::{Grant, PluginSpec};
 use toml_edit::{Item, Value};
 
 use super::reader::{Reader, Section, key_span};
+use super::secrets::stays;
 
 /// Plugins in a commune at most.
 const MAX_PLUGINS: usize = 64;
@@ -85,15 +85,15 @@ fn read_one<'a>(
     let example = format!("\"plugins/{name}.wasm\"");
     let component = reader.required(section, "component", &example);
     let component = component.and_then(|path| {
-        let inside = Path::new(path)
-            .components()
-            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        let inside = stays(path);
         if !inside {
             let span = section.table.get("component").and_then(Item::span);
             let message = format!("`component` of {} leads out of the folder", section.name);
             reader.problem(span, message, format!("component = {example}"));
         }
-        inside.then(|| reader.folder().join(path))
+        let file = inside.then(|| reader.folder().join(path));
+        file.iter().for_each(|file| reader.names(file.clone()));
+        file
     });
     let cameras = read_cameras(reader, section, commune, cameras);
     let settings = read_settings(reader, section);

@@ -1,17 +1,34 @@
 //! Reads TOML tables key by key and collects everything that is wrong, with its place.
 
+use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use taimat_base::{Place, Problem};
+use taimat_base::files::Stamp;
+use taimat_base::{CommuneId, Place, Problem};
 use toml_edit::{Item, TableLike, Value};
 
-/// Collects problems of one file.
+use super::secrets::SecretPlaces;
+
+/// Which file is read, for whom, and where its secrets may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    /// The commune's file. What it names is in the same folder.
+    pub(crate) file: &'a Path,
+    /// Whose file it is.
+    pub(crate) commune: &'a CommuneId,
+    /// Where the operator keeps secrets.
+    pub(crate) secrets: &'a SecretPlaces,
+}
+
+/// Collects problems of one file, and which other files it names.
 pub(super) struct Reader<'a> {
-    file: &'a Path,
+    pub(super) origin: Origin<'a>,
     text: &'a str,
     pub(super) problems: Vec<Problem>,
+    /// The files that it names, as they were before they were read.
+    pub(super) files: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
 /// A table, its name in messages, and where it stands.
@@ -23,24 +40,31 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a Path, text: &'a str) -> Self {
+    pub(super) fn new(origin: Origin<'a>, text: &'a str) -> Self {
         Self {
-            file,
+            origin,
             text,
             problems: Vec::new(),
+            files: BTreeMap::new(),
         }
     }
 
     pub(super) fn place(&self, span: Option<Range<usize>>) -> Place {
         match span {
-            Some(span) => Place::at(self.file, self.text, span.start),
-            None => Place::file(self.file),
+            Some(span) => Place::at(self.origin.file, self.text, span.start),
+            None => Place::file(self.origin.file),
         }
     }
 
     /// The folder that the file is in: what it names stands there.
     pub(super) fn folder(&self) -> &'a Path {
-        self.file.parent().unwrap_or(Path::new("."))
+        self.origin.file.parent().unwrap_or(Path::new("."))
+    }
+
+    /// Notes a file that is named: when it changes, what names it is read again.
+    pub(super) fn names(&mut self, file: PathBuf) {
+        let stamp = Stamp::now(&file);
+        self.files.insert(file, stamp);
     }
 
     pub(super) fn problem(

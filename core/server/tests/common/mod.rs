@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use taimat_server::{Options, Router, config};
+use taimat_server::{Options, Router};
 use taimat_testkit::gstreamer::write_commune;
 use taimat_testkit::{ClientOptions, WhepClient, eventually};
 
@@ -34,8 +34,7 @@ impl Bench {
         let folder = temporary.path().join("thu");
         write_commune(&folder, cameras).unwrap();
         let options = change(Options::on_loopback(vec![folder.clone()]));
-        let communes = config::load(&options.folders).unwrap();
-        let router = Router::start(options, communes).await.unwrap();
+        let router = Router::start(options).await.unwrap();
         Self {
             router,
             folder,

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use taimat_base::{Secret, files};
+use taimat_base::Secret;
 use taimat_outbound::{Login, Rate};
 use toml_edit::{Item, TableLike};
 
-use super::super::camera::named;
+use super::super::named::{self, SOURCES};
 use super::super::reader::{Reader, Section, key_span};
 
 /// Secrets of a channel at most.
 const MAX_SECRETS: usize = 32;
-const MAX_PEM_BYTES: u64 = 1 << 20;
-pub(super) const SECRET_HINT: &str = "{ env = \"NAME\" } or { file = \"…\" }; never in clear";
+pub(super) const SECRET_HINT: &str =
+    "{ env = \"NAME\" }, { file = \"…\" } or { secret = \"…\" }; never in clear";
 pub(super) const URL_HINT: &str = "for example \"https://api.example.org/hook\"";
 
 /// A channel's section, and what of it is not there.
@@ -45,17 +45,14 @@ impl<'a> Reading<'_, 'a> {
         let at = Section {
             table,
             name: name.to_owned(),
-            span: span.clone(),
+            span,
         };
-        self.reader.only(&at, &["env", "file"]);
-        match named(self.reader, &at) {
+        self.reader.only(&at, &SOURCES);
+        match named::secret(self.reader, &at) {
             Some(Ok(secret)) if !secret.reveal().is_empty() => return Some(secret),
             Some(Ok(_)) => self.missing.push(format!("{name} is empty")),
             Some(Err(missing)) => self.missing.push(missing),
-            None => {
-                let message = format!("{name} has to name one source");
-                self.reader.problem(span, message, SECRET_HINT);
-            }
+            None => {}
         }
         None
     }
@@ -119,10 +116,7 @@ impl<'a> Reading<'_, 'a> {
 
     /// Certificates in a file of the commune's. One that is not there makes the channel say so.
     pub(super) fn pem(&mut self, at: &Section<'a>, key: &str) -> Option<Vec<u8>> {
-        let file = self.reader.text(at, key)?;
-        let path = self.reader.folder().join(file);
-        let read = files::read_at_most(&path, MAX_PEM_BYTES);
-        let read = read.map_err(|error| format!("file {file} can not be read: {error}"));
+        let read = named::pem(self.reader, at, key)?;
         read.map_err(|missing| self.missing.push(missing)).ok()
     }
 
