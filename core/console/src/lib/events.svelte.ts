@@ -241,6 +241,8 @@ export class OneEvent {
   refused = $state.raw<Refused | null>(null);
 
   #asking: ReturnType<typeof setTimeout> | undefined;
+  /** What was told before there was a story: the answer that is on its way may be older. */
+  #early: Told[] = [];
 
   constructor(
     readonly commune: string,
@@ -309,10 +311,15 @@ export class OneEvent {
     if (before && story.event.revision < before.event.revision) return;
     this.story = before ? { ...story, log: joined(before.log, story.log) } : story;
     this.gone = false;
+    this.#early.splice(0).forEach(this.#told);
   }
 
   #told = (told: Told): void => {
-    if (told.event.id !== this.id || !this.story) return;
+    if (told.event.id !== this.id) return;
+    if (!this.story) {
+      this.#early = [...this.#early, told].slice(-MOST);
+      return;
+    }
     const { event, log, deliveries } = this.story;
     const older = told.event.revision < event.revision;
     this.story = { event: older ? event : told.event, log: joined(log, [told.entry]), deliveries };

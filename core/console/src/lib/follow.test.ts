@@ -291,3 +291,19 @@ test('the story grows as it is told, each entry once', async () => {
   expect(other.gone).toBe(true);
   stops.forEach((stop) => stop());
 });
+
+test('what is told while the story is on its way is in it, though the answer is older', async () => {
+  const follow = new Follow('thu');
+  const one = new OneEvent('thu', 'a');
+  const { entry, event: first } = told(5, event('a'));
+  answers['events/a'] = { event: first, log: [entry] };
+  const stops = [follow.start(true)];
+  await settled();
+  Source.last.open();
+  stops.push(one.start(follow));
+  Source.last.tell(told(8, event('a', { revision: 2 }), 'updated'));
+  expect(one.story).toBeNull();
+  await settled();
+  expect([one.story?.log.map(({ seq }) => seq), one.story?.event.revision]).toEqual([[5, 8], 2]);
+  stops.forEach((stop) => stop());
+});

@@ -101,7 +101,7 @@ async fn measure(attacks: Vec<Attack>) {
     let cameras: Vec<(String, String)> = urls
         .split_whitespace()
         .enumerate()
-        .map(|(n, url)| (name(n), format!("main = {{ url = \"{url}\" }}\n")))
+        .map(|(n, url)| (name(n), format!("main = \"{url}\"\n")))
         .collect();
     let cameras: Vec<(&str, String)> = cameras
         .iter()
