@@ -18,6 +18,7 @@ pub mod peer;
 pub mod ports;
 pub mod problem;
 pub mod redact;
+pub mod refusals;
 pub mod seldom;
 pub mod shares;
 pub mod tasks;

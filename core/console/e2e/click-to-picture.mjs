@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { chromium } from '@playwright/test';
+import { launch } from './browser.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const taimat = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release/taimat');
@@ -64,17 +64,7 @@ async function view(endpoint) {
   return times;
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--autoplay-policy=no-user-gesture-required',
-  ],
-});
+const browser = await launch();
 console.log('keyframes every | answered | connected | first picture | live (ms: median / p95)');
 for (const interval of [1, 4, 10]) {
   const camera = await start([

@@ -2,7 +2,7 @@
 // beside one with sixteen, both ends in the browser; ms from the first call until the offers are there and until all
 // is connected. No router: it is the browser's own time that is measured.
 
-import { chromium } from '@playwright/test';
+import { launch } from './browser.mjs';
 
 const SAMPLES = Number(process.env.SAMPLES ?? 9);
 const TILES = 16;
@@ -49,17 +49,7 @@ function median(numbers) {
   return Math.round(numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)]);
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--autoplay-policy=no-user-gesture-required',
-  ],
-});
+const browser = await launch();
 const page = await browser.newPage();
 const kinds = [
   ['sixteen connections', [TILES, 1]],

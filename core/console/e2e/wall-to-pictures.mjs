@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { chromium } from '@playwright/test';
+import { launch } from './browser.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '../../..');
 const taimat = join(process.env.CARGO_TARGET_DIR ?? join(root, 'target'), 'release/taimat');
@@ -84,10 +84,7 @@ const router = await start(
   ...['--rtsp', '127.0.0.1:0', '--rtc', '127.0.0.1:0'],
 );
 const origin = router.line.replace('console: ', '');
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-sync'],
-});
+const browser = await launch();
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 await wait(4000);
 

@@ -37,7 +37,7 @@ pub enum LoadError {
     #[error("{}", untrusted(.0.as_ref()))]
     Untrusted(Option<PublicKey>),
     /// It is of a kind that is not run yet.
-    #[error("it is a plugin of kind {0}; this router runs detectors, policies and alerters")]
+    #[error("it is a plugin of kind {0}; this router runs none of that kind")]
     Kind(Kind),
     /// It does not say what it is for.
     #[error(

@@ -245,6 +245,7 @@ async fn files_that_are_exchanged_or_cut_are_taken_over_whole() {
     let whole = written.replace("[camera.d]", "[camera.e]");
     let half = whole.find("[camera.c]").unwrap();
     fs::write(&file, whole.get(..half).unwrap()).unwrap();
+    // Long enough for it to be taken over, were it believed; that nothing happens is told by nothing.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(bench.cameras("dau").await, 4);
     fs::write(&file, &whole).unwrap();

@@ -32,10 +32,7 @@ const RUN: Duration = Duration::from_secs(8);
 const TURNS: usize = 3;
 
 fn main() {
-    let args: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
+    let args: Vec<String> = taimat_testkit::measured::arguments();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["child-cameras", count] => runtime().block_on(cameras(count.parse().unwrap())),
         ["child-floor", address, count] => {

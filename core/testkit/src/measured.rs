@@ -16,6 +16,12 @@ use crate::gstreamer::write_commune;
 /// How long something may take to be there.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a bench was told; cargo tells each that it is one.
+pub fn arguments() -> Vec<String> {
+    let told = std::env::args().skip(1);
+    told.filter(|argument| argument != "--bench").collect()
+}
+
 /// User and system time of a process, with its threads that have ended, in seconds; the scheduler counts
 /// nanoseconds.
 ///

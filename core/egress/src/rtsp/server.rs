@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taimat_base::budget::Budget;
+use taimat_base::refusals::Refusals;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{Seldom, clock};
 use tokio::net::TcpListener;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 
 use super::connection;
 use super::mounts::{Mounts, RtspShared};
-use super::refusal::Refusals;
+use super::refusal;
 use crate::metrics::EgressMetrics;
 use crate::track::Tracks;
 
@@ -98,7 +99,7 @@ async fn accept(
     places: Budget,
     stop: Stop,
 ) {
-    let refusals = Refusals::default();
+    let refusals = Refusals::new("rtsp-refusal");
     let (mut full, mut refused) = (Seldom::default(), Seldom::default());
     loop {
         let accepted = tokio::select! {
@@ -123,7 +124,7 @@ async fn accept(
                     let limit = places.limit();
                     tracing::warn!(%why, limit, unsaid, "too many RTSP connections");
                 }
-                refusals.refuse(stream, &tasks);
+                refusal::refuse(&refusals, stream, &tasks);
                 continue;
             }
         };

@@ -17,6 +17,7 @@ use std::time::Duration;
 use taimat_api::PeerAddress;
 use taimat_base::budget::Budget;
 use taimat_base::peer::{IpRange, PeerNetwork};
+use taimat_base::refusals::Refusals;
 use taimat_base::tasks::{Stop, Tasks};
 use taimat_base::{Seldom, clock};
 use tokio::net::TcpListener;
@@ -24,7 +25,6 @@ use tracing::Span;
 
 use connection::Connection;
 pub(crate) use pulse::Patience;
-use refusal::Refusals;
 
 /// Before the next connection is taken when none can be: descriptors have to become free first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ pub(crate) async fn serve(
     stop: Stop,
 ) {
     let (mut full, mut failed) = (Seldom::default(), Seldom::default());
-    let (refusals, mut carried) = (Refusals::default(), 0);
+    let (refusals, mut carried) = (Refusals::new("http-refusal"), 0);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -75,7 +75,7 @@ pub(crate) async fn serve(
                     let limit = config.places.limit();
                     tracing::warn!(%why, limit, unsaid, "too many HTTP connections");
                 }
-                refusals.refuse(stream, why, &tasks);
+                refusal::refuse(&refusals, stream, why, &tasks);
                 continue;
             }
         };

@@ -1,55 +1,24 @@
-//! What a client is told for which there is no place.
-//!
-//! Clients do not expect an answer before they have asked, so the request's head is waited for, by a few at
-//! a time and not for long.
+//! What a client is told for which there is no place: 503, when the head of its request was heard.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
 use taimat_api::ProblemJson;
 use taimat_base::budget::Refused;
+use taimat_base::refusals::{HEARD, Refusals, say};
 use taimat_base::tasks::Tasks;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tracing::Span;
 
-/// Clients that are told at a time; further ones are told without being heard, and may lose the answer.
-const TOLD_AT_ONCE: usize = 32;
-/// So long a refused client holds its descriptor.
-const DEADLINE: Duration = Duration::from_secs(2);
-
-/// Tells clients that there is no place for them.
-#[derive(Debug)]
-pub(super) struct Refusals(Arc<Semaphore>);
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(TOLD_AT_ONCE)))
-    }
-}
-
-impl Refusals {
-    /// Refuses a client and lets go of it.
-    pub(super) fn refuse(&self, stream: TcpStream, why: Refused, tasks: &Tasks) {
-        let answer = answer(&ProblemJson::crowded(why));
-        let Ok(place) = Arc::clone(&self.0).try_acquire_owned() else {
-            // What does not fit now is not said.
-            let _said = stream.try_write(answer.as_bytes());
-            return;
-        };
-        tasks.spawn("http-refusal", Span::none(), |stop| async move {
-            let _place = place;
-            tokio::select! {
-                told = timeout(DEADLINE, tell(stream, answer)) => if let Ok(Err(error)) = told {
-                    tracing::debug!(%error, "refusing an HTTP client");
-                },
-                () = stop.cancelled() => {}
-            }
-        });
-    }
+/// Refuses a client and lets go of it.
+pub(super) fn refuse(refusals: &Refusals, stream: TcpStream, why: Refused, tasks: &Tasks) {
+    let answer = answer(&ProblemJson::crowded(why));
+    let unheard = answer.clone();
+    let tell = |mut stream: TcpStream| async move {
+        let _heard = timeout(HEARD, hear(&mut stream)).await;
+        say(stream, answer.as_bytes()).await
+    };
+    refusals.refuse(stream, unheard.as_bytes(), tell, tasks);
 }
 
 fn answer(problem: &ProblemJson) -> String {
@@ -60,16 +29,6 @@ fn answer(problem: &ProblemJson) -> String {
          Content-Length: {}\r\nRetry-After: {again}\r\nConnection: close\r\n\r\n{body}",
         body.len()
     )
-}
-
-async fn tell(mut stream: TcpStream, answer: String) -> io::Result<()> {
-    let _heard = timeout(DEADLINE / 2, hear(&mut stream)).await;
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await?;
-    // What is not read costs the client the answer: the kernel resets the connection.
-    let mut rest = [0; 4096];
-    while stream.read(&mut rest).await? > 0 {}
-    Ok(())
 }
 
 /// Reads until a head ends, or would be too long.

@@ -128,6 +128,7 @@ async fn who_drips_a_head_or_asks_nothing_more_is_cut_off_and_who_waits_for_an_a
     waiting.write_all(slow.as_bytes()).await.unwrap();
     let mut dripping = stand.connect("127.0.0.2").await;
     let drip = async {
+        // The rhythm is what is tested: each byte comes well before the one before it is too old.
         while dripping.write_all(b"G").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

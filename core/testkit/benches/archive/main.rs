@@ -24,10 +24,7 @@ mod recording;
 mod volume;
 
 fn main() {
-    let args: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
+    let args: Vec<String> = taimat_testkit::measured::arguments();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
